@@ -1,0 +1,202 @@
+"""Every default, written once, in frozen dataclasses that need no torch (so that `--help` can show them)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+SCALES = (2, 3, 4)
+PLANES = {"luma": 1, "rgb": 3}
+ACTIVATIONS = ("tanh", "prelu")
+SKIPS = ("none", "bicubic")
+
+BICUBIC_REACH = 2
+"""LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
+
+DEFAULT_MODEL = "espcn-m"
+DEFAULT_SCALE = 2
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Everything that determines a network: it travels in the checkpoint and rebuilds the network from there.
+
+    `widths` are the channels of the hidden layers, `kernels` the odd kernel sizes of all layers (one more than
+    `widths`). The last layer's planes·scale² channels go through the phase shift. `activation` follows every hidden
+    layer: `tanh`, or `prelu`, a leaky ReLU whose one slope per layer is learned. `skip` is added to the last layer's
+    output. Raises ValueError if the values do not make a network.
+    """
+
+    scale: int = DEFAULT_SCALE
+    widths: tuple[int, ...] = (16,) * 11
+    kernels: tuple[int, ...] = (3,) * 12
+    activation: str = "prelu"
+    skip: str = "bicubic"
+    planes: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scale, int) or self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {SCALES}, not {self.scale!r}")
+        if type(self.planes) is not int or self.planes not in PLANES.values():
+            raise ValueError(f"planes must be 1 (luma) or 3 (RGB), not {self.planes!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}, not {self.activation!r}")
+        if self.skip not in SKIPS:
+            raise ValueError(f"skip must be one of {SKIPS}, not {self.skip!r}")
+        if not self.widths or not all(isinstance(w, int) and 1 <= w <= 4096 for w in self.widths):
+            raise ValueError(f"widths must be whole numbers from 1 to 4096, not {self.widths!r}")
+        if len(self.kernels) != len(self.widths) + 1:
+            raise ValueError(f"{len(self.widths)} widths need {len(self.widths) + 1} kernels, not {len(self.kernels)}")
+        if not all(isinstance(k, int) and k % 2 == 1 and 1 <= k <= 31 for k in self.kernels):
+            raise ValueError(f"kernels must be odd numbers from 1 to 31, not {self.kernels!r}")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels between the layers, from the input planes to what the phase shift receives."""
+        return (self.planes, *self.widths, self.planes * self.scale**2)
+
+    @property
+    def halo(self) -> int:
+        """LR pixels of context that an output pixel depends on, to each side (5-3-3: 2 + 1 + 1 = 4)."""
+        stack = sum((k - 1) // 2 for k in self.kernels)
+        return max(stack, BICUBIC_REACH) if self.skip == "bicubic" else stack
+
+    @property
+    def parameters(self) -> int:
+        """Learned values: weights, biases and slopes; the fixed bicubic skip has none."""
+        return self.macs + sum(self.channels[1:]) + len(self.widths) * (self.activation == "prelu")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the convolutions per LR pixel."""
+        return sum(i * o * k**2 for i, o, k in zip(self.channels[:-1], self.channels[1:], self.kernels, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
+        """Rebuild from `to_dict`'s values; a missing, unknown or impossible one is a ValueError."""
+        names = {f.name for f in fields(cls)}
+        if set(values) != names:
+            raise ValueError(f"settings must have exactly {sorted(names)}, not {sorted(values)}")
+        if not all(isinstance(values[name], (list, tuple)) for name in ("widths", "kernels")):
+            raise ValueError("widths and kernels must be lists")
+        return cls(**{**values, "widths": tuple(values["widths"]), "kernels": tuple(values["kernels"])})
+
+
+ARCHITECTURES: dict[str, ModelSettings] = {
+    "espcn": ModelSettings(widths=(64, 32), kernels=(5, 3, 3), activation="tanh", skip="none"),
+    "espcn-s": ModelSettings(widths=(16,) * 5, kernels=(3,) * 6),
+    "espcn-m": ModelSettings(widths=(16,) * 11, kernels=(3,) * 12),
+    "espcn-l": ModelSettings(widths=(32,) * 11, kernels=(3,) * 12),
+}
+
+
+def architecture(name: str, scale: int = DEFAULT_SCALE, planes: int = 1) -> ModelSettings:
+    """The settings of a named network at one scale. Raises ValueError for an unknown name."""
+    if name not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture {name!r}; there are {', '.join(ARCHITECTURES)}")
+    return replace(ARCHITECTURES[name], scale=scale, planes=planes)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.
+
+    `patch_size` is in HR pixels and is rounded down to a multiple of the scale. The learning rate rises linearly over
+    `warmup` steps and falls on a half cosine to zero at `steps`. `expansion` is the inner width of the linear blocks
+    that stand in for each hidden convolution while training (0: plain convolutions); they are merged when saved.
+    """
+
+    steps: int = 20_000
+    batch_size: int = 16
+    patch_size: int = 96
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    ema_decay: float = 0.999
+    expansion: int = 128
+    validate_every: int = 1_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "patch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}")
+        if self.warmup < 0 or self.expansion < 0:
+            raise ValueError("warmup and expansion must not be negative")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+UPSAMPLERS = ("subpixel", "deconvolution", "resize")
+
+SHEET_PICTURES = 32
+"""Pictures on a contact sheet of the autoencoder's reconstructions."""
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings:
+    """The autoencoder for 28×28 grey pictures, and how it is trained: recorded in its checkpoint.
+
+    `code` is the width of the code; `upsampler` how the decoder grows the picture, at the same multiply-adds
+    (`parameters` differ): `subpixel` (the article's), `deconvolution` or `resize`. Raises ValueError for values that
+    do not make a network or a training.
+    """
+
+    code: int = 64
+    upsampler: str = "subpixel"
+    epochs: int = 25
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.upsampler not in UPSAMPLERS:
+            raise ValueError(f"upsampler must be one of {', '.join(UPSAMPLERS)}, not {self.upsampler!r}")
+        if not isinstance(self.code, int) or not 1 <= self.code <= 4096:
+            raise ValueError(f"code must be a whole number from 1 to 4096, not {self.code!r}")
+        for name in ("epochs", "batch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {getattr(self, name)!r}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, not {self.seed!r}")
+        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of the whole network."""
+        features = 7 * 7 * 32
+        encoder = (9 * 1 * 16 + 16) + (9 * 16 * 32 + 32) + (features * self.code + self.code)
+        decoder = self.code * features + features
+        first, last = {
+            "subpixel": (4 * 32 * 128 + 128, 4 * 32 * 4 + 4),  # 2×2 kernels, r² times the planes
+            "deconvolution": (16 * 32 * 32 + 32, 16 * 32 * 1 + 1),  # 4×4 kernels
+            "resize": (4 * 32 * 32 + 32, 4 * 32 * 1 + 1),  # 2×2 kernels, used at four times as many pixels
+        }[self.upsampler]
+        return encoder + decoder + first + last
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds per picture of convolutions and dense layers, padding counted: alike for every upsampler."""
+        encoder = 28 * 28 * (9 * 1 * 16) + 14 * 14 * (9 * 16 * 32) + 7 * 7 * 32 * self.code
+        decoder = self.code * 7 * 7 * 32 + 7 * 7 * (4 * 32 * 128) + 14 * 14 * (4 * 32 * 4)
+        return encoder + decoder
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AutoencoderSettings:
+        """Rebuild from `to_dict`'s values; a missing, unknown or impossible one is a ValueError."""
+        names = {f.name for f in fields(cls)}
+        if set(values) != names:
+            raise ValueError(f"settings must have exactly {sorted(names)}, not {sorted(values)}")
+        return cls(**values)
