@@ -1,0 +1,158 @@
+"""Checkpoints: safetensors whose metadata rebuilds the network. Saving is atomic, loading checks everything."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.files import replacing
+from espcn_cli.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from espcn_cli.models import ESPCN
+
+FORMAT = "espcn"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says about itself.
+
+    `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
+    data set -> {"psnr": dB, "ssim": ..., "protocol": line}.
+    """
+
+    settings: ModelSettings
+    name: str
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    license: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "format": FORMAT,
+            "format_version": str(FORMAT_VERSION),
+            "name": self.name,
+            "settings": json.dumps(self.settings.to_dict()),
+            "training": json.dumps(self.training),
+            "metrics": json.dumps(self.metrics),
+            "license": self.license,
+        }
+
+
+def weights_folder() -> Path:
+    """Where the shipped checkpoints lie: inside an installed package, or beside it in a working copy."""
+    inside = Path(__file__).parent / "weights"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "weights"
+
+
+def find(model: str, scale: int | None = None) -> Path:
+    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
+    path = Path(model)
+    if path.suffix == ".safetensors" or os.sep in model:
+        if not path.is_file():
+            raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
+        return path
+    shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
+    if not shipped:
+        names = sorted({card.name for _, card in list_shipped()})
+        raise EspcnError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
+    wanted = scale or min(shipped)
+    if wanted not in shipped:
+        raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
+    return shipped[wanted]
+
+
+def list_shipped() -> list[tuple[Path, Card]]:
+    """Every shipped checkpoint and its card, by name and scale."""
+    cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
+    return sorted(cards, key=lambda item: (item[1].settings.parameters, item[1].name))
+
+
+def read_card(path: Path) -> Card:
+    """Read the metadata alone; no tensor is loaded. Raises EspcnError if the file is not a checkpoint of ours."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise EspcnError(f"no checkpoint at {path}: check the path") from None
+    except (SafetensorError, OSError) as error:
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
+    return _card_from(metadata, path)
+
+
+def _card_from(metadata: Mapping[str, str], path: Path) -> Card:
+    if metadata.get("format") != FORMAT:
+        raise EspcnError(f"{path} is a safetensors file, but not an espcn checkpoint: make one with `espcn train`")
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
+        raise EspcnError(f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade")
+    try:
+        return Card(
+            settings=ModelSettings.from_dict(json.loads(metadata["settings"])),
+            name=metadata["name"],
+            training=dict(json.loads(metadata["training"])),
+            metrics=dict(json.loads(metadata["metrics"])),
+            license=metadata["license"],
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy") from None
+
+
+def load(path: Path) -> tuple[ESPCN, Card]:
+    """Rebuild the network from a checkpoint, on the CPU, ready for inference.
+
+    Raises EspcnError if the file is not ours, is damaged, or a tensor is missing, superfluous, misshapen or not finite.
+    """
+    from espcn_cli.models import ESPCN
+
+    card = read_card(path)
+    network = ESPCN(card.settings)
+    check_and_load_(network, path)
+    return network.eval().requires_grad_(False), card
+
+
+def check_and_load_(network: Any, path: Path) -> None:
+    """Fill a module with a file's tensors, strictly. Raises EspcnError naming the first thing that does not fit."""
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise EspcnError(f"{path} lacks the tensor {name}: get a fresh copy")
+        if name not in expected:
+            raise EspcnError(f"{path} has an unexpected tensor {name}: its settings do not describe it")
+        if tensors[name].shape != expected[name].shape:
+            found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
+            raise EspcnError(f"{path}: tensor {name} has shape {found}, its settings say {wanted}: get a fresh copy")
+        if not tensors[name].float().isfinite().all():
+            raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong")
+    network.load_state_dict(tensors)
+
+
+def save(path: Path, network: ESPCN, card: Card) -> None:
+    """Write a checkpoint whole or not at all. The tensors are stored as float32, contiguous, on the CPU."""
+    write_tensors(path, {name: t.float() for name, t in network.state_dict().items()}, card.to_metadata())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file whole or not at all."""
+    from safetensors.torch import save as to_bytes
+
+    data = to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)

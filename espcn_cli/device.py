@@ -1,0 +1,49 @@
+"""From `auto` to a device, a precision and a thread count: nobody else asks what hardware is there."""
+
+from __future__ import annotations
+
+import torch
+
+from espcn_cli.errors import EspcnError, UsageError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA when there is one, else the CPU. Raises EspcnError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps") from None
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(device.type, False):
+        raise EspcnError(f"device {name!r} is not available here: use --device cpu")
+    return device
+
+
+def choose_precision(name: str, device: torch.device, training: bool = False) -> torch.dtype:
+    """The arithmetic of the convolutions. `auto` is fp32 for pictures on a CPU, whose bits it keeps everywhere.
+
+    On CUDA `auto` is fp16 (training: bf16); training on a CPU takes bf16 where the processor has it natively.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if training else torch.float16
+        return torch.bfloat16 if training and device.type == "cpu" and has_native_bf16() else torch.float32
+    if name not in PRECISIONS:
+        raise UsageError(f"unknown precision {name!r}: use auto, {', '.join(PRECISIONS)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 needs a GPU: use --precision bf16 or fp32 on a CPU")
+    return PRECISIONS[name]
+
+
+def has_native_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX or Arm's BF16)."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

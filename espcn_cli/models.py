@@ -1,0 +1,126 @@
+"""The network family: plain convolutions on low-resolution planes, plus a linear skip, then one phase shift.
+
+One `ModelSettings` describes each member completely. Shi et al. 2016 (arXiv 1609.05158), Section 3.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espcn_cli.settings import BICUBIC_REACH, ModelSettings
+from espcn_cli.subpixel import bicubic_kernel, phase_shift
+
+HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+PRELU_SLOPE = 0.25
+"""The learned slope's start."""
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that keeps the size, with the same bits at a pixel whatever the size of the picture around it.
+
+    On a CPU, PyTorch takes another algorithm for small inputs, whose sums differ in the last bit; a tile would then
+    differ from the whole. Outside training, oneDNN is therefore called by name.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if wants_onednn(x):
+            return convolve_by_onednn(x, self.weight, self.bias, self.kernel_size[0] // 2)
+        return super().forward(x)
+
+
+def wants_onednn(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and HAS_ONEDNN
+
+
+def convolve_by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    result: Tensor = torch.mkldnn_convolution(x, weight, bias, (padding, padding), (1, 1), (1, 1), 1)
+    return result
+
+
+class ScalarPReLU(nn.PReLU):
+    """Leaky ReLU with one learned slope; works in place where no gradient is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(num_parameters=1, init=PRELU_SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if torch.is_grad_enabled() else F.leaky_relu_(x, self.weight.detach().item())
+
+
+class BicubicSkip(nn.Module):
+    """Bicubic upsampling before the phase shift: (N, C, H, W) -> (N, C·scale², H, W), each plane by itself.
+
+    The picture goes on beyond its border with the edge pixel, as in `resize`. Nothing is learned, nothing is stored.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.register_buffer("kernel", bicubic_kernel(scale).float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        padded = F.pad(x.reshape(n * c, 1, h, w), [BICUBIC_REACH] * 4, mode="replicate")
+        if wants_onednn(padded):
+            out = convolve_by_onednn(padded, self.kernel, None, 0)
+        else:
+            out = F.conv2d(padded, self.kernel)
+        return out.reshape(n, -1, h, w)
+
+
+class ESPCN(nn.Module):
+    """(N, planes, H, W) in [0, 1] -> (N, planes, H·scale, W·scale), not clipped.
+
+    Freshly made, a network with the bicubic skip *is* bicubic upsampling: its last layer starts at zero. The hidden
+    layers start with Kaiming's variance for their slope, without which a deep narrow stack does not start at all.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        channels = settings.channels
+        layers: list[nn.Module] = []
+        for inputs, outputs, kernel in zip(channels[:-1], channels[1:], settings.kernels, strict=True):
+            layers += [Convolution(inputs, outputs, kernel), _activation(settings.activation)]
+        self.body = nn.Sequential(*layers[:-1])  # no activation after the last layer
+        self.skip = BicubicSkip(settings.scale) if settings.skip == "bicubic" else None
+        self._initialise_()
+
+    def _initialise_(self) -> None:
+        convolutions = [layer for layer in self.body if isinstance(layer, Convolution)]
+        for layer in convolutions:
+            if self.settings.activation == "tanh":
+                nn.init.xavier_normal_(layer.weight, gain=nn.init.calculate_gain("tanh"))
+            else:
+                nn.init.kaiming_normal_(layer.weight, a=PRELU_SLOPE)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+        if self.skip is not None:
+            nn.init.zeros_(convolutions[-1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        planes = self.body(channels_last(x))
+        if self.skip is not None:
+            planes = planes + self.skip(x)
+        return phase_shift(planes, self.settings.scale)
+
+
+def _activation(name: str) -> nn.Module:
+    return nn.Tanh() if name == "tanh" else ScalarPReLU()
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same values with the channels innermost in memory, where CPU and GPU convolutions are fastest.
+
+    `Tensor.contiguous` leaves a single plane's strides as they are, and the convolution then takes a slower path.
+    """
+    if x.shape[1] > 1:
+        return x.contiguous(memory_format=torch.channels_last)
+    return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)

@@ -1,0 +1,70 @@
+"""Collapsible linear blocks: more weights while training, the same plain convolutions afterwards.
+
+Each k×k convolution is trained as the sum of its own kernel and the product of a k×k convolution to `width` channels
+and a 1×1 convolution back, after SESR (Bhardwaj et al. 2022, arXiv 2103.09404). Both are linear, so the product is
+one k×k kernel. It is merged before each convolution: a training step costs hardly more than a plain one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+BRANCH_GAIN = 0.9
+"""Variance that the product adds to an identity, so that a leaky ReLU's output keeps its scale through the stack."""
+
+
+class LinearBlock(nn.Module):
+    """A product of two linear maps: squeeze (O, M) · expand (M, I, k, k) -> one kernel (O, I, k, k)."""
+
+    def __init__(self, shape: torch.Size, width: int, gain: float) -> None:
+        super().__init__()
+        outputs, inputs, height, kernel = shape
+        self.shape = shape
+        self.expand = nn.Parameter(torch.randn(width, inputs * height * kernel) / math.sqrt(inputs * height * kernel))
+        self.squeeze = nn.Parameter(torch.randn(outputs, width) * math.sqrt(gain / width))
+
+    def forward(self) -> Tensor:
+        return (self.squeeze @ self.expand).view(self.shape)
+
+
+class TrainingForm(nn.Module):
+    """An untrained network with a linear block of `width` channels beside each convolution (0: none).
+
+    Square layers start as the identity plus their block; a layer of zeros keeps its output at zero.
+    """
+
+    def __init__(self, network: nn.Module, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.names: list[str] = []
+        self.blocks = nn.ModuleList()
+        for name, layer in network.named_modules():
+            if width and isinstance(layer, nn.Conv2d):
+                self.names.append(f"{name}.weight")
+                self.blocks.append(_block_for_(layer, width))
+
+    def merged(self) -> dict[str, Tensor]:
+        """The plain network's parameters, each block added to its kernel; differentiable."""
+        parameters: dict[str, Tensor] = dict(self.network.named_parameters())
+        for name, block in zip(self.names, self.blocks, strict=True):
+            parameters[name] = parameters[name] + block()
+        return parameters
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = functional_call(self.network, self.merged(), (x,))
+        return result
+
+
+def _block_for_(layer: nn.Conv2d, width: int) -> LinearBlock:
+    outputs, inputs = layer.weight.shape[:2]
+    square, zero = outputs == inputs, not layer.weight.any()
+    with torch.no_grad():
+        layer.weight.zero_()
+        if square:
+            nn.init.dirac_(layer.weight)
+    gain = 0.0 if zero else BRANCH_GAIN if square else 2 * BRANCH_GAIN
+    return LinearBlock(layer.weight.shape, width, gain)
