@@ -1,0 +1,105 @@
+"""Training data: aligned, quantised, in eight orientations, and no bad file stops it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from pictures import save_picture
+
+from espcn_cli import data, imageio
+from espcn_cli.colour import luma
+from espcn_cli.errors import EspcnError
+from espcn_cli.resize import crop_to_multiple, degrade
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_lr_is_the_exact_degradation_of_the_whole_picture(tmp_path: Path, scale: int, planes: int) -> None:
+    path = save_picture(tmp_path / "a.png", 41, 35)
+    sample = data.load_data([path], scale, planes, 12).samples[0]
+    hr = crop_to_multiple(imageio.read(path).pixels, scale)
+    lr = degrade(hr, scale)
+    expected = (luma(lr) if planes == 1 else lr)[0]
+    assert sample.lr.dtype == sample.hr.dtype == torch.uint8
+    assert sample.hr.shape == (planes, 35 // scale * scale, 41 // scale * scale)
+    assert (sample.lr / 255 - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_patches_stay_aligned_in_every_orientation(tmp_path: Path) -> None:
+    """HR made of constant 2×2 blocks degrades to nearly those blocks; a patch out of step would differ greatly."""
+    lr = torch.randint(0, 256, (1, 20, 30), dtype=torch.uint8)
+    hr = lr.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    patches = data.Patches(data.DataSet([data.Sample(tmp_path, hr, lr)], [], 2), patch=8, batch=64)
+    small, large = patches.draw(torch.Generator().manual_seed(3))
+    assert small.shape == (64, 1, 4, 4)
+    assert large.shape == (64, 1, 8, 8)
+    assert torch.equal(large, small.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+
+def test_the_eight_orientations_are_all_different_and_all_drawn(tmp_path: Path) -> None:
+    x = torch.arange(6.0).view(1, 2, 3)
+    square = torch.arange(9.0).view(1, 3, 3)
+    assert len({tuple(data.orient(square, o).flatten().tolist()) for o in range(8)}) == 8
+    assert torch.equal(data.orient(x, 0), x)
+    sample = data.Sample(tmp_path, square.byte().repeat_interleave(2, 1).repeat_interleave(2, 2), square.byte())
+    patches = data.Patches(data.DataSet([sample], [], 2), patch=6, batch=200)
+    lr, _ = patches.draw(torch.Generator().manual_seed(0))
+    assert len({tuple(patch.flatten().tolist()) for patch in lr}) == 8
+
+
+def test_every_position_of_every_picture_is_drawn(tmp_path: Path) -> None:
+    """Two pictures of 2×3 and 1×1 positions: seven patches, told apart by their first value."""
+    one = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
+    two = torch.full((1, 2, 2), 100, dtype=torch.uint8)
+    samples = [data.Sample(tmp_path, x.repeat_interleave(2, 1).repeat_interleave(2, 2), x) for x in (one, two)]
+    patches = data.Patches(data.DataSet(samples, [], 2), patch=4, batch=700)
+    lr, _ = patches.draw(torch.Generator().manual_seed(0))
+    counts = Counter((lr * 255).round().amin(dim=(1, 2, 3)).int().tolist())
+    assert sorted(counts) == [0, 1, 2, 4, 5, 6, 100]
+    assert min(counts.values()) > 60  # 100 are expected of each
+
+
+def test_same_seed_same_batches(tmp_path: Path) -> None:
+    loaded = data.load_data([save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(3)], 2, 1, 16)
+    patches = data.Patches(loaded, 16, 4)
+    first = [patches.draw(torch.Generator().manual_seed(5))[0] for _ in range(2)]
+    assert torch.equal(*first)
+    assert not torch.equal(first[0], patches.draw(torch.Generator().manual_seed(6))[0])
+
+
+def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> None:
+    good = save_picture(tmp_path / "good.png", 40, 40)
+    small = save_picture(tmp_path / "small.png", 8, 40)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    loaded = data.load_data([good, small, tmp_path / "broken.png"], 2, 1, 16)
+    assert len(loaded.samples) == 1
+    assert "small.png: 8 x 40 is smaller than a patch of 16 x 16" in loaded.skipped[0]
+    assert "broken.png" in loaded.skipped[1]
+
+
+def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EspcnError, match=r"no usable picture among 1 files.*small\.png"):
+        data.load_data([save_picture(tmp_path / "small.png", 8, 8)], 2, 1, 16)
+
+
+def test_the_fingerprint_knows_the_pictures(tmp_path: Path) -> None:
+    paths = [save_picture(tmp_path / f"{i}.png", 32, 32, i) for i in range(2)]
+    prints = [data.load_data(some, 2, 1, 16).fingerprint for some in (paths, paths, paths[:1])]
+    assert prints[0] == prints[1] != prints[2]
+    assert prints[0]["files"] == 2
+    assert prints[0]["pixels"] == 2 * 32 * 32
+
+
+def test_a_tenth_of_what_is_usable_is_held_out_the_same_way_each_time() -> None:
+    pixel = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    whole = data.DataSet([data.Sample(Path(f"{i:02}.png"), pixel, pixel) for i in range(25)], [], 2)
+    kept, held = data.hold_out(whole)
+    assert [path.stem for path in held] == ["09", "19"]
+    assert sorted([*held, *(sample.path for sample in kept.samples)]) == [sample.path for sample in whole.samples]
+    three = data.DataSet(whole.samples[:3], [], 2)
+    assert data.hold_out(three)[1] == [Path("02.png")]
+    with pytest.raises(EspcnError, match="--valid"):
+        data.hold_out(data.DataSet(whole.samples[:1], [], 2))

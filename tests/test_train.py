@@ -1,0 +1,173 @@
+"""Training: it learns, it stops and goes on with the same bits, and what it saves says how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import save_picture
+from PIL import Image
+
+from espcn_cli import checkpoint, train
+from espcn_cli.errors import EspcnError
+from espcn_cli.settings import ModelSettings, TrainSettings
+
+TINY = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
+QUICK = TrainSettings(steps=12, batch_size=4, patch_size=16, warmup=2, expansion=8, validate_every=5)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> train.Job:
+    for index in range(4):
+        save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)
+    save_picture(tmp_path / "valid" / "v.png", 36, 32, 9)
+    return train.make_job(
+        [tmp_path / "data"], tmp_path / "out.safetensors", "tiny", TINY, QUICK, tmp_path / "valid", "cpu", "fp32"
+    )
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    network, _ = checkpoint.load(path)
+    return dict(network.state_dict())
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+class StopAt:
+    """A report that interrupts the training after a step, as Ctrl-C would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, event: train.Event) -> None:
+        if isinstance(event, train.Step) and event.step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_training_beats_bicubic_on_what_it_was_made_for(job: train.Job) -> None:
+    """Fine waves, which bicubic flattens and a network soon learns to draw."""
+    y, x = np.mgrid[0:96, 0:120]
+    for seed, path in enumerate([*job.pictures, *job.validation]):
+        periods = np.random.default_rng(seed).uniform(3.5, 5, 2)
+        waves = sum(60 * np.sin(2 * np.pi * t / period) for t, period in zip((x, y), periods, strict=True))
+        Image.fromarray((128 + waves).astype(np.uint8)).save(path)
+    settings = replace(QUICK, steps=150, validate_every=150, learning_rate=1e-2, ema_decay=0.9)
+    card = train.train(replace(job, settings=settings))
+    scores = card.metrics["validation"]
+    assert scores["psnr"] > scores["bicubic"] + 0.8
+
+
+def test_events_come_in_order(job: train.Job) -> None:
+    events: list[train.Event] = []
+    train.train(job, report=events.append)
+    assert [e for e in events if isinstance(e, train.Loading)] == [train.Loading(n, 4) for n in range(1, 5)]
+    assert train.Loaded(4, 1, []) in events
+    assert [e.step for e in events if isinstance(e, train.Step)] == list(range(1, 13))
+    assert [e.step for e in events if isinstance(e, train.Validation)] == [5, 10, 12]
+
+
+def test_same_seed_same_weights(job: train.Job, tmp_path: Path) -> None:
+    other = replace(job, output=tmp_path / "other.safetensors")
+    third = replace(job, output=tmp_path / "third.safetensors", settings=replace(QUICK, seed=1))
+    for each in (job, other, third):
+        train.train(each)
+    assert same(tensors(job.output), tensors(other.output))
+    assert not same(tensors(job.output), tensors(third.output))
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, 11])
+def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(
+    job: train.Job, tmp_path: Path, stop: int
+) -> None:
+    straight = replace(job, output=tmp_path / "straight.safetensors")
+    train.train(straight)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(job, report=StopAt(stop))
+    assert train.state_file(job.output).is_file()
+    train.train(job, resume=True)
+    assert same(tensors(job.output), tensors(straight.output))
+    assert not train.state_file(job.output).exists()
+
+
+def test_the_checkpoint_says_how_it_was_made(job: train.Job) -> None:
+    train.train(job)
+    card = checkpoint.read_card(job.output)
+    assert card.settings == TINY
+    assert card.name == "tiny"
+    assert TrainSettings(**card.training["settings"]) == QUICK
+    assert card.training["data"]["files"] == 4
+    assert card.training["step"] == 12
+    assert set(card.training["versions"]) == {"espcn", "torch", "python"}
+    assert card.metrics["validation"]["images"] == 1
+    assert "MATLAB bicubic" in card.metrics["validation"]["protocol"]
+
+
+def test_nothing_to_resume(job: train.Job) -> None:
+    with pytest.raises(EspcnError, match="nothing to resume"):
+        train.train(job, resume=True)
+
+
+def test_a_state_of_another_training_is_refused_with_the_difference(job: train.Job) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train.train(job, report=StopAt(3))
+    with pytest.raises(EspcnError, match="had batch_size 4, now 2"):
+        train.train(replace(job, settings=replace(QUICK, batch_size=2)), resume=True)
+    with pytest.raises(EspcnError, match="had files 4, now 3"):
+        train.train(replace(job, pictures=job.pictures[:3]), resume=True)
+    train.state_file(job.output).write_bytes(b"\0" * 40)
+    with pytest.raises(EspcnError, match="is damaged"):
+        train.train(job, resume=True)
+
+
+def test_the_learning_rate_rises_then_falls_on_a_cosine() -> None:
+    settings = TrainSettings(steps=1000, learning_rate=1.0, warmup=99)
+    assert train.learning_rate(settings, 0) == pytest.approx(0.01)
+    assert train.learning_rate(settings, 500) == pytest.approx(0.5)
+    assert train.learning_rate(settings, 999) == pytest.approx(0, abs=1e-5)
+    rates = [train.learning_rate(settings, step) for step in range(1000)]
+    peak = rates.index(max(rates))
+    assert 90 <= peak <= 110
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_a_patch_is_rounded_down_to_the_scale(job: train.Job) -> None:
+    assert replace(job, model=replace(TINY, scale=3), settings=replace(QUICK, patch_size=17)).patch == 15
+
+
+def test_unusable_files_are_reported(job: train.Job, tmp_path: Path) -> None:
+    (tmp_path / "data" / "bad.png").write_bytes(b"bad")
+    (tmp_path / "valid" / "bad.png").write_bytes(b"bad")
+    again = train.make_job([tmp_path / "data"], job.output, "tiny", TINY, QUICK, tmp_path / "valid", "cpu", "fp32")
+    events: list[train.Event] = []
+    train.train(again, report=events.append)
+    [loaded] = [event for event in events if isinstance(event, train.Loaded)]
+    assert loaded.pictures == 4
+    assert len(loaded.skipped) == 2
+    assert all("bad.png" in line for line in loaded.skipped)
+
+
+def test_without_validation_pictures_usable_ones_are_held_out(job: train.Job, tmp_path: Path) -> None:
+    (tmp_path / "data" / "zz.png").write_bytes(b"bad")
+    again = train.make_job([tmp_path / "data"], job.output, "tiny", TINY, QUICK, device="cpu", precision="fp32")
+    events: list[train.Event] = []
+    train.train(again, report=events.append)
+    [loaded] = [event for event in events if isinstance(event, train.Loaded)]
+    assert (loaded.pictures, loaded.validation, len(loaded.skipped)) == (3, 1, 1)
+
+
+def test_no_pictures_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EspcnError, match="no pictures in"):
+        train.make_job([tmp_path / "empty"], tmp_path / "o.safetensors", "tiny", TINY, QUICK)
+    with pytest.raises(EspcnError, match="no such file or folder"):
+        train.make_job([tmp_path / "nowhere"], tmp_path / "o.safetensors", "tiny", TINY, QUICK)
+
+
+def test_three_planes_train_too(job: train.Job) -> None:
+    card = train.train(replace(job, model=replace(TINY, planes=3)))
+    assert card.settings.planes == 3
