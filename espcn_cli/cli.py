@@ -1,0 +1,432 @@
+"""The command line: options -> settings -> one call -> print. Only this module prints, draws progress or exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.settings import ARCHITECTURES, DEFAULT_MODEL, DEFAULT_SCALE, PLANES, SCALES, TrainSettings, architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from espcn_cli.benchmark import Table
+    from espcn_cli.checkpoint import Card
+    from espcn_cli.train import Event
+    from espcn_cli.upscale import Outcome
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Commands(TyperGroup):
+    """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
+
+    def invoke(self, ctx: Any) -> Any:
+        signal.signal(signal.SIGTERM, _terminated)
+        try:
+            return super().invoke(ctx)
+        except EspcnError as error:
+            say(f"espcn: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            say("espcn: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Super-resolution with sub-pixel convolutions: upscale pictures, train networks, measure both.",
+)
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
+TRAIN = TrainSettings()
+
+
+def say(line: str) -> None:
+    """One line on stderr: progress, warnings and errors. Results go to stdout."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+@contextmanager
+def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
+    """A bar on stderr, drawn only where stderr is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
+        yield bar
+
+
+def show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"espcn {version('espcn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def upscale(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Pictures, or folders of pictures.")],
+    destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
+    ] = DEFAULT_MODEL,
+    scale: Annotated[
+        int | None,
+        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="SUFFIX",
+            help="Output format in a folder: png, jpg, webp ... Default: as the source.",
+        ),
+    ] = None,
+    tile: Annotated[
+        str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
+    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Upscale a picture to a file, or many pictures and folders to a folder.
+
+    Grey stays grey, transparency and colour profile are kept, photographs come out upright. An input is never
+    overwritten; outputs appear whole or not at all; a file that fails is named and the others are done.
+    """
+    from espcn_cli import upscale as flow
+
+    tile_size = parse_tile(tile)
+    suffix = f".{format.lower().lstrip('.')}" if format else None
+    tasks = flow.plan(sources, destination, recursive, suffix)
+    upscaler = flow.load(model, scale, device=device, precision=precision, tile=tile_size)
+    outcomes: list[Outcome] = []
+    with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+        for outcome in flow.run(upscaler, tasks, skip_existing):
+            outcomes.append(outcome)
+            bar.update()
+            report_outcome(outcome, quiet)
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if as_json:
+        typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
+    elif not quiet:
+        typer.echo(summarise(outcomes, failed))
+    if failed:
+        raise typer.Exit(1)
+
+
+def parse_tile(tile: str) -> int | None:
+    """`auto` -> None, `off` -> 0, a number -> itself. Raises UsageError otherwise."""
+    if tile in ("auto", "off"):
+        return None if tile == "auto" else 0
+    if not tile.isdecimal() or int(tile) < 1:
+        raise UsageError(f"--tile {tile!r}: use auto, off or a number of LR pixels")
+    return int(tile)
+
+
+def report_outcome(outcome: Outcome, quiet: bool) -> None:
+    if outcome.error is not None:
+        say(f"espcn: {outcome.error}")
+    elif not quiet:
+        for warning in outcome.warnings:
+            say(f"{outcome.source}: {warning}")
+
+
+def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "source": str(outcome.source),
+        "output": str(outcome.output),
+        "size": outcome.size,
+        "output_size": outcome.output_size,
+        "seconds": round(outcome.seconds, 3),
+        "warnings": list(outcome.warnings),
+        "error": outcome.error,
+    }
+
+
+def summarise(outcomes: list[Outcome], failed: int) -> str:
+    done = [outcome for outcome in outcomes if outcome.output_size]
+    if len(outcomes) == 1 and done and done[0].size:
+        (width, height), (new_width, new_height) = done[0].size, done[0].output_size or (0, 0)
+        return f"{done[0].output}: {width} x {height} -> {new_width} x {new_height}, {done[0].seconds:.1f} s"
+    skipped = len(outcomes) - len(done) - failed
+    counts = {"upscaled": len(done), "skipped": skipped, "failed": failed}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "upscaled")
+
+
+@app.command()
+def train(
+    sources: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of pictures of any size and kind.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: ./<model>_x<scale>.safetensors")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to measure by. Default: a held-out tenth of DATA.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
+    ] = DEFAULT_MODEL,
+    scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
+    planes: Annotated[
+        str, typer.Option(metavar="luma|rgb", help="What the network sees; with luma, chroma is interpolated.")
+    ] = "luma",
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
+    batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
+    patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
+    ] = TRAIN.learning_rate,
+    warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
+    ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0 turns it off.")] = TRAIN.ema_decay,
+    expansion: Annotated[
+        int, typer.Option(help="Width of the linear blocks merged at the end; 0 trains plain layers.")
+    ] = TRAIN.expansion,
+    validate_every: Annotated[
+        int, typer.Option(help="Steps between validations; each saves the checkpoint and the training state.")
+    ] = TRAIN.validate_every,
+    seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network on folders of pictures and save it as a checkpoint.
+
+    LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights are saved at each
+    validation. Ctrl-C saves the training state; the same command with --resume goes on from there.
+    """
+    from espcn_cli import train as flow
+
+    if planes not in PLANES:
+        raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
+    try:
+        model_settings = architecture(model, scale, PLANES[planes])
+        settings = TrainSettings(
+            steps=steps,
+            batch_size=batch_size,
+            patch_size=patch_size,
+            learning_rate=learning_rate,
+            warmup=warmup,
+            ema_decay=ema_decay,
+            expansion=expansion,
+            validate_every=validate_every,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    path = output or Path(f"{model}_x{scale}.safetensors")
+    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision)
+    with (
+        progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
+        progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
+    ):
+        screen = TrainingScreen(reading, bar, quiet)
+        try:
+            card = flow.train(job, resume, screen)
+        except KeyboardInterrupt:
+            say(f"espcn: stopped; the same command with --resume goes on from {flow.state_file(path)}")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
+    elif not quiet:
+        scores = card.metrics["validation"]
+        gain = scores["psnr"] - scores["bicubic"]
+        typer.echo(
+            f"{path}: {scores['psnr']:.2f} dB on {scores['images']} validation pictures, {gain:+.2f} dB over bicubic"
+        )
+
+
+class TrainingScreen:
+    """Draws what `train` reports: two bars, and one line per validation."""
+
+    def __init__(self, reading: Any, bar: Any, quiet: bool) -> None:
+        self.reading, self.bar, self.quiet = reading, bar, quiet
+        self.loss: float | None = None
+        self.psnr: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        from espcn_cli import train as flow
+
+        if isinstance(event, flow.Loading):
+            self.reading.update()
+        elif isinstance(event, flow.Loaded):
+            self.reading.close()
+            self._loaded(event.pictures, event.validation, event.skipped)
+        elif isinstance(event, flow.Step):
+            self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
+            self.bar.n = event.step - 1
+            self.bar.update()
+            psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"
+            self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
+        else:
+            self.psnr = event.psnr
+            if not self.quiet:
+                gain = event.psnr - event.bicubic
+                say(f"step {event.step}: {event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)")
+
+    def _loaded(self, pictures: int, validation: int, skipped: list[str]) -> None:
+        if self.quiet:
+            return
+        for line in skipped:
+            say(f"skipped {line}")
+        say(f"training on {pictures} pictures, measured by {validation}; {len(skipped)} files skipped")
+
+
+@app.command()
+def benchmark(
+    sources: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of HR pictures, one per set.")],
+    scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help=f"Name or checkpoint; may be repeated. Default: {DEFAULT_MODEL}."),
+    ] = None,
+    lr: Annotated[Path | None, typer.Option(help="Folder of given LR files; else LR is made from HR.")] = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="picture|plane", help="Score the 8-bit picture, or the luma plane as papers do.")
+    ] = "picture",
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write each picture's scores to a CSV file.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure PSNR and SSIM of models beside bicubic and Lanczos, per picture and in the mean."""
+    from espcn_cli import benchmark as flow
+    from espcn_cli import evaluation, imageio
+    from espcn_cli.upscale import load
+
+    if scale not in SCALES:
+        raise UsageError(f"--scale {scale}: use one of {', '.join(map(str, SCALES))}")
+    if protocol not in evaluation.PROTOCOLS:
+        raise UsageError(f"--protocol {protocol!r}: use {' or '.join(evaluation.PROTOCOLS)}")
+    if lr is not None and (len(sources) > 1 or not lr.is_dir()):
+        raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
+    methods = {
+        name: evaluation.network(load(name, scale, device=device, precision=precision).engine)
+        for name in models or [DEFAULT_MODEL]
+    }
+    count = sum(1 for _ in imageio.existing_folders(sources))
+    with progress(count, "picture", quiet) as bar:
+        table = flow.benchmark(sources, methods, scale, lr, protocol, lambda name: bar.update())
+    for error in table.errors:
+        say(f"espcn: {error}")
+    if csv_file:
+        write_csv(table, csv_file)
+    typer.echo(json.dumps(table.to_dict(), indent=2) if as_json else format_table(table))
+    if table.errors:
+        raise typer.Exit(1)
+
+
+def format_table(table: Table) -> str:
+    """Sets below each other: a line per picture, a column per method, the mean, and the protocol at the end."""
+    lines: list[str] = []
+    for dataset in dict.fromkeys(row.dataset for row in table.rows):
+        rows = [row for row in table.rows if row.dataset == dataset]
+        width = max(len(image.name) for image in rows[0].images)
+        width = max(width, len(dataset), len("mean"))
+        column = max(14, *(len(Path(row.method).stem) + 2 for row in rows))
+        lines.append(f"{dataset:{width}}" + "".join(f"{Path(row.method).stem:>{column}}" for row in rows))
+        lines += [
+            f"{images[0].name:{width}}" + "".join(f"{_cell(i.psnr, i.ssim):>{column}}" for i in images)
+            for images in zip(*(row.images for row in rows), strict=True)
+        ]
+        means = (row.to_dict() for row in rows)
+        lines.append(f"{'mean':{width}}" + "".join(f"{_cell(m['psnr'], m['ssim']):>{column}}" for m in means) + "\n")
+    return "\n".join([*lines, f"PSNR in dB / SSIM; {table.protocol}"])
+
+
+def _cell(psnr: float, ssim: float) -> str:
+    return f"{psnr:.2f}/{ssim:.4f}"
+
+
+def write_csv(table: Table, path: Path) -> None:
+    from espcn_cli.files import replacing
+
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["dataset", "scale", "method", "image", "psnr", "ssim"])
+        for row in table.rows:
+            writer.writerows([row.dataset, row.scale, row.method, i.name, i.psnr, i.ssim] for i in row.images)
+
+
+@app.command("models")
+def list_models(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH...]", help="Checkpoints to describe; else what is shipped.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the shipped models, or describe checkpoints: size, cost, how they were made and what they score."""
+    from espcn_cli import checkpoint
+
+    cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
+    if as_json:
+        typer.echo(json.dumps([card_to_dict(path, card) for path, card in cards], indent=2))
+    elif paths:
+        for path, card in cards:
+            typer.echo(json.dumps(card_to_dict(path, card), indent=2))
+    else:
+        typer.echo(f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}")
+        for path, card in cards:
+            scores = card.metrics.get("validation", {})
+            typer.echo(
+                f"{card.name:10}{'x' + str(card.settings.scale):>6}{card.settings.parameters:>12,}"
+                f"{card.settings.macs:>12,}{path.stat().st_size / 1000:>6.0f}"
+                f"{scores.get('psnr', float('nan')):>8.2f}{scores.get('bicubic', float('nan')):>9.2f}"
+            )
+        typer.echo("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
+
+
+def card_to_dict(path: Path, card: Card) -> dict[str, Any]:
+    settings = card.settings
+    return {
+        "name": card.name,
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "scale": settings.scale,
+        "parameters": settings.parameters,
+        "macs_per_lr_pixel": settings.macs,
+        "settings": settings.to_dict(),
+        "metrics": card.metrics,
+        "training": card.training,
+        "license": card.license,
+    }

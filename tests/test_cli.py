@@ -1,0 +1,331 @@
+"""The real command in a real process: exit codes, what is said where, and what is left on the disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pictures import save_checkpoint, save_picture
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ("upscale", "train", "benchmark", "models")
+
+
+def espcn(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "espcn_cli", *map(str, arguments)]
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+
+
+def one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """A failure as it should be: the exit code, one line on stderr with these words, no traceback, no result."""
+    assert result.returncode == code, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checkpoint(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+# --- start-up and help ---------------------------------------------------------------------------------------------
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from typer.testing import CliRunner; from espcn_cli.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'numpy', 'PIL', 'safetensors') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+    heavy = subprocess.run(
+        [sys.executable, "-c", program.replace("from espcn_cli.cli", "import numpy; from espcn_cli.cli")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert heavy.stdout.strip() == "['numpy']"  # the check can fail
+
+
+def test_the_package_alone_imports_nothing_heavy() -> None:
+    program = "import sys, espcn_cli; print(sorted(m for m in sys.modules if m in ('torch', 'numpy', 'PIL', 'typer')))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_option_has_help() -> None:
+    for command in COMMANDS:
+        result = espcn(command, "--help")
+        assert result.returncode == 0
+        options = re.findall(r"--[a-z-]+", result.stdout)
+        assert "--help" in options
+        for line in result.stdout.splitlines():
+            if match := re.match(r"^│ +\*? +(--[a-z-]+)", line):
+                assert len(line.replace("│", "").strip()) > len(match[1]) + 20, line
+
+
+def test_version_and_module_entry() -> None:
+    assert re.fullmatch(r"espcn \d+\.\d+\.\d+\n", espcn("--version").stdout)
+
+
+# --- upscale -------------------------------------------------------------------------------------------------------
+
+
+def test_upscale_one_picture(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png")
+    result = espcn("upscale", "in.png", "out.png", "-m", tiny, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"out\.png: 24 x 18 -> 48 x 36, \d+\.\d s\n", result.stdout)
+    with Image.open(tmp_path / "out.png") as image:
+        assert (image.size, image.mode) == ((48, 36), "RGB")
+
+
+def test_upscale_a_batch_with_a_bad_file(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in" / "a.png")
+    save_picture(tmp_path / "in" / "deep" / "b.jpg", mode="L")
+    (tmp_path / "in" / "bad.png").write_text("no picture")
+    result = espcn("upscale", "-r", "in", "out", "-m", tiny, "--json", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == f"espcn: {Path('in/bad.png')}: not a picture in a format that Pillow knows\n"
+    records = json.loads(result.stdout)
+    assert [(r["source"], r["error"] is None) for r in records] == [
+        ("in/a.png", True),
+        ("in/bad.png", False),
+        ("in/deep/b.jpg", True),
+    ]
+    assert records[0]["output_size"] == [48, 36]
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == [
+        "a.png",
+        "deep/b.jpg",
+    ]
+
+
+def test_tiles_do_not_show(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png", 70, 50)
+    for tile in ("off", "16", "auto"):
+        assert espcn("upscale", "in.png", f"{tile}.png", "-m", tiny, "--tile", tile, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "off.png").read_bytes() == (tmp_path / "16.png").read_bytes()
+    assert (tmp_path / "off.png").read_bytes() == (tmp_path / "auto.png").read_bytes()
+
+
+def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png")
+    result = espcn("upscale", "-q", "in.png", "out.png", "-m", tiny, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.png", "out.png"], 1, ["missing.png", "no such file"]),
+        (["empty.png", "out.png"], 1, ["empty.png", "is empty"]),
+        (["text.png", "out.png"], 1, ["text.png", "not a picture"]),
+        (["cut.png", "out.png"], 1, ["cut.png", "cannot be decoded"]),
+        (["in.png", "nowhere/out.png"], 1, ["no folder nowhere"]),
+        (["in.png", "out.xyz"], 2, ["cannot write .xyz"]),
+        (["in.png", "in.png"], 2, ["in.png is an input"]),
+        (["in.png", "cut.png", "out.png"], 2, ["out.png", "need a folder"]),
+        (["hollow", "out"], 1, ["no pictures in hollow"]),
+        (["in.png", "out.png", "-m", "espcn-xxl"], 1, ["unknown model 'espcn-xxl'"]),
+        (["in.png", "out.png", "-m", "gone.safetensors"], 1, ["gone.safetensors", "no checkpoint"]),
+        (["in.png", "out.png", "-s", "5"], 1, ["espcn-m", "no scale 5"]),
+        (["in.png", "out.png", "--tile", "big"], 2, ["--tile"]),
+        (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
+        (["in.png", "out.png", "--device", "cuda:63"], 1, ["not available"]),
+        (["in.png", "out.png", "--precision", "fp8"], 2, ["unknown precision"]),
+        (["in.png", "out.png", "-m", "foreign.safetensors"], 1, ["not an espcn checkpoint"]),
+        (["in.png", "out.png", "-m", "short.safetensors"], 1, ["not a readable safetensors file"]),
+        (["in.png", "out.png", "-m", "misshapen.safetensors"], 1, ["has shape"]),
+        (["in.png", "out.png", "-m", "nan.safetensors"], 1, ["holds NaN"]),
+        (["in.png", "locked/out.png"], 1, ["locked/out.png", "cannot write"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) > 1 else "",
+)
+def test_bad_input_gets_one_line(tmp_path: Path, tiny: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    whole = save_picture(tmp_path / "in.png", 64, 64)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:2000])
+    (tmp_path / "hollow").mkdir()
+    (tmp_path / "locked").touch()  # a file where a folder should be: nobody can write below it, not even root
+    if arguments[1] == "locked/out.png":
+        arguments, words = ["in.png", "in2.png", "locked"], ["locked is a file"]
+        code = 2
+    with (tmp_path / "short.safetensors").open("wb") as file:
+        file.write(tiny.read_bytes()[:-100])
+    tensors = load_file(tiny)
+    first = sorted(tensors)[0]
+    save_file(tensors, tmp_path / "foreign.safetensors")
+    metadata = metadata_of(tiny)
+    save_file({**tensors, first: tensors[first][:1].clone()}, tmp_path / "misshapen.safetensors", metadata)
+    save_file({**tensors, first: tensors[first] * float("nan")}, tmp_path / "nan.safetensors", metadata)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    model = [] if "-m" in arguments or "-s" in arguments else ["-m", tiny]
+    one_line(espcn("upscale", *arguments, *model, cwd=tmp_path), code, *words)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())
+
+
+def test_misuse_of_the_command_line_is_exit_code_2() -> None:
+    for arguments in (["upscale"], ["upscale", "a.png"], ["nonsense"], ["upscale", "a", "b", "--scale", "two"]):
+        assert espcn(*arguments).returncode == 2
+
+
+# --- train ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for index in range(3):
+        save_picture(tmp_path / "photos" / f"{index}.png", 48, 40, index)
+    return tmp_path / "photos"
+
+
+QUICK = ("-m", "espcn-s", "--batch-size", 2, "--patch-size", 16, "--validate-every", 4, "--expansion", 4)
+
+
+def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
+    folder = photos.parent
+    (photos / "bad.png").write_text("no picture")
+    result = espcn("train", "photos", "--steps", 5, *QUICK, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "skipped photos/bad.png: not a picture" in result.stderr
+    assert "training on 2 pictures, measured by 1; 1 files skipped" in result.stderr
+    assert re.search(r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\)$", result.stderr, re.M)
+    assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation pictures", result.stdout)
+    assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.safetensors", "photos"]
+    upscaled = espcn("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
+    assert upscaled.returncode == 0, upscaled.stderr
+
+
+def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
+    folder = photos.parent
+    command = [sys.executable, "-m", "espcn_cli", "train", "photos", "-o", "m.safetensors", "--steps", "100000"]
+    with subprocess.Popen([*command, *map(str, QUICK)], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step 4:"):
+                break
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "the same command with --resume goes on from m.state.safetensors" in rest
+    assert sorted(p.name for p in folder.iterdir()) == ["m.safetensors", "m.state.safetensors", "photos"]
+    changed = espcn("train", "photos", "-o", "m.safetensors", "--steps", 200, *QUICK, "--resume", cwd=folder)
+    one_line(changed, 1, "m.state.safetensors belongs to another training", "steps 100000, now 200")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 1, ["nowhere", "no such file or folder"]),
+        (["hollow"], 1, ["no pictures in hollow"]),
+        (["small"], 1, ["no usable picture", "smaller than a patch"]),
+        (["photos", "--resume"], 1, ["nothing to resume"]),
+        (["photos", "--steps", "0"], 2, ["steps must be at least 1"]),
+        (["photos", "-m", "espcn-xxl"], 2, ["unknown architecture"]),
+        (["photos", "-s", "7"], 2, ["scale must be one of"]),
+        (["photos", "--planes", "cmyk"], 2, ["--planes"]),
+        (["photos", "--valid", "hollow"], 1, ["hollow", "--valid"]),
+        (["photos", "-o", "nowhere/m.safetensors"], 1, ["no folder nowhere"]),
+        (["photos", "-o", "m.png"], 2, ["m.png", ".safetensors"]),
+    ],
+    ids=lambda value: " ".join(value[1:]) or value[0] if isinstance(value, list) else "",
+)
+def test_bad_training_input_gets_one_line(photos: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    folder = photos.parent
+    (folder / "hollow").mkdir()
+    for index in range(3):
+        save_picture(folder / "small" / f"{index}.png", 9, 9)
+    one_line(espcn("train", *arguments, "-q", cwd=folder), code, *words)
+    assert not list(folder.glob("*.safetensors"))
+
+
+# --- benchmark and models ------------------------------------------------------------------------------------------
+
+
+def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
+    folder = photos.parent
+    result = espcn("benchmark", "photos", "-m", tiny, "--csv", "scores.csv", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^photos +bicubic +lanczos +tiny$", result.stdout, re.M)
+    assert re.search(r"^mean( +\d+\.\d\d/0\.\d{4}){3}$", result.stdout, re.M)
+    assert "2 px border left out" in result.stdout
+    as_json = json.loads(espcn("benchmark", "photos", "-m", tiny, "--json", cwd=folder).stdout)
+    assert set(as_json) == {"protocol", "rows", "errors"}
+    assert [row["method"] for row in as_json["rows"]] == ["bicubic", "lanczos", str(tiny)]
+    assert set(as_json["rows"][0]) == {"dataset", "scale", "method", "psnr", "ssim", "images"}
+    assert [image["name"] for image in as_json["rows"][0]["images"]] == ["0", "1", "2"]
+    with (folder / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert float(rows[0]["psnr"]) == as_json["rows"][0]["images"][0]["psnr"]
+
+
+def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: Path) -> None:
+    (photos / "bad.png").write_text("no picture")
+    result = espcn("benchmark", "photos", "-m", tiny, cwd=photos.parent)
+    one_line(result, 1, "photos/bad.png")
+    assert "mean" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 1, ["no such file or folder"]),
+        (["hollow"], 1, ["no pictures in hollow"]),
+        (["photos", "--protocol", "best"], 2, ["--protocol"]),
+        (["photos", "-s", "7"], 2, ["--scale 7"]),
+        (["photos", "--lr", "nowhere"], 2, ["--lr nowhere"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_benchmark_input_gets_one_line(
+    photos: Path, tiny: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    (photos.parent / "hollow").mkdir()
+    one_line(espcn("benchmark", *arguments, "-m", tiny, cwd=photos.parent), code, *words)
+
+
+def test_models_describes_a_checkpoint(tiny: Path) -> None:
+    [card] = json.loads(espcn("models", tiny, "--json").stdout)
+    assert (card["name"], card["scale"], card["parameters"]) == ("tiny", 2, 40 + 148 + 1)
+    one_line(espcn("models", ROOT / "pyproject.toml"), 1, "not a readable safetensors file")
+
+
+def test_models_lists_what_is_shipped() -> None:
+    result = espcn("models")
+    assert result.returncode == 0
+    for name in ("espcn", "espcn-s", "espcn-m", "espcn-l"):
+        for scale in (2, 3, 4):
+            assert re.search(rf"^{name} +x{scale} +[\d,]+ +[\d,]+ +\d+ +\d+\.\d\d +\d+\.\d\d$", result.stdout, re.M)
+
+
+# --- documentation -------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert f"espcn {command}" in readme
