@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 FORMAT = "espcn"
 FORMAT_VERSION = 1
 
+OTHER_FORMATS = {
+    "espcn-autoencoder": "an autoencoder's checkpoint, which `espcn autoencoder reconstruct` takes",
+    "espcn-training-state": "a training state, not a checkpoint: finish it with `espcn train --resume`",
+}
+"""What else this tool writes in the same container, and what to do with it."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -92,8 +98,10 @@ def read_card(path: Path) -> Card:
 
 
 def _card_from(metadata: Mapping[str, str], path: Path) -> Card:
-    if metadata.get("format") != FORMAT:
-        raise EspcnError(f"{path} is a safetensors file, but not an espcn checkpoint: make one with `espcn train`")
+    kind = metadata.get("format", "")
+    if kind != FORMAT:
+        what = OTHER_FORMATS.get(kind, "a safetensors file, but not an espcn checkpoint: make one with `espcn train`")
+        raise EspcnError(f"{path} is {what}")
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
         raise EspcnError(f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade")

@@ -224,6 +224,7 @@ def train(
     ] = TRAIN.validate_every,
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -254,7 +255,7 @@ def train(
     except ValueError as error:
         raise UsageError(str(error)) from None
     path = output or Path(f"{model}_x{scale}.safetensors")
-    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision)
+    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision, license)
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
@@ -393,27 +394,49 @@ def list_models(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH...]", help="Checkpoints to describe; else what is shipped.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the shipped models, or describe checkpoints: size, cost, how they were made and what they score."""
+    """List the shipped models, or describe checkpoints: size, cost, how they were made and what they score.
+
+    Of the checkerboard, -v tells two things. Ripple is what the network does print on flat grey, in levels of 255.
+    The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
+    """
     from espcn_cli import checkpoint
 
     cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
-    if as_json:
-        typer.echo(json.dumps([card_to_dict(path, card) for path, card in cards], indent=2))
-    elif paths:
-        for path, card in cards:
-            typer.echo(json.dumps(card_to_dict(path, card), indent=2))
+    described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
+    if paths or as_json:
+        typer.echo(json.dumps(described, indent=2))
     else:
-        typer.echo(f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}")
-        for path, card in cards:
-            scores = card.metrics.get("validation", {})
-            typer.echo(
-                f"{card.name:10}{'x' + str(card.settings.scale):>6}{card.settings.parameters:>12,}"
-                f"{card.settings.macs:>12,}{path.stat().st_size / 1000:>6.0f}"
-                f"{scores.get('psnr', float('nan')):>8.2f}{scores.get('bicubic', float('nan')):>9.2f}"
-            )
-        typer.echo("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
+        typer.echo(format_models(described))
+
+
+def format_models(models: list[dict[str, Any]]) -> str:
+    measured = "ripple" in models[0]
+    lines = [f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
+    lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
+    for model in models:
+        scores = model["metrics"].get("validation", {"psnr": float("nan"), "bicubic": float("nan")})
+        line = f"{model['name']:10}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
+        line += f"{model['macs_per_lr_pixel']:>12,}"
+        line += f"{model['bytes'] / 1000:>6.0f}{scores['psnr']:>8.2f}{scores['bicubic']:>9.2f}"
+        lines.append(line + (f"{model['ripple']:>8.2f}{model['checkerboard']:>8.1f}" if measured else ""))
+    lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
+    return "\n".join(lines)
+
+
+def measure_checkerboard(path: Path) -> dict[str, float]:
+    """In levels of 255: what a network prints on flat grey, and what its last layer could."""
+    from espcn_cli import checkpoint
+    from espcn_cli.models import ripple
+    from espcn_cli.subpixel import checkerboard
+
+    network, _ = checkpoint.load(path)
+    bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
+    return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 
 
 def card_to_dict(path: Path, card: Card) -> dict[str, Any]:

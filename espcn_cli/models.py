@@ -103,13 +103,34 @@ class ESPCN(nn.Module):
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
         if self.skip is not None:
-            nn.init.zeros_(convolutions[-1].weight)
+            nn.init.zeros_(self.tail.weight)
+
+    @property
+    def tail(self) -> Convolution:
+        """The last convolution, whose planes the phase shift interleaves."""
+        layer = self.body[-1]
+        assert isinstance(layer, Convolution)
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         planes = self.body(channels_last(x))
         if self.skip is not None:
             planes = planes + self.skip(x)
         return phase_shift(planes, self.settings.scale)
+
+
+@torch.no_grad()
+def ripple(network: ESPCN) -> float:
+    """The checkerboard that a network does print on flat pictures: the largest difference between output pixels.
+
+    All 256 flat greys are tried, away from the border; the result is in [0, 1]-units like the pixels.
+    """
+    settings = network.settings
+    side = 2 * settings.halo + 1
+    greys = torch.linspace(0, 1, 256).view(-1, 1, 1, 1).expand(-1, settings.planes, side, side)
+    centre = slice(settings.halo * settings.scale, (settings.halo + 1) * settings.scale)
+    phases = network(greys)[..., centre, centre].flatten(2)
+    return float((phases.amax(dim=2) - phases.amin(dim=2)).max())
 
 
 def _activation(name: str) -> nn.Module:

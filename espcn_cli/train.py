@@ -83,6 +83,7 @@ class Job:
     validation: list[Path]
     device: str = "auto"
     precision: str = "auto"
+    license: str = ""
 
     @property
     def patch(self) -> int:
@@ -112,6 +113,7 @@ def make_job(
     valid: Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    license: str = "",
 ) -> Job:
     """Look up the pictures.
 
@@ -127,15 +129,15 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(output, name, model, settings, pictures, validation, device, precision)
+    return Job(output, name, model, settings, pictures, validation, device, precision, license)
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.Card:
     """Train, and save the averaged network at each validation and at the end. Returns the final checkpoint's card.
 
-    A KeyboardInterrupt saves the training state before it goes on its way; `resume` continues from there, and on the
-    CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, or a state that does
-    not belong to this job.
+    A KeyboardInterrupt or SystemExit saves the training state before it goes on its way; `resume` continues from
+    there, and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, or a
+    state that does not belong to this job.
     """
     state_path = state_file(job.output)
     if resume:
@@ -174,7 +176,7 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
                 card = describe(job, state, fingerprint, result, len(pairs))
                 checkpoint.save(job.output, plain_network(state.average, job.model), card)
                 save_state(state, state_path, job, fingerprint)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         state.seconds = time.monotonic() - started
         save_state(state, state_path, job, fingerprint)
         raise
@@ -270,7 +272,7 @@ def describe(
             "protocol": evaluation.describe("picture", job.model.scale),
         }
     }
-    return checkpoint.Card(job.model, job.name, training, metrics)
+    return checkpoint.Card(job.model, job.name, training, metrics, job.license)
 
 
 def state_file(output: Path) -> Path:
