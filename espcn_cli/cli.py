@@ -291,9 +291,12 @@ class TrainingScreen:
             self.reading.update()
         elif isinstance(event, flow.Loaded):
             self.reading.close()
+            self.bar.reset()  # its clock starts now
             self._loaded(event.pictures, event.validation, event.skipped)
         elif isinstance(event, flow.Step):
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
+            if self.bar.n == 0:  # the first step of a resumed training is not step 1
+                self.bar.initial = event.step - 1
             self.bar.n = event.step - 1
             self.bar.update()
             psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"

@@ -32,10 +32,11 @@ SUFFIXES = frozenset(
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    # Level 1 with run lengths: on photographs seven times faster than Pillow's default, and not larger.
+    # On photographs several times faster than the defaults, and hardly larger: measured on one, PNG level 1 with run
+    # lengths 0.35 s for 2.46 MB (default 1.76 s, 2.46 MB), WebP 0.24 s for 2.05 MB (default effort 5 s, 1.80 MB).
     "PNG": {"compress_level": 1, "compress_type": 3},
     "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True, "method": 1},
+    "WEBP": {"lossless": True, "quality": 0, "method": 0},
     "TIFF": {"compression": "tiff_adobe_deflate"},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
 }

@@ -16,6 +16,9 @@ from espcn_cli.tiling import Tile, strip_height, tiles
 STRIP_PIXELS = 96 * 1024
 """LR pixels of a strip when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
 
+STEADY_HALO = 4
+"""At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
+single plane sums in another order, and a tile would differ from the whole in the last bit."""
 
 CPU = torch.device("cpu")
 
@@ -43,8 +46,8 @@ class Engine:
 
     @property
     def halo(self) -> int:
-        """LR pixels around a tile that its output depends on; RGB needs bicubic's reach at least."""
-        return max(self.settings.halo, BICUBIC_REACH)
+        """LR pixels around a tile that its output depends on, or more; RGB needs bicubic's reach at least."""
+        return max(self.settings.halo, BICUBIC_REACH, STEADY_HALO)
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.device)

@@ -61,7 +61,8 @@ class TrainingForm(nn.Module):
 
 def _block_for_(layer: nn.Conv2d, width: int) -> LinearBlock:
     outputs, inputs = layer.weight.shape[:2]
-    square, zero = outputs == inputs, not layer.weight.any()
+    zero = not layer.weight.any()
+    square = outputs == inputs and not zero
     with torch.no_grad():
         layer.weight.zero_()
         if square:
