@@ -50,3 +50,37 @@ format: $(VENV)/developing
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The shipped weights, each by the command that made it. DATA and VALID are folders of photographs; the model card,
+# weights/README.md, says which. An interrupted training goes on with: make espcn-m_x2 RESUME=--resume
+
+DATA ?= ../shared/data/train
+VALID ?= ../shared/data/valid
+TERMS := MIT; trained on research sets and freely licensed photographs, see weights/README.md
+TRAIN = $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" --output weights/$@.safetensors $(RESUME)
+NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$(name)_x$(scale)))
+
+.PHONY: $(NETWORKS) autoencoder scores
+weights: $(NETWORKS) autoencoder
+
+espcn_x2:   install ; $(TRAIN) -m espcn   -s 2 --steps 12000 --patch-size 64 --learning-rate 1e-3
+espcn_x3:   install ; $(TRAIN) -m espcn   -s 3 --steps 12000 --learning-rate 1e-3
+espcn_x4:   install ; $(TRAIN) -m espcn   -s 4 --steps 12000 --learning-rate 1e-3
+espcn-s_x2: install ; $(TRAIN) -m espcn-s -s 2 --steps 14000
+espcn-s_x3: install ; $(TRAIN) -m espcn-s -s 3 --steps 14000
+espcn-s_x4: install ; $(TRAIN) -m espcn-s -s 4 --steps 14000 --patch-size 128
+espcn-m_x2: install ; $(TRAIN) -m espcn-m -s 2 --steps 16000
+espcn-m_x3: install ; $(TRAIN) -m espcn-m -s 3 --steps 14000
+espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 14000 --patch-size 128
+espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 8000
+espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 10000
+espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 10000
+
+MNIST ?= ../shared/data/mnist
+autoencoder: install
+	$(BIN)/espcn autoencoder train $(MNIST) --output weights/autoencoder.safetensors
+
+# Score the shipped weights on the benchmark sets, and record the scores in them.
+SETS ?= ../shared/data/benchmarks
+scores: install
+	$(BIN)/python benchmarks/scores.py $(SETS) --record

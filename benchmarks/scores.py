@@ -1,7 +1,8 @@
 """Score every shipped network on benchmark sets: python benchmarks/scores.py SETS [--record]
 
 SETS is a folder with one folder per set, each with HR/ and, where it is canonical, LR/x2, LR/x3, LR/x4. Prints the
-README's table (PSNR/SSIM, protocol `picture`); --record also writes the scores into the checkpoints' metadata.
+README's table (PSNR/SSIM, protocol `picture`); --record also writes the scores into the checkpoints' metadata, and
+those on examples/cat.png, by which the tests know the weights again.
 Weights are never chosen by these scores: that is what the validation pictures are for.
 """
 
@@ -16,6 +17,7 @@ from espcn_cli.benchmark import Row, benchmark
 from espcn_cli.inference import Engine
 from espcn_cli.settings import SCALES
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "cat.png"
 ORDER = ["Set5", "Set14", "BSD100", "Urban100"]
 
 
@@ -49,6 +51,8 @@ def main() -> None:
             means = [evaluation.mean(rows[index].images) for rows, _ in scored.values()]
             print(f"| ×{scale} | {name} |" + "".join(f" {psnr:.2f} / {ssim:.4f} |" for psnr, ssim in means), flush=True)
         if arguments.record:
+            example = benchmark([EXAMPLE], methods, scale)
+            scored["example"] = (example.rows, example.protocol)
             for path, card in shipped:
                 record(path, card, scored)
 

@@ -101,10 +101,12 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.image is not None:
             self.image.close()
-        if isinstance(error, Exception) and not isinstance(error, (EspcnError, MemoryError)):
+        if isinstance(error, Exception) and not isinstance(error, MemoryError):
             raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> EspcnError:
+        if isinstance(error, EspcnError):
+            return EspcnError(f"{self.path}: {error}")
         if isinstance(error, FileNotFoundError):
             return EspcnError(f"{self.path}: no such file")
         if isinstance(error, IsADirectoryError):
@@ -174,7 +176,7 @@ def _to_tensor(array: np.ndarray[Any, Any], levels: int) -> Tensor:
 def _writer_of(path: Path) -> str | None:
     Image.init()
     name = Image.registered_extensions().get(path.suffix.lower())
-    return name if name in Image.SAVE and path.suffix.lower() in SUFFIXES else None
+    return name if name in Image.SAVE and path.suffix.lower() in SUFFIXES - {".ico"} else None  # icons have fixed sizes
 
 
 def is_writable(path: Path) -> bool:
