@@ -1,12 +1,10 @@
-"""The command line: options -> settings -> one call -> print. Only this module prints, draws progress or exits."""
+"""The command line: options -> settings -> one call -> print. Nothing below it prints, draws progress or exits."""
 
 from __future__ import annotations
 
 import csv
 import json
 import signal
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from espcn_cli import cli_autoencoder
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import ARCHITECTURES, DEFAULT_MODEL, DEFAULT_SCALE, PLANES, SCALES, TrainSettings, architecture
+from espcn_cli.terminal import Device, Json, Precision, Quiet, progress, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from espcn_cli.benchmark import Table
     from espcn_cli.checkpoint import Card
     from espcn_cli.train import Event
@@ -56,28 +54,10 @@ app = typer.Typer(
     help="Super-resolution with sub-pixel convolutions: upscale pictures, train networks, measure both.",
 )
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+app.add_typer(cli_autoencoder.app, name="autoencoder")
+
 SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 TRAIN = TrainSettings()
-
-
-def say(line: str) -> None:
-    """One line on stderr: progress, warnings and errors. Results go to stdout."""
-    from tqdm import tqdm
-
-    tqdm.write(line, file=sys.stderr)
-
-
-@contextmanager
-def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
-    """A bar on stderr, drawn only where stderr is a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
-        yield bar
 
 
 def show_version(value: bool) -> None:

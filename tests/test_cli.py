@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("upscale", "train", "benchmark", "models")
+COMMANDS = ("upscale", "train", "benchmark", "models", "autoencoder train", "autoencoder reconstruct")
 
 
 def espcn(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
 
 def test_every_option_has_help() -> None:
     for command in COMMANDS:
-        result = espcn(command, "--help")
+        result = espcn(*command.split(), "--help")
         assert result.returncode == 0
         options = re.findall(r"--[a-z-]+", result.stdout)
         assert "--help" in options

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from pictures import save_picture
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 
