@@ -147,7 +147,9 @@ def check_and_load_(network: Any, path: Path) -> None:
         if tensors[name].shape != expected[name].shape:
             found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
             raise EspcnError(f"{path}: tensor {name} has shape {found}, its settings say {wanted}: get a fresh copy")
-        if not tensors[name].float().isfinite().all():
+        if tensors[name].dtype != expected[name].dtype:
+            raise EspcnError(f"{path}: tensor {name} is {tensors[name].dtype}, not float32: get a fresh copy")
+        if not tensors[name].isfinite().all():
             raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong")
     network.load_state_dict(tensors)
 

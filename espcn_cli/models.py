@@ -22,20 +22,22 @@ class Convolution(nn.Conv2d):
     """A convolution that keeps the size, with the same bits at a pixel whatever the size of the picture around it.
 
     On a CPU, PyTorch takes another algorithm for small inputs, whose sums differ in the last bit; a tile would then
-    differ from the whole. Outside training, oneDNN is therefore called by name.
+    differ from the whole. Outside training, oneDNN is therefore called by name, which autocast does not know.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        if wants_onednn(x):
-            return convolve_by_onednn(x, self.weight, self.bias, self.kernel_size[0] // 2)
-        return super().forward(x)
+        if not wants_onednn(x):
+            return super().forward(x)
+        assert self.bias is not None
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        return convolve_by_onednn(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype), self.kernel_size[0] // 2)
 
 
 def wants_onednn(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.is_grad_enabled() and HAS_ONEDNN
+    return HAS_ONEDNN and x.device.type == "cpu" and x.dtype != torch.float64 and not torch.is_grad_enabled()
 
 
 def convolve_by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
@@ -113,9 +115,11 @@ class ESPCN(nn.Module):
         return layer
 
     def forward(self, x: Tensor) -> Tensor:
-        planes = self.body(channels_last(x))
-        if self.skip is not None:
-            planes = planes + self.skip(x)
+        hidden = self.body[:-1](channels_last(x))
+        with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
+            planes = self.tail(hidden.float() if hidden.dtype.itemsize < 4 else hidden)
+            if self.skip is not None:
+                planes = planes + self.skip(x)
         return phase_shift(planes, self.settings.scale)
 
 

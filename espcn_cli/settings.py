@@ -14,6 +14,9 @@ SKIPS = ("none", "bicubic")
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
 
+MOST_PARAMETERS = 50_000_000
+"""Far above any network of this family: what a file announces must not fill the memory before it is checked."""
+
 DEFAULT_MODEL = "espcn-m"
 DEFAULT_SCALE = 2
 
@@ -50,6 +53,8 @@ class ModelSettings:
             raise ValueError(f"{len(self.widths)} widths need {len(self.widths) + 1} kernels, not {len(self.kernels)}")
         if not all(isinstance(k, int) and k % 2 == 1 and 1 <= k <= 31 for k in self.kernels):
             raise ValueError(f"kernels must be odd numbers from 1 to 31, not {self.kernels!r}")
+        if self.parameters > MOST_PARAMETERS:
+            raise ValueError(f"{self.parameters:,} parameters are more than {MOST_PARAMETERS:,}")
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -215,11 +215,6 @@ def test_bf16_is_close_to_fp32(make_network: Make, photo: Tensor) -> None:
     assert (exact - rough).abs().max() < 0.03
 
 
-@pytest.mark.xfail(
-    HAS_ONEDNN,
-    strict=True,
-    reason="autocast passes over torch.mkldnn_convolution: on a CPU bf16 asked for is fp32 done",
-)
 def test_bf16_asked_for_is_bf16_done(make_network: Make, photo: Tensor) -> None:
     """bfloat16 has 8 bits of mantissa: the results cannot be those of fp32 to the last bit."""
     network = make_network(SMALL)
