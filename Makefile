@@ -73,8 +73,8 @@ espcn-m_x2: install ; $(TRAIN) -m espcn-m -s 2 --steps 16000
 espcn-m_x3: install ; $(TRAIN) -m espcn-m -s 3 --steps 14000
 espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 14000 --patch-size 128
 espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 8000
-espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 10000
-espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 10000
+espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 8000
+espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 8000
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install

@@ -204,6 +204,9 @@ def train(
     ] = TRAIN.validate_every,
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
+    ] = None,
     license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -235,7 +238,7 @@ def train(
     except ValueError as error:
         raise UsageError(str(error)) from None
     path = output or Path(f"{model}_x{scale}.safetensors")
-    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision, license)
+    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision, license, workers)
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,

@@ -51,15 +51,17 @@ def load_data(
     planes: int,
     patch: int,
     report: Callable[[int], None] = lambda done: None,
+    workers: int | None = None,
 ) -> DataSet:
     """Read every picture, degrade it whole, and keep both as uint8. `report` gets the number read so far.
 
+    As many threads read as PyTorch computes with, or `workers`.
     Unreadable and too small files are left out and listed. Raises EspcnError if nothing usable remains.
     """
     samples: list[Sample] = []
     skipped: list[str] = []
     paths = list(paths)
-    with ThreadPoolExecutor(max_workers=max(torch.get_num_threads(), 1)) as pool:
+    with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
         for done, result in enumerate(pool.map(lambda path: _load(path, scale, planes, patch), paths), 1):
             samples.append(result) if isinstance(result, Sample) else skipped.append(result)
             report(done)

@@ -70,7 +70,7 @@ Report = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One training: which network, from which files, how, and where it goes.
+    """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
     """
@@ -84,6 +84,7 @@ class Job:
     device: str = "auto"
     precision: str = "auto"
     license: str = ""
+    workers: int | None = None
 
     @property
     def patch(self) -> int:
@@ -114,6 +115,7 @@ def make_job(
     device: str = "auto",
     precision: str = "auto",
     license: str = "",
+    workers: int | None = None,
 ) -> Job:
     """Look up the pictures.
 
@@ -129,7 +131,7 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(output, name, model, settings, pictures, validation, device, precision, license)
+    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers)
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.Card:
@@ -144,13 +146,13 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
         check_state(state_path, identity(job))
     device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
-    progress = iter(range(1, len(job.pictures) + 1))
     pictures = data.load_data(
         job.pictures,
         job.model.scale,
         job.model.planes,
         job.patch,
-        lambda done: report(Loading(next(progress), len(job.pictures))),
+        lambda done: report(Loading(done, len(job.pictures))),
+        job.workers,
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
     pairs, unusable = load_validation(held_out, job.model.scale)
