@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from espcn_cli import checkpoint, imageio
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import replacing
+from espcn_cli.files import replacing, write_tensors
 from espcn_cli.mnist import SIZE, batches, read_pictures, read_training_data, to_unit
 from espcn_cli.settings import SHEET_PICTURES, AutoencoderSettings
 from espcn_cli.subpixel import SubpixelConvolution, inverse_phase_shift, phase_shift
@@ -233,7 +233,7 @@ def read_card(path: Path) -> Card:
 
 def save(path: Path, network: Autoencoder, card: Card) -> None:
     """Write a checkpoint whole or not at all."""
-    checkpoint.write_tensors(path, network.state_dict(), card.to_metadata())
+    write_tensors(path, network.state_dict(), card.to_metadata())
 
 
 def load(path: Path) -> tuple[Autoencoder, Card]:
@@ -504,7 +504,7 @@ def _write_csv(path: Path, codes: Tensor, names: list[str]) -> None:
 
 
 def _write_safetensors(path: Path, codes: Tensor, names: list[str]) -> None:
-    checkpoint.write_tensors(path, {"codes": codes}, {"format": f"{FORMAT}-codes", "pictures": json.dumps(names)})
+    write_tensors(path, {"codes": codes}, {"format": f"{FORMAT}-codes", "pictures": json.dumps(names)})
 
 
 CODE_WRITERS = {".npy": _write_npy, ".csv": _write_csv, ".safetensors": _write_safetensors}

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import replacing
+from espcn_cli.files import write_tensors
 from espcn_cli.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from espcn_cli.models import ESPCN
 
 FORMAT = "espcn"
@@ -157,12 +155,3 @@ def check_and_load_(network: Any, path: Path) -> None:
 def save(path: Path, network: ESPCN, card: Card) -> None:
     """Write a checkpoint whole or not at all. The tensors are stored as float32, contiguous, on the CPU."""
     write_tensors(path, {name: t.float() for name, t in network.state_dict().items()}, card.to_metadata())
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file whole or not at all."""
-    from safetensors.torch import save as to_bytes
-
-    data = to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)

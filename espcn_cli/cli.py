@@ -14,7 +14,16 @@ from typer.core import TyperGroup
 
 from espcn_cli import cli_autoencoder
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.settings import ARCHITECTURES, DEFAULT_MODEL, DEFAULT_SCALE, PLANES, SCALES, TrainSettings, architecture
+from espcn_cli.settings import (
+    ARCHITECTURES,
+    DEFAULT_MODEL,
+    DEFAULT_SCALE,
+    LOSSES,
+    PLANES,
+    SCALES,
+    TrainSettings,
+    architecture,
+)
 from espcn_cli.terminal import Device, Json, Precision, Quiet, progress, say
 
 if TYPE_CHECKING:
@@ -188,13 +197,22 @@ def train(
     planes: Annotated[
         str, typer.Option(metavar="luma|rgb", help="What the network sees; with luma, chroma is interpolated.")
     ] = "luma",
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Start from a checkpoint, of this scale or another."),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
+    minutes: Annotated[
+        float, typer.Option(help="Train for so long instead; the learning rate falls accordingly.")
+    ] = TRAIN.minutes,
+    loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="What a step makes smaller.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
     learning_rate: Annotated[
         float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
     ] = TRAIN.learning_rate,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
+    clip: Annotated[float, typer.Option(help="Greatest norm of the gradient; 0 leaves it as it is.")] = TRAIN.clip,
     ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0 turns it off.")] = TRAIN.ema_decay,
     expansion: Annotated[
         int, typer.Option(help="Width of the linear blocks merged at the end; 0 trains plain layers.")
@@ -218,7 +236,9 @@ def train(
     LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights are saved at each
     validation. Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
+    from espcn_cli import checkpoint
     from espcn_cli import train as flow
+    from espcn_cli.training_state import state_file
 
     if planes not in PLANES:
         raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
@@ -226,6 +246,9 @@ def train(
         model_settings = architecture(model, scale, PLANES[planes])
         settings = TrainSettings(
             steps=steps,
+            minutes=minutes,
+            loss=loss,
+            clip=clip,
             batch_size=batch_size,
             patch_size=patch_size,
             learning_rate=learning_rate,
@@ -238,7 +261,10 @@ def train(
     except ValueError as error:
         raise UsageError(str(error)) from None
     path = output or Path(f"{model}_x{scale}.safetensors")
-    job = flow.make_job(sources, path, model, model_settings, settings, valid, device, precision, license, workers)
+    start = checkpoint.find(init, scale) if init else None
+    job = flow.make_job(
+        sources, path, model, model_settings, settings, valid, device, precision, license, workers, start
+    )
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
@@ -247,16 +273,23 @@ def train(
         try:
             card = flow.train(job, resume, screen)
         except KeyboardInterrupt:
-            say(f"espcn: stopped; the same command with --resume goes on from {flow.state_file(path)}")
+            say(f"espcn: stopped; the same command with --resume goes on from {state_file(path)}")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
     elif not quiet:
-        scores = card.metrics["validation"]
-        gain = scores["psnr"] - scores["bicubic"]
-        typer.echo(
-            f"{path}: {scores['psnr']:.2f} dB on {scores['images']} validation pictures, {gain:+.2f} dB over bicubic"
-        )
+        typer.echo(f"{path}: {describe_gain(card)}")
+
+
+def describe_gain(card: Card) -> str:
+    """What the validation pictures say: over bicubic, and over the checkpoint that the training started from."""
+    scores, first = card.metrics["validation"], card.training["history"][0]
+    psnr = scores["psnr"]
+    line = f"{psnr:.2f} dB on {scores['images']} validation pictures, {psnr - scores['bicubic']:+.2f} dB over bicubic"
+    if first["step"] == 0:
+        gain = psnr - first["psnr"]
+        line += f", {gain:+.2f} dB over its start" if gain >= 0.005 else ", no gain over its start"
+    return line
 
 
 class TrainingScreen:
@@ -280,6 +313,7 @@ class TrainingScreen:
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
             if self.bar.n == 0:  # the first step of a resumed training is not step 1
                 self.bar.initial = event.step - 1
+            self.bar.total = event.steps  # a training by the clock learns its number of steps as it goes
             self.bar.n = event.step - 1
             self.bar.update()
             psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"

@@ -32,12 +32,13 @@ class LinearBlock(nn.Module):
 
 
 class TrainingForm(nn.Module):
-    """An untrained network with a linear block of `width` channels beside each convolution (0: none).
+    """A network with a linear block of `width` channels beside each convolution (0: none).
 
-    Square layers start as the identity plus their block; a layer of zeros keeps its output at zero.
+    In an untrained one, square layers start as the identity plus their block, and a layer of zeros keeps its output at
+    zero. A trained one starts as it is: its blocks' products are zero.
     """
 
-    def __init__(self, network: nn.Module, width: int) -> None:
+    def __init__(self, network: nn.Module, width: int, trained: bool = False) -> None:
         super().__init__()
         self.network = network
         self.names: list[str] = []
@@ -45,7 +46,9 @@ class TrainingForm(nn.Module):
         for name, layer in network.named_modules():
             if width and isinstance(layer, nn.Conv2d):
                 self.names.append(f"{name}.weight")
-                self.blocks.append(_block_for_(layer, width))
+                self.blocks.append(
+                    LinearBlock(layer.weight.shape, width, 0.0) if trained else _block_for_(layer, width)
+                )
 
     def merged(self) -> dict[str, Tensor]:
         """The plain network's parameters, each block added to its kernel; differentiable."""

@@ -10,6 +10,7 @@ SCALES = (2, 3, 4)
 PLANES = {"luma": 1, "rgb": 3}
 ACTIVATIONS = ("tanh", "prelu")
 SKIPS = ("none", "bicubic")
+LOSSES = ("l1", "mse", "charbonnier")
 
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
@@ -110,16 +111,20 @@ def architecture(name: str, scale: int = DEFAULT_SCALE, planes: int = 1) -> Mode
 class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.
 
-    `patch_size` is in HR pixels and is rounded down to a multiple of the scale. The learning rate rises linearly over
-    `warmup` steps and falls on a half cosine to zero at `steps`. `expansion` is the inner width of the linear blocks
-    that stand in for each hidden convolution while training (0: plain convolutions); they are merged when saved.
+    The training ends after `steps`, or after `minutes` if that is not 0. `patch_size` is in HR pixels and is rounded
+    down to a multiple of the scale. The learning rate rises linearly over `warmup` steps and falls on a half cosine to
+    zero at the end. `clip` is the greatest norm of the gradient (0: any). `expansion` is the inner width of the linear
+    blocks beside the convolutions while training (0: none); they are merged when saved.
     """
 
     steps: int = 20_000
+    minutes: float = 0.0
     batch_size: int = 16
     patch_size: int = 96
     learning_rate: float = 2e-3
+    loss: str = "l1"
     warmup: int = 200
+    clip: float = 0.0
     ema_decay: float = 0.999
     expansion: int = 128
     validate_every: int = 1_000
@@ -133,8 +138,11 @@ class TrainSettings:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}")
-        if self.warmup < 0 or self.expansion < 0:
-            raise ValueError("warmup and expansion must not be negative")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
+        for name in ("minutes", "warmup", "clip", "expansion"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import platform
+import signal
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from espcn_cli import checkpoint, data, evaluation, imageio
@@ -25,9 +26,7 @@ from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN, channels_last
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.settings import ModelSettings, TrainSettings
-
-STATE_FORMAT = "espcn-training-state"
-STATE_VERSION = "1"
+from espcn_cli.training_state import State, check_state, restore_, save_state, state_file
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,9 @@ class Validation:
     bicubic: float
 
 
+DIVERGED = 1.0
+"""A loss that no start has: pixels are in [0, 1]."""
+
 Event = Loading | Loaded | Step | Validation
 Report = Callable[[Event], None]
 
@@ -71,6 +73,7 @@ Report = Callable[[Event], None]
 @dataclass(frozen=True)
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
+    `init` is a checkpoint to start from: one of the same kind, at this or another scale.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
     """
@@ -85,24 +88,12 @@ class Job:
     precision: str = "auto"
     license: str = ""
     workers: int | None = None
+    init: Path | None = None
 
     @property
     def patch(self) -> int:
         """HR pixels of a patch's side: a multiple of the scale."""
         return max(self.settings.patch_size // self.model.scale, 1) * self.model.scale
-
-
-@dataclass
-class State:
-    """What a step changes, and what resuming needs: network in training form, its average, optimiser, randomness."""
-
-    network: TrainingForm
-    average: TrainingForm
-    optimiser: torch.optim.Adam
-    generator: torch.Generator
-    step: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def make_job(
@@ -116,6 +107,7 @@ def make_job(
     precision: str = "auto",
     license: str = "",
     workers: int | None = None,
+    init: Path | None = None,
 ) -> Job:
     """Look up the pictures.
 
@@ -131,7 +123,7 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers)
+    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers, init)
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.Card:
@@ -144,6 +136,7 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     state_path = state_file(job.output)
     if resume:
         check_state(state_path, identity(job))
+    start = starting_point(job)
     device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
     pictures = data.load_data(
@@ -159,31 +152,71 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable))
     fingerprint = pictures.fingerprint
     patches = data.Patches(pictures, job.patch, job.settings.batch_size)
-    state = make_state(job, device)
+    state = make_state(job, device, start)
     if resume:
         check_state(state_path, {"data": fingerprint})
         restore_(state, state_path)
     baseline = evaluation.interpolation("bicubic", job.model.scale)
     bicubic, _ = evaluation.mean(evaluation.evaluate(baseline, pairs, job.model.scale))
-    started = time.monotonic() - state.seconds
+    if start and not resume:
+        report(validate(state, pairs, job.model, bicubic, device))
+    began = time.monotonic() - state.seconds
     card = checkpoint.Card(job.model, job.name)
-    try:
-        while state.step < job.settings.steps:
+    with Interruption() as interruption:
+        while progress(state, job.settings) < 1 and not interruption.signal:
             loss = take_step(state, job.settings, patches, device, precision)
-            report(Step(state.step, job.settings.steps, loss))
-            if state.step % job.settings.validate_every == 0 or state.step == job.settings.steps:
-                state.seconds = time.monotonic() - started
+            state.seconds = time.monotonic() - began
+            if not loss < DIVERGED:
+                raise diverged(job, state, loss)
+            done = progress(state, job.settings)
+            report(Step(state.step, round(state.step / done), loss))
+            if state.step % job.settings.validate_every == 0 or done >= 1:
                 result = validate(state, pairs, job.model, bicubic, device)
                 report(result)
                 card = describe(job, state, fingerprint, result, len(pairs))
                 checkpoint.save(job.output, plain_network(state.average, job.model), card)
-                save_state(state, state_path, job, fingerprint)
-    except (KeyboardInterrupt, SystemExit):
-        state.seconds = time.monotonic() - started
-        save_state(state, state_path, job, fingerprint)
-        raise
+                save_state(state, state_path, {**identity(job), "data": fingerprint})
+        if interruption.signal:
+            save_state(state, state_path, {**identity(job), "data": fingerprint})
+            raise interruption.as_exception()
     state_path.unlink(missing_ok=True)
     return card
+
+
+class Interruption:
+    """While this is entered, Ctrl-C and SIGTERM wait for the end of a step: half a step cannot be resumed exactly.
+
+    A second one does not wait. Does nothing outside the main thread, where Python allows no signal handlers.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int = 0
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self.previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            raise self.as_exception()
+        self.signal = number
+
+    def as_exception(self) -> BaseException:
+        return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + self.signal)
+
+
+def diverged(job: Job, state: State, loss: float) -> EspcnError:
+    kept = f"{job.output} holds the last good weights" if state.history else "nothing was saved yet"
+    gentler = job.settings.learning_rate / 4
+    return EspcnError(
+        f"training diverged at step {state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
+    )
 
 
 def load_validation(paths: list[Path], scale: int) -> tuple[list[evaluation.Pair], list[str]]:
@@ -200,33 +233,74 @@ def load_validation(paths: list[Path], scale: int) -> tuple[list[evaluation.Pair
     return pairs, unusable
 
 
-def make_state(job: Job, device: torch.device) -> State:
-    """A fresh start from the seed: the global generator makes the weights, one of its own the patches."""
+def starting_point(job: Job) -> ESPCN | None:
+    """The trained network to start from, brought to this job's scale. Raises EspcnError if it does not suit."""
+    if job.init is None:
+        return None
+    trained, card = checkpoint.load(job.init)
+    if replace(card.settings, scale=job.model.scale) != job.model:
+        raise EspcnError(f"{job.init} is another kind of network ({card.name}): start from one like {job.name}")
+    if card.settings == job.model:
+        return trained.requires_grad_(True)
     torch.manual_seed(job.settings.seed)
-    network = TrainingForm(ESPCN(job.model), job.settings.expansion).to(device)
+    network = ESPCN(job.model)
+    tail = {f"body.{len(network.body) - 1}.{name}" for name in ("weight", "bias")}
+    network.load_state_dict({k: v for k, v in trained.state_dict().items() if k not in tail}, strict=False)
+    return network
+
+
+def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> State:
+    """A start from the seed or a trained network: the global generator makes weights, one of its own the patches."""
+    torch.manual_seed(job.settings.seed)
+    network = TrainingForm(start or ESPCN(job.model), job.settings.expansion, trained=start is not None).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=job.settings.learning_rate, foreach=True)
     return State(network, average, optimiser, torch.Generator().manual_seed(job.settings.seed))
 
 
-def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero after the last step. `step` counts from 0."""
+def progress(state: State, settings: TrainSettings) -> float:
+    """How much of the training is done: 0 at the start, 1 or more at the end."""
+    if settings.minutes:
+        return state.seconds / (60 * settings.minutes)
+    return state.step / settings.steps
+
+
+def learning_rate(settings: TrainSettings, step: int, done: float) -> float:
+    """Linear warm-up over the first steps (`step` counts from 0), times half a cosine from 1 to 0 as `done` does."""
     warm = min(1.0, (step + 1) / (settings.warmup + 1))
-    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def l1(sr: Tensor, hr: Tensor) -> Tensor:
+    return F.l1_loss(sr, hr)
+
+
+def mse(sr: Tensor, hr: Tensor) -> Tensor:
+    return F.mse_loss(sr, hr)
+
+
+def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
+    """L1 rounded off near zero: mean(sqrt(d² + ε²)) with ε = 0.001 (Lai et al. 2017, arXiv 1704.03915)."""
+    return ((sr - hr).square() + 1e-6).sqrt().mean()
+
+
+LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
 
 
 def take_step(
     state: State, settings: TrainSettings, patches: data.Patches, device: torch.device, precision: torch.dtype
 ) -> float:
-    """Draw a batch, descend once on its L1 loss, move the average. Returns the loss."""
+    """Draw a batch, descend once on its loss, move the average. Returns the loss."""
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, state.step)
+        group["lr"] = learning_rate(settings, state.step, progress(state, settings))
     lr, hr = patches.draw(state.generator)
     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
         sr = state.network(channels_last(lr.to(device)))
-    loss = F.l1_loss(sr.float(), hr.to(device))
+    loss = LOSSES[settings.loss](sr.float(), hr.to(device))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    if settings.clip:
+        torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
     state.optimiser.step()
     state.step += 1
     decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
@@ -261,7 +335,7 @@ def describe(
         "settings": job.settings.to_dict(),
         "step": state.step,
         "seconds": round(state.seconds),
-        "loss": "l1",
+        **({"init": job.init.name} if job.init else {}),
         "versions": {"espcn": version("espcn"), "torch": torch.__version__, "python": platform.python_version()},
         "history": state.history,
     }
@@ -277,73 +351,7 @@ def describe(
     return checkpoint.Card(job.model, job.name, training, metrics, job.license)
 
 
-def state_file(output: Path) -> Path:
-    """Where the training state of a checkpoint-to-be lies: beside it."""
-    return output.with_suffix(".state.safetensors")
-
-
 def identity(job: Job) -> dict[str, Any]:
-    """What a state and a job must have in common, besides the data."""
-    return {"name": job.name, "model": job.model.to_dict(), "settings": job.settings.to_dict()}
-
-
-def save_state(state: State, path: Path, job: Job, fingerprint: dict[str, int | str]) -> None:
-    """Write everything that resuming needs; safetensors and JSON only."""
-    tensors = {"generator": state.generator.get_state()}
-    tensors |= {f"network.{k}": v for k, v in state.network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
-    for index, values in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": v for k, v in values.items()}
-    metadata = {
-        "format": STATE_FORMAT,
-        "format_version": STATE_VERSION,
-        "identity": json.dumps({**identity(job), "data": fingerprint}),
-        "progress": json.dumps({"step": state.step, "seconds": state.seconds, "history": state.history}),
-    }
-    checkpoint.write_tensors(path, tensors, metadata)
-
-
-def check_state(path: Path, wanted: dict[str, Any]) -> None:
-    """Raises EspcnError if there is no state, it cannot be read, or it belongs to a training that differs."""
-    if not path.is_file():
-        raise EspcnError(f"nothing to resume: there is no {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        if (metadata.get("format"), metadata.get("format_version")) != (STATE_FORMAT, STATE_VERSION):
-            raise EspcnError(f"{path} is not a training state that this espcn can read: start again without --resume")
-        saved = json.loads(metadata["identity"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise EspcnError(f"{path} is damaged ({error}): start again without --resume") from None
-    for part, value in json.loads(json.dumps(wanted)).items():
-        if saved.get(part) != value:
-            raise EspcnError(f"{path} belongs to another training: its {part} {_difference(saved.get(part), value)}")
-
-
-def restore_(state: State, path: Path) -> None:
-    """Fill a fresh state from a file that `check_state` has passed."""
-    tensors: dict[str, Tensor] = {}
-    with safe_open(path, framework="pt") as file:
-        progress = json.loads(file.metadata()["progress"])
-        for key in file.keys():  # noqa: SIM118 - a safetensors file is no dictionary
-            tensors[key] = file.get_tensor(key)
-    state.generator.set_state(tensors.pop("generator"))
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
-    for key, tensor in tensors.items():
-        part, name = key.split(".", 1)
-        parts[part][name] = tensor
-    state.network.load_state_dict(parts["network"])
-    state.average.load_state_dict(parts["average"])
-    optimiser = state.optimiser.state_dict()
-    for key, tensor in parts["optimiser"].items():
-        index, name = key.split(".", 1)
-        optimiser["state"].setdefault(int(index), {})[name] = tensor
-    state.optimiser.load_state_dict(optimiser)
-    state.step, state.seconds, state.history = progress["step"], progress["seconds"], progress["history"]
-
-
-def _difference(saved: Any, wanted: Any) -> str:
-    if isinstance(saved, dict) and isinstance(wanted, dict):
-        key = next(k for k in wanted if saved.get(k) != wanted[k])
-        return f"had {key} {saved.get(key)}, now {wanted[key]}"
-    return f"was {saved}, now {wanted}"
+    """What a training state and a job must have in common, besides the data."""
+    start = {"init": str(job.init)} if job.init else {}
+    return {"name": job.name, "model": job.model.to_dict(), "settings": job.settings.to_dict(), **start}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from pictures import save_picture
+from pictures import save_checkpoint, save_picture
 from PIL import Image
 
 from espcn_cli import checkpoint, train
 from espcn_cli.errors import EspcnError
-from espcn_cli.settings import ModelSettings, TrainSettings
+from espcn_cli.settings import LOSSES, ModelSettings, TrainSettings
+from espcn_cli.training_state import state_file
 
 TINY = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
 QUICK = TrainSettings(steps=12, batch_size=4, patch_size=16, warmup=2, expansion=8, validate_every=5)
@@ -46,7 +48,7 @@ class StopAt:
 
     def __call__(self, event: train.Event) -> None:
         if isinstance(event, train.Step) and event.step == self.step:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_training_beats_bicubic_on_what_it_was_made_for(job: train.Job) -> None:
@@ -88,10 +90,10 @@ def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(
     train.train(straight)
     with pytest.raises(KeyboardInterrupt):
         train.train(job, report=StopAt(stop))
-    assert train.state_file(job.output).is_file()
+    assert state_file(job.output).is_file()
     train.train(job, resume=True)
     assert same(tensors(job.output), tensors(straight.output))
-    assert not train.state_file(job.output).exists()
+    assert not state_file(job.output).exists()
 
 
 def test_the_checkpoint_says_how_it_was_made(job: train.Job) -> None:
@@ -119,20 +121,88 @@ def test_a_state_of_another_training_is_refused_with_the_difference(job: train.J
         train.train(replace(job, settings=replace(QUICK, batch_size=2)), resume=True)
     with pytest.raises(EspcnError, match="had files 4, now 3"):
         train.train(replace(job, pictures=job.pictures[:3]), resume=True)
-    train.state_file(job.output).write_bytes(b"\0" * 40)
+    state_file(job.output).write_bytes(b"\0" * 40)
     with pytest.raises(EspcnError, match="is damaged"):
         train.train(job, resume=True)
 
 
+def test_sigterm_saves_the_state_too(job: train.Job) -> None:
+    def terminate(event: train.Event) -> None:
+        if isinstance(event, train.Step) and event.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught:
+        train.train(job, report=terminate)
+    assert caught.value.code == 143
+    assert state_file(job.output).is_file()
+
+
 def test_the_learning_rate_rises_then_falls_on_a_cosine() -> None:
     settings = TrainSettings(steps=1000, learning_rate=1.0, warmup=99)
-    assert train.learning_rate(settings, 0) == pytest.approx(0.01)
-    assert train.learning_rate(settings, 500) == pytest.approx(0.5)
-    assert train.learning_rate(settings, 999) == pytest.approx(0, abs=1e-5)
-    rates = [train.learning_rate(settings, step) for step in range(1000)]
+    rates = [train.learning_rate(settings, step, step / 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[999] == pytest.approx(0, abs=1e-5)
     peak = rates.index(max(rates))
     assert 90 <= peak <= 110
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_a_training_by_the_clock_ends_in_time(job: train.Job) -> None:
+    events: list[train.Event] = []
+    card = train.train(replace(job, settings=replace(QUICK, steps=10**9, minutes=1 / 60)), report=events.append)
+    assert 1 <= card.training["seconds"] < 20
+    last = [event for event in events if isinstance(event, train.Step)][-1]
+    assert last.step == card.training["step"]
+    assert last.steps == pytest.approx(last.step, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [("l1", 0.02), ("mse", 0.0008), ("charbonnier", (0.001601**0.5 + 0.001) / 2)]
+)
+def test_losses_by_hand(loss: str, expected: float) -> None:
+    """Of two pixels, off by 0.04 and by 0."""
+    result = train.LOSSES[loss](torch.tensor([0.5, 0.5]), torch.tensor([0.54, 0.5]))
+    assert float(result) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains(job: train.Job, loss: str) -> None:
+    card = train.train(replace(job, settings=replace(QUICK, loss=loss, clip=0.1)))
+    assert card.training["settings"]["loss"] == loss
+
+
+def test_divergence_stops_keeps_the_last_good_weights_and_names_a_remedy(job: train.Job) -> None:
+    wild = replace(job, settings=replace(QUICK, learning_rate=1e4, warmup=4, validate_every=1, steps=100))
+    with pytest.raises(EspcnError, match=r"diverged at step \d+ .*last good weights: try --learning-rate 2e\+03"):
+        train.train(wild)
+    assert all(tensor.isfinite().all() for tensor in tensors(job.output).values())
+
+
+def test_fine_tuning_starts_where_the_checkpoint_is(job: train.Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors", TINY)
+    tuned = train.train(replace(job, init=start, settings=replace(QUICK, learning_rate=1e-9)))
+    assert [entry["step"] for entry in tuned.training["history"]] == [0, 5, 10, 12]
+    assert tuned.training["init"] == "start.safetensors"
+    assert tuned.training["history"][0]["psnr"] == pytest.approx(tuned.metrics["validation"]["psnr"], abs=0.01)
+    for name, tensor in tensors(start).items():
+        assert (tensors(job.output)[name] - tensor).abs().max() < 1e-6
+
+
+def test_a_warm_start_takes_the_body_to_another_scale(job: train.Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors", TINY)
+    other = replace(job, init=start, model=replace(TINY, scale=3), settings=replace(QUICK, learning_rate=1e-9))
+    card = train.train(other)
+    assert card.training["history"][0]["psnr"] == pytest.approx(card.metrics["validation"]["bicubic"], abs=0.01)
+    before, after = tensors(start), tensors(job.output)
+    assert (after["body.0.weight"] - before["body.0.weight"]).abs().max() < 1e-6
+    assert after["body.4.weight"].shape == (9, 4, 3, 3)
+
+
+def test_a_start_of_another_kind_is_refused(job: train.Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors")
+    with pytest.raises(EspcnError, match="is another kind of network"):
+        train.train(replace(job, init=start))
 
 
 def test_a_patch_is_rounded_down_to_the_scale(job: train.Job) -> None:
