@@ -233,12 +233,13 @@ def train(
 ) -> None:
     """Train a network on folders of pictures and save it as a checkpoint.
 
-    LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights are saved at each
-    validation. Ctrl-C saves the training state; the same command with --resume goes on from there.
+    LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights that score best on the
+    validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
+    (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
     from espcn_cli import checkpoint
     from espcn_cli import train as flow
-    from espcn_cli.training_state import state_file
+    from espcn_cli.run_folder import RunFolder
 
     if planes not in PLANES:
         raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
@@ -273,7 +274,7 @@ def train(
         try:
             card = flow.train(job, resume, screen)
         except KeyboardInterrupt:
-            say(f"espcn: stopped; the same command with --resume goes on from {state_file(path)}")
+            say(f"espcn: stopped; the same command with --resume goes on from {RunFolder.of(path).state}")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 from typing import Any
 
@@ -22,11 +23,13 @@ from torch import Tensor
 from espcn_cli import checkpoint, data, evaluation, imageio
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.inference import Engine
+from espcn_cli.inference import Engine, upscale
 from espcn_cli.models import ESPCN, channels_last
 from espcn_cli.reparameterise import TrainingForm
+from espcn_cli.resize import interpolate
+from espcn_cli.run_folder import RunFolder
 from espcn_cli.settings import ModelSettings, TrainSettings
-from espcn_cli.training_state import State, check_state, restore_, save_state, state_file
+from espcn_cli.training_state import State, check_state, restore_, save_state
 
 
 @dataclass(frozen=True)
@@ -127,15 +130,17 @@ def make_job(
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.Card:
-    """Train, and save the averaged network at each validation and at the end. Returns the final checkpoint's card.
+    """Train, validate as often as the settings say, and keep the averaged network that scored best. Returns its card.
+
+    The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs.
 
     A KeyboardInterrupt or SystemExit saves the training state before it goes on its way; `resume` continues from
     there, and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, or a
     state that does not belong to this job.
     """
-    state_path = state_file(job.output)
+    folder = RunFolder.of(job.output)
     if resume:
-        check_state(state_path, identity(job))
+        check_state(folder.state, identity(job))
     start = starting_point(job)
     device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
@@ -154,14 +159,14 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     patches = data.Patches(pictures, job.patch, job.settings.batch_size)
     state = make_state(job, device, start)
     if resume:
-        check_state(state_path, {"data": fingerprint})
-        restore_(state, state_path)
+        check_state(folder.state, {"data": fingerprint})
+        restore_(state, folder.state)
+    folder.make()
     baseline = evaluation.interpolation("bicubic", job.model.scale)
     bicubic, _ = evaluation.mean(evaluation.evaluate(baseline, pairs, job.model.scale))
     if start and not resume:
-        report(validate(state, pairs, job.model, bicubic, device))
+        report(validate(state, pairs, job, bicubic, device))
     began = time.monotonic() - state.seconds
-    card = checkpoint.Card(job.model, job.name)
     with Interruption() as interruption:
         while progress(state, job.settings) < 1 and not interruption.signal:
             loss = take_step(state, job.settings, patches, device, precision)
@@ -169,18 +174,30 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
             if not loss < DIVERGED:
                 raise diverged(job, state, loss)
             done = progress(state, job.settings)
+            state.losses.append(loss)
             report(Step(state.step, round(state.step / done), loss))
             if state.step % job.settings.validate_every == 0 or done >= 1:
-                result = validate(state, pairs, job.model, bicubic, device)
+                result = validate(state, pairs, job, bicubic, device)
                 report(result)
-                card = describe(job, state, fingerprint, result, len(pairs))
-                checkpoint.save(job.output, plain_network(state.average, job.model), card)
-                save_state(state, state_path, {**identity(job), "data": fingerprint})
+                if math.isnan(result.psnr):
+                    raise diverged(job, state, loss)
+                keep(job, state, describe(job, state, fingerprint, result, len(pairs)))
+                save_state(state, folder.state, {**identity(job), "data": fingerprint})
         if interruption.signal:
-            save_state(state, state_path, {**identity(job), "data": fingerprint})
+            save_state(state, folder.state, {**identity(job), "data": fingerprint})
             raise interruption.as_exception()
-    state_path.unlink(missing_ok=True)
-    return card
+    folder.state.unlink(missing_ok=True)
+    return checkpoint.read_card(job.output)
+
+
+def keep(job: Job, state: State, card: checkpoint.Card) -> None:
+    """Save the averaged network as the last one, and as the checkpoint if none before scored better."""
+    network = plain_network(state.average, job.model)
+    folder = RunFolder.of(job.output)
+    checkpoint.save(folder.last, network, card)
+    if state.history[-1]["psnr"] >= max(entry["psnr"] for entry in state.history if entry["step"] > 0):
+        checkpoint.save(job.output, network, card)
+    folder.write_log(state.history)
 
 
 class Interruption:
@@ -316,13 +333,20 @@ def plain_network(form: TrainingForm, settings: ModelSettings) -> ESPCN:
     return plain
 
 
-def validate(
-    state: State, pairs: list[evaluation.Pair], model: ModelSettings, bicubic: float, device: torch.device
-) -> Validation:
-    """Score the averaged network by the benchmark's own protocol, in fp32."""
-    engine = Engine(plain_network(state.average, model), device)
-    psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), pairs, model.scale))
-    state.history.append({"step": state.step, "psnr": round(psnr, 4), "ssim": round(ssim, 5)})
+def validate(state: State, pairs: list[evaluation.Pair], job: Job, bicubic: float, device: torch.device) -> Validation:
+    """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since."""
+    engine = Engine(plain_network(state.average, job.model), device)
+    psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), pairs, job.model.scale))
+    entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
+    if state.losses:
+        before = state.history[-1] if state.history else {"step": 0, "seconds": 0.0}
+        entry["loss"] = fmean(state.losses)
+        entry["learning_rate"] = learning_rate(job.settings, state.step, progress(state, job.settings))
+        entry["steps_per_second"] = (state.step - before["step"]) / max(state.seconds - before["seconds"], 1e-3)
+        state.losses.clear()
+    state.history.append({key: round(value, 6) for key, value in entry.items()})
+    first = pairs[0]
+    RunFolder.of(job.output).write_sample(interpolate(first.lr, job.model.scale), upscale(engine, first.lr), first.hr)
     return Validation(state.step, psnr, ssim, bicubic)
 
 

@@ -30,11 +30,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
-
-
-def state_file(output: Path) -> Path:
-    """Where the training state of a checkpoint-to-be lies: beside it."""
-    return output.with_suffix(".state.safetensors")
+    losses: list[float] = field(default_factory=list)
 
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
@@ -48,7 +44,9 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
         "format": STATE_FORMAT,
         "format_version": STATE_VERSION,
         "identity": json.dumps(identity),
-        "progress": json.dumps({"step": state.step, "seconds": state.seconds, "history": state.history}),
+        "progress": json.dumps(
+            {"step": state.step, "seconds": state.seconds, "history": state.history, "losses": state.losses}
+        ),
     }
     write_tensors(path, tensors, metadata)
 
@@ -89,7 +87,8 @@ def restore_(state: State, path: Path) -> None:
         index, name = key.split(".", 1)
         optimiser["state"].setdefault(int(index), {})[name] = tensor
     state.optimiser.load_state_dict(optimiser)
-    state.step, state.seconds, state.history = progress["step"], progress["seconds"], progress["history"]
+    for name, value in progress.items():
+        setattr(state, name, value)
 
 
 def _difference(saved: Any, wanted: Any) -> str:

@@ -213,7 +213,7 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     assert "training on 2 pictures, measured by 1; 1 files skipped" in result.stderr
     assert re.search(r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\)$", result.stderr, re.M)
     assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation pictures", result.stdout)
-    assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.safetensors", "photos"]
+    assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
     upscaled = espcn("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
     assert upscaled.returncode == 0, upscaled.stderr
 
@@ -230,10 +230,10 @@ def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert "the same command with --resume goes on from m.state.safetensors" in rest
-    assert sorted(p.name for p in folder.iterdir()) == ["m.safetensors", "m.state.safetensors", "photos"]
+    assert "the same command with --resume goes on from m.run/state.safetensors" in rest
+    assert sorted(p.name for p in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
     changed = espcn("train", "photos", "-o", "m.safetensors", "--steps", 200, *QUICK, "--resume", cwd=folder)
-    one_line(changed, 1, "m.state.safetensors belongs to another training", "steps 100000, now 200")
+    one_line(changed, 1, "m.run/state.safetensors belongs to another training", "steps 100000, now 200")
 
 
 @pytest.mark.parametrize(
