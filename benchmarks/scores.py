@@ -57,7 +57,7 @@ def main() -> None:
                 record(path, card, scored)
 
 
-def record(path: Path, card: checkpoint.Card, scored: dict[str, tuple[list[Row], str]]) -> None:
+def record(path: Path, card: checkpoint.ModelCard, scored: dict[str, tuple[list[Row], str]]) -> None:
     metrics = dict(card.metrics)
     for name, (rows, protocol) in scored.items():
         [row] = [row for row in rows if row.method == card.name]

@@ -15,14 +15,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from espcn_cli import checkpoint, imageio
@@ -38,9 +37,6 @@ PLANES = 32
 
 SCALE = 2
 """Each of the decoder's two steps doubles the size."""
-
-FORMAT = "espcn-autoencoder"
-FORMAT_VERSION = 1
 
 SHIPPED = "autoencoder"
 """The name of the checkpoint that comes with the tool."""
@@ -175,25 +171,7 @@ class Autoencoder(nn.Module):
 # --- Checkpoints -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Card:
-    """What an autoencoder's checkpoint says about itself: how it was made, and its test MSE with what that means."""
-
-    settings: AutoencoderSettings
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    license: str = ""
-
-    def to_metadata(self) -> dict[str, str]:
-        return {
-            "format": FORMAT,
-            "format_version": str(FORMAT_VERSION),
-            "name": f"{SHIPPED}-{self.settings.upsampler}",
-            "settings": json.dumps(self.settings.to_dict()),
-            "training": json.dumps(self.training),
-            "metrics": json.dumps(self.metrics),
-            "license": self.license,
-        }
+Card = checkpoint.Card[AutoencoderSettings]
 
 
 def find(name: str) -> Path:
@@ -204,36 +182,7 @@ def find(name: str) -> Path:
 
 def read_card(path: Path) -> Card:
     """Read a checkpoint's metadata. Raises EspcnError if the file is not an autoencoder's checkpoint of ours."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError:
-        raise EspcnError(f"no checkpoint at {path}: check the path, or use the shipped one, {SHIPPED!r}") from None
-    except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
-    kind = metadata.get("format")
-    if kind == checkpoint.FORMAT:
-        raise EspcnError(f"{path} is a super-resolution checkpoint, not an autoencoder's: give it to `espcn upscale`")
-    if kind != FORMAT:
-        raise EspcnError(f"{path} is not an autoencoder checkpoint: make one with `espcn autoencoder train`")
-    version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
-        wanted = f"this espcn reads {FORMAT_VERSION}: upgrade it"
-        raise EspcnError(f"{path} has autoencoder format {version or '?'}, {wanted}")
-    try:
-        return Card(
-            AutoencoderSettings.from_dict(json.loads(metadata["settings"])),
-            json.loads(metadata["training"]),
-            json.loads(metadata["metrics"]),
-            metadata["license"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy") from None
-
-
-def save(path: Path, network: Autoencoder, card: Card) -> None:
-    """Write a checkpoint whole or not at all."""
-    write_tensors(path, network.state_dict(), card.to_metadata())
+    return checkpoint.read_card_of(AutoencoderSettings, path)
 
 
 def load(path: Path) -> tuple[Autoencoder, Card]:
@@ -341,7 +290,7 @@ def train_autoencoder(
         loss = torch.stack(losses).mean().item()
         seconds = time.perf_counter() - started
         history.append(Epoch(epoch, settings.epochs, loss, *measure(network, held), seconds))
-        save(output, network, describe(settings, about, history, len(held)))
+        checkpoint.save(output, network, describe(settings, about, history, len(held)))
         report(history[-1])
     return Result(
         settings.upsampler,
@@ -400,7 +349,9 @@ def describe(settings: AutoencoderSettings, about: dict[str, Any], history: list
     """The card after the last epoch of `history`. Times stay out: equal trainings have equal cards."""
     curve = [{"epoch": e.epoch, "loss": round(e.loss, 6), "test_mse": round(e.test_mse, 6)} for e in history]
     metrics = {"test": {"mse": round(history[-1].test_mse, 6), "pictures": test, "protocol": PROTOCOL}}
-    return Card(settings, {**about, "epochs": len(history), "history": curve}, metrics)
+    return Card(
+        settings, f"{SHIPPED}-{settings.upsampler}", {**about, "epochs": len(history), "history": curve}, metrics
+    )
 
 
 def check_output(output: Path, inputs: Iterable[Path]) -> None:
@@ -504,7 +455,7 @@ def _write_csv(path: Path, codes: Tensor, names: list[str]) -> None:
 
 
 def _write_safetensors(path: Path, codes: Tensor, names: list[str]) -> None:
-    write_tensors(path, {"codes": codes}, {"format": f"{FORMAT}-codes", "pictures": json.dumps(names)})
+    write_tensors(path, {"codes": codes}, {"format": "espcn-autoencoder-codes", "pictures": json.dumps(names)})
 
 
 CODE_WRITERS = {".npy": _write_npy, ".csv": _write_csv, ".safetensors": _write_safetensors}

@@ -4,39 +4,45 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import write_tensors
-from espcn_cli.settings import ModelSettings
+from espcn_cli.settings import AutoencoderSettings, ModelSettings
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from espcn_cli.models import ESPCN
 
-FORMAT = "espcn"
+S = TypeVar("S", ModelSettings, AutoencoderSettings)
+
 FORMAT_VERSION = 1
 
-OTHER_FORMATS = {
-    "espcn-autoencoder": "an autoencoder's checkpoint, which `espcn autoencoder reconstruct` takes",
+FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
+"""What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
+
+NATURES = {
+    "espcn": "a super-resolution checkpoint: give it to `espcn upscale`",
+    "espcn-autoencoder": "an autoencoder's checkpoint: give it to `espcn autoencoder reconstruct`",
     "espcn-training-state": "a training state, not a checkpoint: finish it with `espcn train --resume`",
 }
-"""What else this tool writes in the same container, and what to do with it."""
+"""What a file of ours is, and what to do with it where another was expected."""
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Generic[S]):
     """What a checkpoint says about itself.
 
     `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
     data set -> {"psnr": dB, "ssim": ..., "protocol": line}.
     """
 
-    settings: ModelSettings
+    settings: S
     name: str
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +50,7 @@ class Card:
 
     def to_metadata(self) -> dict[str, str]:
         return {
-            "format": FORMAT,
+            "format": FORMATS[type(self.settings)],
             "format_version": str(FORMAT_VERSION),
             "name": self.name,
             "settings": json.dumps(self.settings.to_dict()),
@@ -52,6 +58,9 @@ class Card:
             "metrics": json.dumps(self.metrics),
             "license": self.license,
         }
+
+
+ModelCard = Card[ModelSettings]
 
 
 def weights_folder() -> Path:
@@ -77,14 +86,19 @@ def find(model: str, scale: int | None = None) -> Path:
     return shipped[wanted]
 
 
-def list_shipped() -> list[tuple[Path, Card]]:
+def list_shipped() -> list[tuple[Path, ModelCard]]:
     """Every shipped checkpoint and its card, by name and scale."""
     cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
     return sorted(cards, key=lambda item: (item[1].settings.parameters, item[1].name))
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> ModelCard:
     """Read the metadata alone; no tensor is loaded. Raises EspcnError if the file is not a checkpoint of ours."""
+    return read_card_of(ModelSettings, path)
+
+
+def read_card_of(kind: type[S], path: Path) -> Card[S]:
+    """Read the metadata of a checkpoint whose settings are of one kind. Raises EspcnError for any other file."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -92,20 +106,15 @@ def read_card(path: Path) -> Card:
         raise EspcnError(f"no checkpoint at {path}: check the path") from None
     except (SafetensorError, OSError) as error:
         raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
-    return _card_from(metadata, path)
-
-
-def _card_from(metadata: Mapping[str, str], path: Path) -> Card:
-    kind = metadata.get("format", "")
-    if kind != FORMAT:
-        what = OTHER_FORMATS.get(kind, "a safetensors file, but not an espcn checkpoint: make one with `espcn train`")
-        raise EspcnError(f"{path} is {what}")
+    name = metadata.get("format", "")
+    if name != FORMATS[kind]:
+        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}")
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
         raise EspcnError(f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade")
     try:
         return Card(
-            settings=ModelSettings.from_dict(json.loads(metadata["settings"])),
+            settings=kind.from_dict(json.loads(metadata["settings"])),
             name=metadata["name"],
             training=dict(json.loads(metadata["training"])),
             metrics=dict(json.loads(metadata["metrics"])),
@@ -115,7 +124,7 @@ def _card_from(metadata: Mapping[str, str], path: Path) -> Card:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy") from None
 
 
-def load(path: Path) -> tuple[ESPCN, Card]:
+def load(path: Path) -> tuple[ESPCN, ModelCard]:
     """Rebuild the network from a checkpoint, on the CPU, ready for inference.
 
     Raises EspcnError if the file is not ours, is damaged, or a tensor is missing, superfluous, misshapen or not finite.
@@ -128,7 +137,7 @@ def load(path: Path) -> tuple[ESPCN, Card]:
     return network.eval().requires_grad_(False), card
 
 
-def check_and_load_(network: Any, path: Path) -> None:
+def check_and_load_(network: Module, path: Path) -> None:
     """Fill a module with a file's tensors, strictly. Raises EspcnError naming the first thing that does not fit."""
     from safetensors.torch import load_file
 
@@ -152,6 +161,6 @@ def check_and_load_(network: Any, path: Path) -> None:
     network.load_state_dict(tensors)
 
 
-def save(path: Path, network: ESPCN, card: Card) -> None:
+def save(path: Path, network: Module, card: Card[S]) -> None:
     """Write a checkpoint whole or not at all. The tensors are stored as float32, contiguous, on the CPU."""
     write_tensors(path, {name: t.float() for name, t in network.state_dict().items()}, card.to_metadata())

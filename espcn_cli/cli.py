@@ -28,7 +28,7 @@ from espcn_cli.terminal import Device, Json, Precision, Quiet, progress, say
 
 if TYPE_CHECKING:
     from espcn_cli.benchmark import Table
-    from espcn_cli.checkpoint import Card
+    from espcn_cli.checkpoint import ModelCard
     from espcn_cli.train import Event
     from espcn_cli.upscale import Outcome
 
@@ -282,7 +282,7 @@ def train(
         typer.echo(f"{path}: {describe_gain(card)}")
 
 
-def describe_gain(card: Card) -> str:
+def describe_gain(card: ModelCard) -> str:
     """What the validation pictures say: over bicubic, and over the checkpoint that the training started from."""
     scores, first = card.metrics["validation"], card.training["history"][0]
     psnr = scores["psnr"]
@@ -460,7 +460,7 @@ def measure_checkerboard(path: Path) -> dict[str, float]:
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 
 
-def card_to_dict(path: Path, card: Card) -> dict[str, Any]:
+def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
     settings = card.settings
     return {
         "name": card.name,

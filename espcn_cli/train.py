@@ -129,7 +129,7 @@ def make_job(
     return Job(output, name, model, settings, pictures, validation, device, precision, license, workers, init)
 
 
-def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.Card:
+def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
     """Train, validate as often as the settings say, and keep the averaged network that scored best. Returns its card.
 
     The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs.
@@ -190,7 +190,7 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     return checkpoint.read_card(job.output)
 
 
-def keep(job: Job, state: State, card: checkpoint.Card) -> None:
+def keep(job: Job, state: State, card: checkpoint.ModelCard) -> None:
     """Save the averaged network as the last one, and as the checkpoint if none before scored better."""
     network = plain_network(state.average, job.model)
     folder = RunFolder.of(job.output)
@@ -352,7 +352,7 @@ def validate(state: State, pairs: list[evaluation.Pair], job: Job, bicubic: floa
 
 def describe(
     job: Job, state: State, fingerprint: dict[str, int | str], result: Validation, validation: int
-) -> checkpoint.Card:
+) -> checkpoint.ModelCard:
     """How the checkpoint was made and what it scores."""
     training = {
         "data": {**fingerprint, "folders": sorted({path.parent.name for path in job.pictures})},

@@ -297,8 +297,8 @@ def test_an_impossible_output_is_refused_before_training(tmp_path: Path, make: s
 @pytest.mark.parametrize("code", [1, 64])
 def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: str, code: int) -> None:
     net, path = network(upsampler, code, seed=7), tmp_path / "a.safetensors"
-    card = autoencoder.Card(net.settings, {"epochs": 1}, {"test": {"mse": 0.5}}, "CC0")
-    autoencoder.save(path, net, card)
+    card = autoencoder.Card(net.settings, "net", {"epochs": 1}, {"test": {"mse": 0.5}}, "CC0")
+    checkpoint.save(path, net, card)
     loaded, read = autoencoder.load(path)
     assert read == card
     x = torch.rand(2, 1, 28, 28)
@@ -322,7 +322,7 @@ def test_what_a_trained_checkpoint_says(tmp_path: Path) -> None:
 def trained(tmp_path: Path) -> Path:
     """A network's checkpoint; fresh is enough."""
     net = network("subpixel", 4)
-    autoencoder.save(tmp_path / "net.safetensors", net, autoencoder.Card(net.settings))
+    checkpoint.save(tmp_path / "net.safetensors", net, autoencoder.Card(net.settings, "net"))
     return tmp_path / "net.safetensors"
 
 
@@ -334,7 +334,7 @@ def with_metadata(path: Path, **changes: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": "other"}, "not an autoencoder checkpoint"),
+        ({"format": "other"}, "not an espcn checkpoint"),
         ({"format_version": "2"}, "format 2, this espcn reads 1"),
         ({"format_version": ""}, r"format \?"),
         ({"settings": "{}"}, "damaged metadata"),

@@ -12,7 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from digits import save_mnist
 from pictures import save_checkpoint, save_picture
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -320,6 +322,42 @@ def test_models_lists_what_is_shipped() -> None:
     for name in ("espcn", "espcn-s", "espcn-m", "espcn-l"):
         for scale in (2, 3, 4):
             assert re.search(rf"^{name} +x{scale} +[\d,]+ +[\d,]+ +\d+ +\d+\.\d\d +\d+\.\d\d$", result.stdout, re.M)
+
+
+# --- autoencoder ---------------------------------------------------------------------------------------------------
+
+
+def test_autoencoder_trains_and_reconstructs(tmp_path: Path) -> None:
+    data, out = save_mnist(tmp_path / "data"), tmp_path / "net.safetensors"
+    result = espcn("autoencoder", "train", data, "-o", out, "--epochs", 2, "--code", 8, "--device", "cpu", "--json")
+    assert result.returncode == 0, result.stderr
+    shown = json.loads(result.stdout)
+    assert shown["code"] == 8 and shown["macs"] == 2_119_936 - 2 * 56 * 1568
+    assert "epoch 2/2" in result.stderr
+    sheet, codes = tmp_path / "sheet.png", tmp_path / "codes.npy"
+    result = espcn("autoencoder", "reconstruct", out, data, sheet, "--codes", codes)
+    assert result.returncode == 0 and "12 of 12 pictures" in result.stdout
+    assert np.load(codes).shape == (12, 8) and sheet.is_file()
+
+
+def test_the_two_kinds_of_checkpoint_are_told_apart(tmp_path: Path, tiny: Path) -> None:
+    data, out = save_mnist(tmp_path / "data"), tmp_path / "net.safetensors"
+    assert espcn("autoencoder", "train", data, "-o", out, "--epochs", 1, "-q").returncode == 0
+    picture = save_picture(tmp_path / "in.png")
+    one_line(espcn("upscale", picture, tmp_path / "big.png", "-m", out), 1, str(out), "autoencoder")
+    one_line(espcn("autoencoder", "reconstruct", tiny, data, tmp_path / "s.png"), 1, str(tiny), "espcn upscale")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (("--upsampler", "bilinear"), 2, "upsampler"),
+        (("--code", "0"), 2, "code"),
+        (("-o", "no/x.safetensors"), 1, "no folder"),
+    ],
+)
+def test_autoencoder_misuse_is_one_line(tmp_path: Path, options: tuple[str, ...], code: int, reason: str) -> None:
+    one_line(espcn("autoencoder", "train", save_mnist(tmp_path / "data"), *options, cwd=tmp_path), code, reason)
 
 
 # --- documentation -------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def test_a_training_by_the_clock_ends_in_time(job: train.Job) -> None:
     assert 1 <= card.training["seconds"] < 20
     last = [event for event in events if isinstance(event, train.Step)][-1]
     assert last.step >= card.training["step"]
-    assert last.steps == pytest.approx(last.step, rel=0.2)
+    assert last.steps <= last.step
 
 
 @pytest.mark.parametrize(

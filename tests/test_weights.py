@@ -19,14 +19,14 @@ SHIPPED = [(name, scale) for name in ARCHITECTURES for scale in SCALES]
 
 
 @pytest.fixture(scope="module", params=SHIPPED, ids=lambda pair: f"{pair[0]}_x{pair[1]}")
-def shipped(request: pytest.FixtureRequest) -> tuple[Engine, checkpoint.Card]:
+def shipped(request: pytest.FixtureRequest) -> tuple[Engine, checkpoint.ModelCard]:
     name, scale = request.param
     network, card = checkpoint.load(checkpoint.find(name, scale))
     assert (card.name, card.settings) == (name, replace(ARCHITECTURES[name], scale=scale))
     return Engine(network), card
 
 
-def test_scores_as_recorded_and_beats_bicubic(shipped: tuple[Engine, checkpoint.Card]) -> None:
+def test_scores_as_recorded_and_beats_bicubic(shipped: tuple[Engine, checkpoint.ModelCard]) -> None:
     engine, card = shipped
     pairs = [evaluation.make_pair(CAT, engine.scale)]
     psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), pairs, engine.scale))
@@ -36,7 +36,7 @@ def test_scores_as_recorded_and_beats_bicubic(shipped: tuple[Engine, checkpoint.
     assert psnr > evaluation.mean(evaluation.evaluate(bicubic, pairs, engine.scale))[0]
 
 
-def test_tiled_equals_whole(shipped: tuple[Engine, checkpoint.Card]) -> None:
+def test_tiled_equals_whole(shipped: tuple[Engine, checkpoint.ModelCard]) -> None:
     engine, _ = shipped
     lr = imageio.read(CAT).pixels[..., :61, :83]
     whole = quantise(upscale(engine, lr, 0))
@@ -44,7 +44,7 @@ def test_tiled_equals_whole(shipped: tuple[Engine, checkpoint.Card]) -> None:
     assert torch.equal(quantise(upscale(engine, lr, 29)), whole)
 
 
-def test_half_precision_costs_at_most_a_fiftieth_of_a_decibel(shipped: tuple[Engine, checkpoint.Card]) -> None:
+def test_half_precision_costs_at_most_a_fiftieth_of_a_decibel(shipped: tuple[Engine, checkpoint.ModelCard]) -> None:
     engine, _ = shipped
     half = Engine(engine.network, CPU, torch.bfloat16)
     pairs = [evaluation.make_pair(CAT, engine.scale)]
@@ -54,12 +54,12 @@ def test_half_precision_costs_at_most_a_fiftieth_of_a_decibel(shipped: tuple[Eng
     assert reduced > full - 0.02
 
 
-def test_flat_areas_stay_flat(shipped: tuple[Engine, checkpoint.Card]) -> None:
+def test_flat_areas_stay_flat(shipped: tuple[Engine, checkpoint.ModelCard]) -> None:
     engine, _ = shipped
     assert 255 * ripple(engine.network) < 1
 
 
-def test_the_card_says_how_it_was_made(shipped: tuple[Engine, checkpoint.Card]) -> None:
+def test_the_card_says_how_it_was_made(shipped: tuple[Engine, checkpoint.ModelCard]) -> None:
     _, card = shipped
     assert card.license
     assert card.training["data"]["files"] > 0
