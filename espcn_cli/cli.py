@@ -212,6 +212,12 @@ def train(
         float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
     ] = TRAIN.learning_rate,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
+    finish: Annotated[
+        float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
+    ] = TRAIN.finish,
+    patience: Annotated[
+        int, typer.Option(help="Stop after so many validations without a better one; 0 never does.")
+    ] = TRAIN.patience,
     clip: Annotated[float, typer.Option(help="Greatest norm of the gradient; 0 leaves it as it is.")] = TRAIN.clip,
     ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0 turns it off.")] = TRAIN.ema_decay,
     expansion: Annotated[
@@ -250,6 +256,8 @@ def train(
             minutes=minutes,
             loss=loss,
             clip=clip,
+            finish=finish,
+            patience=patience,
             batch_size=batch_size,
             patch_size=patch_size,
             learning_rate=learning_rate,

@@ -35,6 +35,11 @@ class DataSet:
     scale: int
 
     @property
+    def smallest_side(self) -> int:
+        """HR pixels of the shortest side of any picture."""
+        return min(min(sample.hr.shape[1:]) for sample in self.samples)
+
+    @property
     def fingerprint(self) -> dict[str, int | str]:
         """Files, HR pixels, and a hash of all HR values: the same pictures in the same order give the same one."""
         digest = hashlib.sha256()

@@ -111,10 +111,12 @@ def architecture(name: str, scale: int = DEFAULT_SCALE, planes: int = 1) -> Mode
 class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.
 
-    The training ends after `steps`, or after `minutes` if that is not 0. `patch_size` is in HR pixels and is rounded
-    down to a multiple of the scale. The learning rate rises linearly over `warmup` steps and falls on a half cosine to
-    zero at the end. `clip` is the greatest norm of the gradient (0: any). `expansion` is the inner width of the linear
-    blocks beside the convolutions while training (0: none); they are merged when saved.
+    The training ends after `steps`, or after `minutes` if that is not 0, or after `patience` validations without a
+    better one (0: never). `patch_size` is in HR pixels and is rounded down to a multiple of the scale. The learning
+    rate rises linearly over `warmup` steps and falls on a half cosine to zero at the end. The last share `finish` of
+    the training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
+    `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
+    merged when saved.
     """
 
     steps: int = 20_000
@@ -125,6 +127,8 @@ class TrainSettings:
     loss: str = "l1"
     warmup: int = 200
     clip: float = 0.0
+    finish: float = 0.0
+    patience: int = 0
     ema_decay: float = 0.999
     expansion: int = 128
     validate_every: int = 1_000
@@ -138,9 +142,11 @@ class TrainSettings:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}")
+        if not 0 <= self.finish <= 1:
+            raise ValueError(f"finish must be a share of the training in [0, 1], not {self.finish}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        for name in ("minutes", "warmup", "clip", "expansion"):
+        for name in ("minutes", "warmup", "clip", "patience", "expansion"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
 

@@ -132,72 +132,107 @@ def make_job(
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
     """Train, validate as often as the settings say, and keep the averaged network that scored best. Returns its card.
 
-    The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs.
-
-    A KeyboardInterrupt or SystemExit saves the training state before it goes on its way; `resume` continues from
-    there, and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, or a
-    state that does not belong to this job.
+    The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs. Ctrl-C and
+    SIGTERM save the training state and go on their way (KeyboardInterrupt, SystemExit); `resume` continues from there,
+    and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, a state that
+    does not belong to this job, or a training that diverges.
     """
+    run = prepare(job, resume, report)
+    if job.init and not resume:
+        report(validate(run))
+    began = time.monotonic() - run.state.seconds
+    with Interruption() as interruption:
+        while not finished(run) and not interruption.signal:
+            loss = take_step(run)
+            run.state.seconds = time.monotonic() - began
+            if not loss < DIVERGED:
+                raise diverged(run, loss)
+            done = progress(run.state, job.settings)
+            report(Step(run.state.step, round(run.state.step / done), loss))
+            if run.state.step % job.settings.validate_every == 0 or done >= 1:
+                result = validate(run)
+                report(result)
+                if math.isnan(result.psnr):
+                    raise diverged(run, loss)
+                keep(run, result)
+        if interruption.signal:
+            save_state(run.state, run.folder.state, run.identity)
+            raise interruption.as_exception()
+    run.folder.state.unlink(missing_ok=True)
+    return checkpoint.read_card(job.output)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training under way: what it works on, what it is measured by, and the state that its steps change."""
+
+    job: Job
+    device: torch.device
+    precision: torch.dtype
+    patches: data.Patches
+    large_patches: data.Patches
+    pairs: list[evaluation.Pair]
+    bicubic: float
+    fingerprint: dict[str, int | str]
+    state: State
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder.of(self.job.output)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {**identity(self.job), "data": self.fingerprint}
+
+
+def prepare(job: Job, resume: bool, report: Report) -> Run:
+    """Read the pictures and make the state; what is cheap to refuse is refused first."""
     folder = RunFolder.of(job.output)
     if resume:
         check_state(folder.state, identity(job))
     start = starting_point(job)
     device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
+    scale, count = job.model.scale, len(job.pictures)
     pictures = data.load_data(
-        job.pictures,
-        job.model.scale,
-        job.model.planes,
-        job.patch,
-        lambda done: report(Loading(done, len(job.pictures))),
-        job.workers,
+        job.pictures, scale, job.model.planes, job.patch, lambda done: report(Loading(done, count)), job.workers
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
-    pairs, unusable = load_validation(held_out, job.model.scale)
+    pairs, unusable = load_validation(held_out, scale)
     report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable))
     fingerprint = pictures.fingerprint
-    patches = data.Patches(pictures, job.patch, job.settings.batch_size)
     state = make_state(job, device, start)
     if resume:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
     folder.make()
-    baseline = evaluation.interpolation("bicubic", job.model.scale)
-    bicubic, _ = evaluation.mean(evaluation.evaluate(baseline, pairs, job.model.scale))
-    if start and not resume:
-        report(validate(state, pairs, job, bicubic, device))
-    began = time.monotonic() - state.seconds
-    with Interruption() as interruption:
-        while progress(state, job.settings) < 1 and not interruption.signal:
-            loss = take_step(state, job.settings, patches, device, precision)
-            state.seconds = time.monotonic() - began
-            if not loss < DIVERGED:
-                raise diverged(job, state, loss)
-            done = progress(state, job.settings)
-            state.losses.append(loss)
-            report(Step(state.step, round(state.step / done), loss))
-            if state.step % job.settings.validate_every == 0 or done >= 1:
-                result = validate(state, pairs, job, bicubic, device)
-                report(result)
-                if math.isnan(result.psnr):
-                    raise diverged(job, state, loss)
-                keep(job, state, describe(job, state, fingerprint, result, len(pairs)))
-                save_state(state, folder.state, {**identity(job), "data": fingerprint})
-        if interruption.signal:
-            save_state(state, folder.state, {**identity(job), "data": fingerprint})
-            raise interruption.as_exception()
-    folder.state.unlink(missing_ok=True)
-    return checkpoint.read_card(job.output)
+    small = data.Patches(pictures, job.patch, job.settings.batch_size)
+    large = data.Patches(pictures, min(2 * job.patch, pictures.smallest_side), job.settings.batch_size)
+    bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
+    return Run(job, device, precision, small, large, pairs, bicubic, fingerprint, state)
 
 
-def keep(job: Job, state: State, card: checkpoint.ModelCard) -> None:
-    """Save the averaged network as the last one, and as the checkpoint if none before scored better."""
-    network = plain_network(state.average, job.model)
-    folder = RunFolder.of(job.output)
-    checkpoint.save(folder.last, network, card)
-    if state.history[-1]["psnr"] >= max(entry["psnr"] for entry in state.history if entry["step"] > 0):
-        checkpoint.save(job.output, network, card)
-    folder.write_log(state.history)
+def keep(run: Run, result: Validation) -> None:
+    """Save the averaged network as the last one, and as the checkpoint if none before scored better; then the state."""
+    network, card = plain_network(run.state.average, run.job.model), describe(run, result)
+    checkpoint.save(run.folder.last, network, card)
+    if validations_since_best(run.state) == 0:
+        checkpoint.save(run.job.output, network, card)
+    run.folder.write_log(run.state.history)
+    save_state(run.state, run.folder.state, run.identity)
+
+
+def validations_since_best(state: State) -> int:
+    """How many validations ago the averaged network scored best: 0 if the last one did, or there was none."""
+    scores = [entry["psnr"] for entry in state.history if entry["step"] > 0]
+    return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i)) if scores else 0
+
+
+def finished(run: Run) -> bool:
+    """Whether the steps or the minutes are over, or patience is."""
+    patience = run.job.settings.patience
+    stalled = 0 < patience <= validations_since_best(run.state)
+    return stalled or progress(run.state, run.job.settings) >= 1
 
 
 class Interruption:
@@ -228,11 +263,11 @@ class Interruption:
         return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + self.signal)
 
 
-def diverged(job: Job, state: State, loss: float) -> EspcnError:
-    kept = f"{job.output} holds the last good weights" if state.history else "nothing was saved yet"
-    gentler = job.settings.learning_rate / 4
+def diverged(run: Run, loss: float) -> EspcnError:
+    kept = f"{run.job.output} holds the last good weights" if run.state.history else "nothing was saved yet"
+    gentler = run.job.settings.learning_rate / 4
     return EspcnError(
-        f"training diverged at step {state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
+        f"training diverged at step {run.state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
     )
 
 
@@ -304,16 +339,20 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
 
 
-def take_step(
-    state: State, settings: TrainSettings, patches: data.Patches, device: torch.device, precision: torch.dtype
-) -> float:
-    """Draw a batch, descend once on its loss, move the average. Returns the loss."""
+def take_step(run: Run) -> float:
+    """Draw a batch, descend once on its loss, move the average. Returns the loss.
+
+    The last share of the training, `finish`, takes MSE and larger patches: what PSNR measures, with less border.
+    """
+    state, settings = run.state, run.job.settings
+    done = progress(state, settings)
+    finishing = done >= 1 - settings.finish
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, state.step, progress(state, settings))
-    lr, hr = patches.draw(state.generator)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        sr = state.network(channels_last(lr.to(device)))
-    loss = LOSSES[settings.loss](sr.float(), hr.to(device))
+        group["lr"] = learning_rate(settings, state.step, done)
+    lr, hr = (run.large_patches if finishing else run.patches).draw(state.generator)
+    with torch.autocast(run.device.type, run.precision, enabled=run.precision != torch.float32):
+        sr = state.network(channels_last(lr.to(run.device)))
+    loss = LOSSES["mse" if finishing else settings.loss](sr.float(), hr.to(run.device))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if settings.clip:
@@ -323,7 +362,8 @@ def take_step(
     decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
-    return loss.item()
+    state.losses.append(loss.item())
+    return state.losses[-1]
 
 
 def plain_network(form: TrainingForm, settings: ModelSettings) -> ESPCN:
@@ -333,29 +373,29 @@ def plain_network(form: TrainingForm, settings: ModelSettings) -> ESPCN:
     return plain
 
 
-def validate(state: State, pairs: list[evaluation.Pair], job: Job, bicubic: float, device: torch.device) -> Validation:
+def validate(run: Run) -> Validation:
     """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since."""
-    engine = Engine(plain_network(state.average, job.model), device)
-    psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), pairs, job.model.scale))
+    state, settings, scale = run.state, run.job.settings, run.job.model.scale
+    engine = Engine(plain_network(state.average, run.job.model), run.device)
+    psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
         before = state.history[-1] if state.history else {"step": 0, "seconds": 0.0}
         entry["loss"] = fmean(state.losses)
-        entry["learning_rate"] = learning_rate(job.settings, state.step, progress(state, job.settings))
+        entry["learning_rate"] = learning_rate(settings, state.step, progress(state, settings))
         entry["steps_per_second"] = (state.step - before["step"]) / max(state.seconds - before["seconds"], 1e-3)
         state.losses.clear()
     state.history.append({key: round(value, 6) for key, value in entry.items()})
-    first = pairs[0]
-    RunFolder.of(job.output).write_sample(interpolate(first.lr, job.model.scale), upscale(engine, first.lr), first.hr)
-    return Validation(state.step, psnr, ssim, bicubic)
+    first = run.pairs[0]
+    run.folder.write_sample(interpolate(first.lr, scale), upscale(engine, first.lr), first.hr)
+    return Validation(state.step, psnr, ssim, run.bicubic)
 
 
-def describe(
-    job: Job, state: State, fingerprint: dict[str, int | str], result: Validation, validation: int
-) -> checkpoint.ModelCard:
+def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
     """How the checkpoint was made and what it scores."""
+    job, state = run.job, run.state
     training = {
-        "data": {**fingerprint, "folders": sorted({path.parent.name for path in job.pictures})},
+        "data": {**run.fingerprint, "folders": sorted({path.parent.name for path in job.pictures})},
         "settings": job.settings.to_dict(),
         "step": state.step,
         "seconds": round(state.seconds),
@@ -368,7 +408,7 @@ def describe(
             "psnr": round(result.psnr, 4),
             "ssim": round(result.ssim, 5),
             "bicubic": round(result.bicubic, 4),
-            "images": validation,
+            "images": len(run.pairs),
             "protocol": evaluation.describe("picture", job.model.scale),
         }
     }

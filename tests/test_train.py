@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from pictures import save_checkpoint, save_picture
 from PIL import Image
+from torch import Tensor
 
 from espcn_cli import checkpoint, train
 from espcn_cli.errors import EspcnError
@@ -192,6 +194,30 @@ def test_losses_by_hand(loss: str, expected: float) -> None:
 def test_every_loss_trains(job: train.Job, loss: str) -> None:
     card = train.train(replace(job, settings=replace(QUICK, loss=loss, clip=0.1)))
     assert card.training["settings"]["loss"] == loss
+
+
+def test_a_finish_takes_mse_and_larger_patches(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[str, int]] = []
+
+    def spy(name: str, loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        def noted(sr: Tensor, hr: Tensor) -> Tensor:
+            sizes.append((name, hr.shape[-1]))
+            return loss(sr, hr)
+
+        return noted
+
+    for name, loss in list(train.LOSSES.items()):
+        monkeypatch.setitem(train.LOSSES, name, spy(name, loss))
+    train.train(replace(job, settings=replace(QUICK, finish=0.25)))
+    assert sizes == [("l1", 16)] * 9 + [("mse", 32)] * 3
+
+
+def test_patience_ends_a_training_that_gets_no_better(job: train.Job) -> None:
+    hopeless = replace(QUICK, steps=1000, validate_every=2, patience=3, learning_rate=1e-12)
+    card = train.train(replace(job, settings=hopeless))
+    last = checkpoint.read_card(RunFolder.of(job.output).last)
+    assert last.training["step"] < 1000
+    assert last.training["step"] == card.training["step"] + 3 * 2
 
 
 def test_divergence_stops_keeps_the_last_good_weights_and_names_a_remedy(job: train.Job) -> None:
