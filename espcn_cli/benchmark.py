@@ -49,6 +49,7 @@ def benchmark(
     lr_folder: Path | None = None,
     protocol: str = "picture",
     report: Callable[[str], None] = lambda name: None,
+    degradation: str = "bicubic",
 ) -> Table:
     """Score bicubic, Lanczos and the given methods on every set. `report` gets the name of each picture done.
 
@@ -63,18 +64,20 @@ def benchmark(
         if not paths:
             raise EspcnError(f"no pictures in {source}: name a folder with images")
         scores: dict[str, list[Score]] = {name: [] for name in table}
-        for pair in _pairs(paths, scale, lr_folder, errors):
+        for pair in _pairs(paths, scale, lr_folder, degradation, errors):
             for name, method in table.items():
                 scores[name] += evaluation.evaluate(method, [pair], scale, protocol)
             report(pair.name)
         rows += [Row(set_name(source), scale, name, images) for name, images in scores.items() if images]
-    return Table(evaluation.describe(protocol, scale, lr_folder is not None), rows, errors)
+    return Table(evaluation.describe(protocol, scale, lr_folder is not None, degradation), rows, errors)
 
 
-def _pairs(paths: list[Path], scale: int, lr_folder: Path | None, errors: list[str]) -> Iterator[Pair]:
+def _pairs(
+    paths: list[Path], scale: int, lr_folder: Path | None, degradation: str, errors: list[str]
+) -> Iterator[Pair]:
     for path in paths:
         try:
-            yield evaluation.make_pair(path, scale, lr_folder)
+            yield evaluation.make_pair(path, scale, lr_folder, degradation)
         except EspcnError as error:
             errors.append(str(error))
 

@@ -18,6 +18,7 @@ from espcn_cli.settings import (
     ARCHITECTURES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
+    DEGRADATIONS,
     LOSSES,
     PLANES,
     SCALES,
@@ -212,6 +213,9 @@ def train(
         float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
     ] = TRAIN.learning_rate,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
+    degradation: Annotated[
+        str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made; camera: blur, noise and JPEG.")
+    ] = TRAIN.degradation,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,
@@ -256,6 +260,7 @@ def train(
             minutes=minutes,
             loss=loss,
             clip=clip,
+            degradation=degradation,
             finish=finish,
             patience=patience,
             batch_size=batch_size,
@@ -353,6 +358,9 @@ def benchmark(
     protocol: Annotated[
         str, typer.Option(metavar="picture|plane", help="Score the 8-bit picture, or the luma plane as papers do.")
     ] = "picture",
+    degradation: Annotated[
+        str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made where no --lr gives it.")
+    ] = DEGRADATIONS[0],
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write each picture's scores to a CSV file.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -368,6 +376,8 @@ def benchmark(
         raise UsageError(f"--scale {scale}: use one of {', '.join(map(str, SCALES))}")
     if protocol not in evaluation.PROTOCOLS:
         raise UsageError(f"--protocol {protocol!r}: use {' or '.join(evaluation.PROTOCOLS)}")
+    if degradation not in DEGRADATIONS:
+        raise UsageError(f"--degradation {degradation!r}: use {', '.join(DEGRADATIONS)}")
     if lr is not None and (len(sources) > 1 or not lr.is_dir()):
         raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
     methods = {
@@ -376,7 +386,7 @@ def benchmark(
     }
     count = sum(1 for _ in imageio.existing_folders(sources))
     with progress(count, "picture", quiet) as bar:
-        table = flow.benchmark(sources, methods, scale, lr, protocol, lambda name: bar.update())
+        table = flow.benchmark(sources, methods, scale, lr, protocol, lambda name: bar.update(), degradation)
     for error in table.errors:
         say(f"espcn: {error}")
     if csv_file:

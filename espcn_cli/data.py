@@ -13,8 +13,9 @@ from torch import Tensor
 
 from espcn_cli import imageio
 from espcn_cli.colour import luma
+from espcn_cli.degradation import camera, make_lr
 from espcn_cli.errors import EspcnError
-from espcn_cli.resize import crop_to_multiple, degrade
+from espcn_cli.resize import crop_to_multiple
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,19 @@ def load_data(
     patch: int,
     report: Callable[[int], None] = lambda done: None,
     workers: int | None = None,
+    degradation: str = "bicubic",
 ) -> DataSet:
     """Read every picture, degrade it whole, and keep both as uint8. `report` gets the number read so far.
 
-    As many threads read as PyTorch computes with, or `workers`.
+    As many threads read as PyTorch computes with, or `workers`. For `camera`, whose LR is made anew for each patch,
+    the LR kept is bicubic.
     Unreadable and too small files are left out and listed. Raises EspcnError if nothing usable remains.
     """
     samples: list[Sample] = []
     skipped: list[str] = []
     paths = list(paths)
     with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
-        for done, result in enumerate(pool.map(lambda path: _load(path, scale, planes, patch), paths), 1):
+        for done, result in enumerate(pool.map(lambda path: _load(path, scale, planes, patch, degradation), paths), 1):
             samples.append(result) if isinstance(result, Sample) else skipped.append(result)
             report(done)
     if not samples:
@@ -76,7 +79,7 @@ def load_data(
     return DataSet(samples, skipped, scale)
 
 
-def _load(path: Path, scale: int, planes: int, patch: int) -> Sample | str:
+def _load(path: Path, scale: int, planes: int, patch: int, degradation: str) -> Sample | str:
     """One picture as a Sample, or the reason why it cannot be used."""
     try:
         pixels = imageio.read(path).pixels
@@ -87,7 +90,8 @@ def _load(path: Path, scale: int, planes: int, patch: int) -> Sample | str:
         return f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is smaller than a patch of {patch} x {patch}"
     if planes == 3:
         hr = hr.expand(-1, 3, -1, -1)
-    lr = degrade(hr, scale)  # in colour and whole, as the picture that a user will bring was made
+    whole = "bicubic" if degradation == "camera" else degradation
+    lr = make_lr(hr, scale, whole)  # in colour and whole, as the picture that a user will bring was made
     if planes == 1:
         hr, lr = luma(hr), luma(lr)
     return Sample(path, _to_bytes(hr), _to_bytes(lr))
@@ -98,13 +102,17 @@ def _to_bytes(x: Tensor) -> Tensor:
 
 
 class Patches:
-    """Random aligned patches, every position in every picture equally likely, in one of eight orientations."""
+    """Random aligned patches, every position in every picture equally likely, in one of eight orientations.
 
-    def __init__(self, data: DataSet, patch: int, batch: int) -> None:
+    With `degraded_anew`, each patch's LR is made by `camera` when it is drawn.
+    """
+
+    def __init__(self, data: DataSet, patch: int, batch: int, degraded_anew: bool = False) -> None:
         self.scale = data.scale
         self.patch = patch // data.scale
         self.batch = batch
         self.samples = data.samples
+        self.degraded_anew = degraded_anew
         positions = [(s.lr.shape[1] - self.patch + 1) * (s.lr.shape[2] - self.patch + 1) for s in data.samples]
         self.ends = torch.tensor(positions).cumsum(0)
 
@@ -117,8 +125,10 @@ class Patches:
             self._cut(self.samples[picture], int(position - (self.ends[picture - 1] if picture else 0)), orientation)
             for picture, position, orientation in zip(pictures, chosen, orientations, strict=True)
         ]
-        lr, hr = zip(*pairs, strict=True)
-        return torch.stack(lr).float().div_(255), torch.stack(hr).float().div_(255)
+        hr = torch.stack([hr for _, hr in pairs]).float().div_(255)
+        if self.degraded_anew:
+            return torch.cat([camera(patch[None], self.scale, generator) for patch in hr]), hr
+        return torch.stack([lr for lr, _ in pairs]).float().div_(255), hr
 
     def _cut(self, sample: Sample, position: int, orientation: int) -> tuple[Tensor, Tensor]:
         y, x = divmod(position, sample.lr.shape[2] - self.patch + 1)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import torch
 from torch import Tensor
 
 from espcn_cli import imageio
 from espcn_cli.colour import quantise, studio_luma
+from espcn_cli.degradation import DESCRIPTIONS, make_lr
 from espcn_cli.errors import EspcnError
 from espcn_cli.inference import Engine, upscale
 from espcn_cli.metrics import SSIM_WINDOW, psnr, shave, ssim
-from espcn_cli.resize import crop_to_multiple, degrade, interpolate
+from espcn_cli.resize import crop_to_multiple, interpolate
 
 Method = Callable[[Tensor], Tensor]
 """LR picture (1, C, H, W) in [0, 1] -> SR picture, unrounded."""
@@ -42,25 +45,27 @@ class Score:
     ssim: float
 
 
-def describe(protocol: str, scale: int, lr_given: bool = False) -> str:
+def describe(protocol: str, scale: int, lr_given: bool = False, degradation: str = "bicubic") -> str:
     """One line that says how the numbers were made."""
-    lr = "given LR files" if lr_given else "LR by MATLAB bicubic on 8 bits"
+    lr = "given LR files" if lr_given else DESCRIPTIONS[degradation]
     return (
         f"x{scale}, {lr}; {PROTOCOLS[protocol]}; grey files are their own luma; {scale} px border left out; "
         "PSNR with peak 255, SSIM 11x11 Gaussian sigma 1.5"
     )
 
 
-def make_pair(path: Path, scale: int, lr_folder: Path | None = None) -> Pair:
+def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation: str = "bicubic") -> Pair:
     """Read HR, crop it to a multiple of the scale, and degrade it or read the LR file of the same name.
 
+    A degradation that is drawn is drawn by the file's name: the same each time.
     Raises EspcnError if a file cannot be read, is too small to score, or HR and LR do not fit each other.
     """
     hr = crop_to_multiple(imageio.read(path).pixels, scale)
     if min(hr.shape[-2:]) < SSIM_WINDOW + 2 * scale:
         raise EspcnError(f"{path}: {hr.shape[-1]} x {hr.shape[-2]} pixels are too few to score at x{scale}")
     if lr_folder is None:
-        return Pair(path.stem, degrade(hr, scale), hr)
+        generator = torch.Generator().manual_seed(zlib.crc32(path.name.encode(errors="surrogateescape")))
+        return Pair(path.stem, make_lr(hr, scale, degradation, generator), hr)
     candidates = [lr_folder / path.name, lr_folder / f"{path.stem}.png"]
     lr_path = next((p for p in candidates if p.is_file()), candidates[0])
     lr = imageio.read(lr_path).pixels

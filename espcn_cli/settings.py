@@ -11,6 +11,7 @@ PLANES = {"luma": 1, "rgb": 3}
 ACTIVATIONS = ("tanh", "prelu")
 SKIPS = ("none", "bicubic")
 LOSSES = ("l1", "mse", "charbonnier")
+DEGRADATIONS = ("bicubic", "area", "lanczos", "aliased", "camera")
 
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
@@ -125,6 +126,7 @@ class TrainSettings:
     patch_size: int = 96
     learning_rate: float = 2e-3
     loss: str = "l1"
+    degradation: str = "bicubic"
     warmup: int = 200
     clip: float = 0.0
     finish: float = 0.0
@@ -144,6 +146,8 @@ class TrainSettings:
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}")
         if not 0 <= self.finish <= 1:
             raise ValueError(f"finish must be a share of the training in [0, 1], not {self.finish}")
+        if self.degradation not in DEGRADATIONS:
+            raise ValueError(f"degradation must be one of {', '.join(DEGRADATIONS)}, not {self.degradation!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         for name in ("minutes", "warmup", "clip", "patience", "expansion"):

@@ -193,12 +193,18 @@ def prepare(job: Job, resume: bool, report: Report) -> Run:
     start = starting_point(job)
     device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
-    scale, count = job.model.scale, len(job.pictures)
+    scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     pictures = data.load_data(
-        job.pictures, scale, job.model.planes, job.patch, lambda done: report(Loading(done, count)), job.workers
+        job.pictures,
+        scale,
+        job.model.planes,
+        job.patch,
+        lambda done: report(Loading(done, count)),
+        job.workers,
+        degradation,
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
-    pairs, unusable = load_validation(held_out, scale)
+    pairs, unusable = load_validation(held_out, scale, degradation)
     report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable))
     fingerprint = pictures.fingerprint
     state = make_state(job, device, start)
@@ -206,8 +212,9 @@ def prepare(job: Job, resume: bool, report: Report) -> Run:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
     folder.make()
-    small = data.Patches(pictures, job.patch, job.settings.batch_size)
-    large = data.Patches(pictures, min(2 * job.patch, pictures.smallest_side), job.settings.batch_size)
+    batch, anew = job.settings.batch_size, degradation == "camera"
+    small = data.Patches(pictures, job.patch, batch, anew)
+    large = data.Patches(pictures, min(2 * job.patch, pictures.smallest_side), batch, anew)
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     return Run(job, device, precision, small, large, pairs, bicubic, fingerprint, state)
 
@@ -271,13 +278,13 @@ def diverged(run: Run, loss: float) -> EspcnError:
     )
 
 
-def load_validation(paths: list[Path], scale: int) -> tuple[list[evaluation.Pair], list[str]]:
+def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[str]]:
     """The validation pairs, and why the other files cannot be used. Raises EspcnError if none can."""
     pairs: list[evaluation.Pair] = []
     unusable: list[str] = []
     for path in paths:
         try:
-            pairs.append(evaluation.make_pair(path, scale))
+            pairs.append(evaluation.make_pair(path, scale, degradation=degradation))
         except EspcnError as error:
             unusable.append(str(error))
     if not pairs:
@@ -409,7 +416,7 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
             "ssim": round(result.ssim, 5),
             "bicubic": round(result.bicubic, 4),
             "images": len(run.pairs),
-            "protocol": evaluation.describe("picture", job.model.scale),
+            "protocol": evaluation.describe("picture", job.model.scale, degradation=job.settings.degradation),
         }
     }
     return checkpoint.Card(job.model, job.name, training, metrics, job.license)

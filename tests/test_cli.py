@@ -299,6 +299,7 @@ def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: P
         (["hollow"], 1, ["no pictures in hollow"]),
         (["photos", "--protocol", "best"], 2, ["--protocol"]),
         (["photos", "-s", "7"], 2, ["--scale 7"]),
+        (["photos", "--degradation", "fog"], 2, ["--degradation 'fog'"]),
         (["photos", "--lr", "nowhere"], 2, ["--lr nowhere"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from espcn_cli import checkpoint, train
+from espcn_cli.degradation import DESCRIPTIONS
 from espcn_cli.errors import EspcnError
 from espcn_cli.run_folder import RunFolder
 from espcn_cli.settings import LOSSES, ModelSettings, TrainSettings
@@ -219,6 +220,18 @@ def test_patience_ends_a_training_that_gets_no_better(job: train.Job) -> None:
     last = checkpoint.read_card(RunFolder.of(job.output).last)
     assert last.training["step"] < 1000
     assert last.training["step"] == card.training["step"] + 3 * 2
+
+
+@pytest.mark.parametrize("degradation", ["aliased", "camera"])
+def test_other_degradations_are_trained_on_and_measured_by(job: train.Job, tmp_path: Path, degradation: str) -> None:
+    other = replace(job, settings=replace(QUICK, degradation=degradation))
+    card = train.train(other)
+    assert DESCRIPTIONS[degradation] in card.metrics["validation"]["protocol"]
+    straight = tensors(job.output)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(other, report=StopAt(7))
+    train.train(other, resume=True)
+    assert same(tensors(job.output), straight)
 
 
 def test_divergence_stops_keeps_the_last_good_weights_and_names_a_remedy(job: train.Job) -> None:
