@@ -60,6 +60,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Super-resolution with sub-pixel convolutions: upscale pictures, train networks, measure both.",
 )
@@ -89,7 +90,7 @@ def main(
 
 @app.command()
 def upscale(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Pictures, or folders of pictures.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures.")],
     destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder.")],
     model: Annotated[
         str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
@@ -184,7 +185,7 @@ def summarise(outcomes: list[Outcome], failed: int) -> str:
 
 @app.command()
 def train(
-    sources: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of pictures of any size and kind.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: ./<model>_x<scale>.safetensors")
     ] = None,
@@ -348,7 +349,7 @@ class TrainingScreen:
 
 @app.command()
 def benchmark(
-    sources: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of HR pictures, one per set.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of HR pictures, one per set.")],
     scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     models: Annotated[
         list[str] | None,
@@ -431,7 +432,7 @@ def write_csv(table: Table, path: Path) -> None:
 @app.command("models")
 def list_models(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH...]", help="Checkpoints to describe; else what is shipped.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
