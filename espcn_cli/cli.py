@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -275,6 +276,7 @@ def train(
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
     path = output or Path(f"{model}_x{scale}.safetensors")
     start = checkpoint.find(init, scale) if init else None
     job = flow.make_job(
@@ -290,7 +292,7 @@ def train(
         except KeyboardInterrupt:
             say(f"espcn: stopped; the same command with --resume goes on from {RunFolder.of(path).state}")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json:
+    if as_json and os.environ.get("RANK", "0") == "0":
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
     elif not quiet:
         typer.echo(f"{path}: {describe_gain(card)}")

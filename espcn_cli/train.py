@@ -25,6 +25,7 @@ from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine, upscale
 from espcn_cli.models import ESPCN, channels_last
+from espcn_cli.parallel import Group, joined, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
 from espcn_cli.run_folder import RunFolder
@@ -137,29 +138,42 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, a state that
     does not belong to this job, or a training that diverges.
     """
-    run = prepare(job, resume, report)
-    if job.init and not resume:
-        report(validate(run))
-    began = time.monotonic() - run.state.seconds
+    device = own_device(choose_device(job.device))
+    with joined(device, job.settings.batch_size) as group:
+        report = report if group.leads else lambda event: None
+        run = prepare(job, device, group, resume, report)
+        if job.init and not resume:
+            report(validate(run))
+        descend(run, report)
+        group.from_leader(0)  # the others wait until rank 0 has written
+    return checkpoint.read_card(job.output)
+
+
+def descend(run: Run, report: Report) -> None:
+    """Step until the training is finished or interrupted."""
+    state, settings = run.state, run.job.settings
+    began = time.monotonic() - state.seconds
     with Interruption() as interruption:
         while not finished(run) and not interruption.signal:
             loss = take_step(run)
-            run.state.seconds = time.monotonic() - began
+            (state.seconds,) = run.group.from_leader(time.monotonic() - began)
+            interruption.signal = run.group.greatest(interruption.signal)
             if not loss < DIVERGED:
                 raise diverged(run, loss)
-            done = progress(run.state, job.settings)
-            report(Step(run.state.step, round(run.state.step / done), loss))
-            if run.state.step % job.settings.validate_every == 0 or done >= 1:
+            done = progress(state, settings)
+            report(Step(state.step, round(state.step / done), loss))
+            if state.step % settings.validate_every == 0 or done >= 1:
                 result = validate(run)
                 report(result)
                 if math.isnan(result.psnr):
                     raise diverged(run, loss)
                 keep(run, result)
         if interruption.signal:
-            save_state(run.state, run.folder.state, run.identity)
+            if run.group.leads:
+                save_state(state, run.folder.state, run.identity)
             raise interruption.as_exception()
-    run.folder.state.unlink(missing_ok=True)
-    return checkpoint.read_card(job.output)
+    if run.group.leads:
+        run.folder.state.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -167,6 +181,7 @@ class Run:
     """A training under way: what it works on, what it is measured by, and the state that its steps change."""
 
     job: Job
+    group: Group
     device: torch.device
     precision: torch.dtype
     patches: data.Patches
@@ -185,13 +200,12 @@ class Run:
         return {**identity(self.job), "data": self.fingerprint}
 
 
-def prepare(job: Job, resume: bool, report: Report) -> Run:
+def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: Report) -> Run:
     """Read the pictures and make the state; what is cheap to refuse is refused first."""
     folder = RunFolder.of(job.output)
     if resume:
         check_state(folder.state, identity(job))
     start = starting_point(job)
-    device = choose_device(job.device)
     precision = choose_precision(job.precision, device, training=True)
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     pictures = data.load_data(
@@ -211,16 +225,19 @@ def prepare(job: Job, resume: bool, report: Report) -> Run:
     if resume:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
-    folder.make()
+    if group.leads:
+        folder.make()
     batch, anew = job.settings.batch_size, degradation == "camera"
     small = data.Patches(pictures, job.patch, batch, anew)
     large = data.Patches(pictures, min(2 * job.patch, pictures.smallest_side), batch, anew)
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
-    return Run(job, device, precision, small, large, pairs, bicubic, fingerprint, state)
+    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state)
 
 
 def keep(run: Run, result: Validation) -> None:
     """Save the averaged network as the last one, and as the checkpoint if none before scored better; then the state."""
+    if not run.group.leads:
+        return
     network, card = plain_network(run.state.average, run.job.model), describe(run, result)
     checkpoint.save(run.folder.last, network, card)
     if validations_since_best(run.state) == 0:
@@ -356,12 +373,14 @@ def take_step(run: Run) -> float:
     finishing = done >= 1 - settings.finish
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(settings, state.step, done)
-    lr, hr = (run.large_patches if finishing else run.patches).draw(state.generator)
+    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
     with torch.autocast(run.device.type, run.precision, enabled=run.precision != torch.float32):
         sr = state.network(channels_last(lr.to(run.device)))
     loss = LOSSES["mse" if finishing else settings.loss](sr.float(), hr.to(run.device))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    loss = loss.detach()
+    run.group.average_([*(parameter.grad for parameter in state.network.parameters()), loss])
     if settings.clip:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
     state.optimiser.step()
@@ -383,8 +402,13 @@ def plain_network(form: TrainingForm, settings: ModelSettings) -> ESPCN:
 def validate(run: Run) -> Validation:
     """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since."""
     state, settings, scale = run.state, run.job.settings, run.job.model.scale
-    engine = Engine(plain_network(state.average, run.job.model), run.device)
-    psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
+    psnr = ssim = 0.0
+    if run.group.leads:
+        engine = Engine(plain_network(state.average, run.job.model), run.device)
+        psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
+        first = run.pairs[0]
+        run.folder.write_sample(interpolate(first.lr, scale), upscale(engine, first.lr), first.hr)
+    psnr, ssim = run.group.from_leader(psnr, ssim)
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
         before = state.history[-1] if state.history else {"step": 0, "seconds": 0.0}
@@ -393,8 +417,6 @@ def validate(run: Run) -> Validation:
         entry["steps_per_second"] = (state.step - before["step"]) / max(state.seconds - before["seconds"], 1e-3)
         state.losses.clear()
     state.history.append({key: round(value, 6) for key, value in entry.items()})
-    first = run.pairs[0]
-    run.folder.write_sample(interpolate(first.lr, scale), upscale(engine, first.lr), first.hr)
     return Validation(state.step, psnr, ssim, run.bicubic)
 
 

@@ -1,0 +1,86 @@
+"""Training on several processes under `torchrun`: each takes its share of the batch, gradients are averaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from espcn_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of this training: `size` of them, this one being `rank`. Rank 0 alone writes and reports."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This process's part of a batch (N, ...): every size-th item, from its rank on."""
+        return batch[self.rank :: self.size]
+
+    def average_(self, tensors: Iterable[Tensor | None]) -> None:
+        """Replace tensors by their mean over the processes, in place, in one exchange."""
+        if self.size == 1:
+            return
+        present = [tensor for tensor in tensors if tensor is not None]
+        flat = torch.cat([tensor.flatten() for tensor in present])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for tensor, part in zip(present, torch.split(flat, [t.numel() for t in present]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def from_leader(self, *values: float) -> tuple[float, ...]:
+        """Rank 0's numbers, at every rank."""
+        if self.size == 1:
+            return values
+        exchanged = torch.tensor(values, dtype=torch.float64, device=self._device)
+        dist.broadcast(exchanged, 0)
+        return tuple(exchanged.tolist())
+
+    def greatest(self, value: int) -> int:
+        """The greatest of all ranks' numbers."""
+        if self.size == 1:
+            return value
+        exchanged = torch.tensor(value, device=self._device)
+        dist.all_reduce(exchanged, dist.ReduceOp.MAX)
+        return int(exchanged)
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if dist.get_backend() == "nccl" else "cpu"
+
+
+@contextmanager
+def joined(device: torch.device, batch_size: int) -> Iterator[Group]:
+    """The group that `torchrun` set up in the environment (gloo on CPUs, NCCL on GPUs), or a group of one.
+
+    Raises UsageError if the batch cannot be shared out evenly: the average of gradients would not be the batch's.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Group()
+        return
+    if batch_size % size:
+        raise UsageError(f"--batch-size {batch_size} cannot be shared by {size} processes: use a multiple of {size}")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Under `torchrun` on GPUs, the GPU of this process."""
+    local = os.environ.get("LOCAL_RANK")
+    return torch.device("cuda", int(local)) if local and device == torch.device("cuda") else device
