@@ -35,6 +35,17 @@ class DataSet:
     skipped: list[str]
     scale: int
 
+    def holding(self, pictures: dict[str, Tensor]) -> list[str]:
+        """Which of these pictures, name -> HR (1, C, H, W) in [0, 1], are among the samples, by content."""
+        planes = self.samples[0].hr.shape[0]
+        known = {_digest(sample.hr) for sample in self.samples}
+        return [name for name, hr in pictures.items() if _digest(_to_bytes(_with_planes(hr, planes))) in known]
+
+    def repeated(self) -> list[Path]:
+        """Files whose picture another file before them holds already, by content."""
+        first: dict[bytes, Path] = {}
+        return [s.path for s in self.samples if first.setdefault(_digest(s.hr), s.path) != s.path]
+
     @property
     def smallest_side(self) -> int:
         """HR pixels of the shortest side of any picture."""
@@ -89,12 +100,19 @@ def _load(path: Path, scale: int, planes: int, patch: int, degradation: str) -> 
     if min(hr.shape[-2:]) < patch:
         return f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is smaller than a patch of {patch} x {patch}"
     if planes == 3:
-        hr = hr.expand(-1, 3, -1, -1)
+        hr = _with_planes(hr, 3)
     whole = "bicubic" if degradation == "camera" else degradation
     lr = make_lr(hr, scale, whole)  # in colour and whole, as the picture that a user will bring was made
-    if planes == 1:
-        hr, lr = luma(hr), luma(lr)
-    return Sample(path, _to_bytes(hr), _to_bytes(lr))
+    return Sample(path, _to_bytes(_with_planes(hr, planes)), _to_bytes(_with_planes(lr, planes)))
+
+
+def _with_planes(x: Tensor, planes: int) -> Tensor:
+    """Grey or RGB as luma alone, or as RGB."""
+    return luma(x) if planes == 1 else x.expand(-1, 3, -1, -1)
+
+
+def _digest(hr: Tensor) -> bytes:
+    return hashlib.sha256(repr(tuple(hr.shape)).encode() + hr.contiguous().numpy().tobytes()).digest()
 
 
 def _to_bytes(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -43,11 +43,12 @@ class Loading:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The data is ready; `skipped` says of each unusable file why."""
+    """The data is ready; `skipped` says of each unusable file why, `warnings` what is odd about the others."""
 
     pictures: int
     validation: int
     skipped: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
     pairs, unusable = load_validation(held_out, scale, degradation)
-    report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable))
+    report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs)))
     fingerprint = pictures.fingerprint
     state = make_state(job, device, start)
     if resume:
@@ -293,6 +294,17 @@ def diverged(run: Run, loss: float) -> EspcnError:
     return EspcnError(
         f"training diverged at step {run.state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
     )
+
+
+def oddities(pictures: data.DataSet, pairs: list[evaluation.Pair]) -> list[str]:
+    """Warnings on pictures that are both trained on and measured by, or there twice."""
+    warnings = []
+    if both := pictures.holding({pair.name: pair.hr for pair in pairs}):
+        named = f"{', '.join(both[:3])}{' ...' if len(both) > 3 else ''}"
+        warnings.append(f"{len(both)} validation pictures are trained on too ({named}): their scores flatter")
+    if twice := pictures.repeated():
+        warnings.append(f"{len(twice)} training pictures are there twice, {twice[0]} among them")
+    return warnings
 
 
 def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[str]]:

@@ -293,6 +293,25 @@ def test_without_validation_pictures_usable_ones_are_held_out(job: train.Job, tm
     assert (loaded.pictures, loaded.validation, len(loaded.skipped)) == (3, 1, 1)
 
 
+def test_overlap_with_the_validation_and_repetition_are_found_by_content(job: train.Job, tmp_path: Path) -> None:
+    with Image.open(job.pictures[0]) as image:
+        image.save(tmp_path / "valid" / "copy.bmp")
+        image.save(tmp_path / "data" / "zz.bmp")
+    for planes in (1, 3):
+        again = replace(
+            job,
+            model=replace(TINY, planes=planes),
+            pictures=sorted((tmp_path / "data").iterdir()),
+            validation=sorted((tmp_path / "valid").iterdir()),
+        )
+        events: list[train.Event] = []
+        train.train(again, report=events.append)
+        [loaded] = [event for event in events if isinstance(event, train.Loaded)]
+        assert "1 validation pictures are trained on too (copy)" in loaded.warnings[0]
+        assert "1 training pictures are there twice" in loaded.warnings[1]
+        assert "zz.bmp" in loaded.warnings[1]
+
+
 def test_no_pictures_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EspcnError, match="no pictures in"):
