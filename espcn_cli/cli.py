@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from espcn_cli import cli_autoencoder
+from espcn_cli import cli_autoencoder, cli_upscale
+from espcn_cli.cli_upscale import INTERRUPTED, SCALE_HELP
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
@@ -31,10 +32,8 @@ from espcn_cli.terminal import Device, Json, Precision, Quiet, progress, say
 if TYPE_CHECKING:
     from espcn_cli.benchmark import Table
     from espcn_cli.checkpoint import ModelCard
-    from espcn_cli.train import Event
-    from espcn_cli.upscale import Outcome
+    from espcn_cli.train import Event, Loaded
 
-INTERRUPTED = 130
 TERMINATED = 143
 
 
@@ -68,7 +67,6 @@ app = typer.Typer(
 
 app.add_typer(cli_autoencoder.app, name="autoencoder")
 
-SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 TRAIN = TrainSettings()
 
 
@@ -89,99 +87,7 @@ def main(
     pass
 
 
-@app.command()
-def upscale(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures.")],
-    destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
-    ] = DEFAULT_MODEL,
-    scale: Annotated[
-        int | None,
-        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
-    ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")] = False,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="SUFFIX",
-            help="Output format in a folder: png, jpg, webp ... Default: as the source.",
-        ),
-    ] = None,
-    tile: Annotated[
-        str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
-    ] = "auto",
-    device: Device = "auto",
-    precision: Precision = "auto",
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Upscale a picture to a file, or many pictures and folders to a folder.
-
-    Grey stays grey, transparency and colour profile are kept, photographs come out upright. An input is never
-    overwritten; outputs appear whole or not at all; a file that fails is named and the others are done.
-    """
-    from espcn_cli import upscale as flow
-
-    tile_size = parse_tile(tile)
-    suffix = f".{format.lower().lstrip('.')}" if format else None
-    tasks = flow.plan(sources, destination, recursive, suffix)
-    upscaler = flow.load(model, scale, device=device, precision=precision, tile=tile_size)
-    outcomes: list[Outcome] = []
-    with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
-        for outcome in flow.run(upscaler, tasks, skip_existing):
-            outcomes.append(outcome)
-            bar.update()
-            report_outcome(outcome, quiet)
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    if as_json:
-        typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
-    elif not quiet:
-        typer.echo(summarise(outcomes, failed))
-    if failed:
-        raise typer.Exit(1)
-
-
-def parse_tile(tile: str) -> int | None:
-    """`auto` -> None, `off` -> 0, a number -> itself. Raises UsageError otherwise."""
-    if tile in ("auto", "off"):
-        return None if tile == "auto" else 0
-    if not tile.isdecimal() or int(tile) < 1:
-        raise UsageError(f"--tile {tile!r}: use auto, off or a number of LR pixels")
-    return int(tile)
-
-
-def report_outcome(outcome: Outcome, quiet: bool) -> None:
-    if outcome.error is not None:
-        say(f"espcn: {outcome.error}")
-    elif not quiet:
-        for warning in outcome.warnings:
-            say(f"{outcome.source}: {warning}")
-
-
-def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "source": str(outcome.source),
-        "output": str(outcome.output),
-        "size": outcome.size,
-        "output_size": outcome.output_size,
-        "seconds": round(outcome.seconds, 3),
-        "warnings": list(outcome.warnings),
-        "error": outcome.error,
-    }
-
-
-def summarise(outcomes: list[Outcome], failed: int) -> str:
-    done = [outcome for outcome in outcomes if outcome.output_size]
-    if len(outcomes) == 1 and done and done[0].size:
-        (width, height), (new_width, new_height) = done[0].size, done[0].output_size or (0, 0)
-        return f"{done[0].output}: {width} x {height} -> {new_width} x {new_height}, {done[0].seconds:.1f} s"
-    skipped = len(outcomes) - len(done) - failed
-    counts = {"upscaled": len(done), "skipped": skipped, "failed": failed}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "upscaled")
+app.command()(cli_upscale.upscale)
 
 
 @app.command()
@@ -325,7 +231,7 @@ class TrainingScreen:
         elif isinstance(event, flow.Loaded):
             self.reading.close()
             self.bar.reset()  # its clock starts now
-            self._loaded(event.pictures, event.validation, event.skipped)
+            self._loaded(event)
         elif isinstance(event, flow.Step):
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
             if self.bar.n == 0:  # the first step of a resumed training is not step 1
@@ -341,12 +247,15 @@ class TrainingScreen:
                 gain = event.psnr - event.bicubic
                 say(f"step {event.step}: {event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)")
 
-    def _loaded(self, pictures: int, validation: int, skipped: list[str]) -> None:
+    def _loaded(self, event: Loaded) -> None:
         if self.quiet:
             return
-        for line in skipped:
+        for line in event.skipped:
             say(f"skipped {line}")
-        say(f"training on {pictures} pictures, measured by {validation}; {len(skipped)} files skipped")
+        for line in event.warnings:
+            say(f"warning: {line}")
+        counts = f"training on {event.pictures} pictures, measured by {event.validation}"
+        say(f"{counts}; {len(event.skipped)} files skipped")
 
 
 @app.command()

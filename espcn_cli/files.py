@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +17,54 @@ from espcn_cli.errors import EspcnError
 if TYPE_CHECKING:
     from torch import Tensor
 
+if sys.platform != "win32":
+    import fcntl
+
 PART_SUFFIX = ".espcn-part"
 """What the temporary files beside a destination end in, so that what a killed process left can be recognised."""
+
+ABANDONED = 24 * 3600
+"""Seconds after which a temporary file counts as left behind where files cannot be locked."""
+
+_umask_lock = threading.Lock()
+
+
+def _umask() -> int:
+    """The process's mask, which can only be read by setting it."""
+    with _umask_lock:
+        mask = os.umask(0)
+        os.umask(mask)
+    return mask
+
+
+def _lock(descriptor: int) -> bool:
+    """Mark an open file as in use until it is closed, or its process dies; False if another process uses it."""
+    if sys.platform == "win32":
+        return time.time() - os.fstat(descriptor).st_mtime > ABANDONED
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def clean(folder: Path) -> int:
+    """Remove the temporary files in a folder whose process is gone; returns how many there were."""
+    removed = 0
+    for path in folder.glob(f".*{PART_SUFFIX}") if folder.is_dir() else []:
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError:
+            continue
+        try:
+            if _lock(descriptor):
+                path.unlink(missing_ok=True)
+                removed += 1
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+    return removed
 
 
 @contextmanager
@@ -26,21 +75,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=PART_SUFFIX)
-        os.close(descriptor)
     except OSError as error:
         raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination") from None
     temporary = Path(name)
     try:
+        _lock(descriptor)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        os.fsync(descriptor)
+        temporary.chmod(0o666 & ~_umask())
+        if os.name == "nt":  # an open file cannot be renamed there
+            os.close(descriptor)
+            descriptor = -1
         temporary.replace(path)
     except OSError as error:
         raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed") from None
     finally:
+        if descriptor >= 0:
+            os.close(descriptor)
         temporary.unlink(missing_ok=True)
 
 

@@ -1,24 +1,31 @@
 """Finding, reading and writing pictures. Pixels leave here as float32 (1, C, H, W) in [0, 1], and come back so.
 
-Everything that is not pixels (mode, profile, resolution, alpha) travels in `Picture` beside them.
+Everything that is not pixels (profile, resolution, timing, alpha) travels beside them: in a `Picture` for one picture
+as floats, in a `Document` for all that a file holds, in whole levels.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from espcn_cli import animation, deep, metadata, profiles, raster
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
+from espcn_cli.metadata import Info
+from espcn_cli.raster import Raster
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -29,7 +36,13 @@ SUFFIXES = frozenset(
 )
 """What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
 
+STREAM = Path("-")
+"""Standard input as a source, standard output as a destination."""
+
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+MAX_PIXELS = 2**28
+"""16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     # On photographs several times faster than the defaults, and hardly larger: measured on one, PNG level 1 with run
@@ -41,20 +54,22 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
 }
 
+NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
+LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA": 65535, "PCX": 65535, "AVIF": 65535}
+
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels and what a file says beside them.
+    """One picture as floats, and what a file says beside it.
 
     `pixels`: float32 (1, 1 or 3, H, W) in [0, 1], grey or RGB; `alpha`: (1, 1, H, W) or None; `depth`: bits per
-    sample, 8 or 16; `info`: what Pillow's `save` takes to keep profile and resolution; `warnings`: what could not
-    be kept.
+    sample, 8 or 16; `info`: profile, EXIF and the like; `warnings`: what could not be kept.
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     depth: int = 8
-    info: dict[str, Any] = field(default_factory=dict)
+    info: Info = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -63,17 +78,68 @@ class Picture:
         return self.pixels.shape[3], self.pixels.shape[2]
 
 
+@dataclass(frozen=True)
+class Document:
+    """All that a file holds: one picture, the pages of a TIFF, or the frames of an animation.
+
+    `durations`: milliseconds, one per frame of an animation, else empty; `plays`: how often it runs, 0 for ever;
+    `cover`: the first frame is no part of the animation but shown where animations are not.
+    """
+
+    frames: tuple[Raster, ...]
+    info: Info = field(default_factory=dict)
+    durations: tuple[float, ...] = ()
+    plays: int = 1
+    cover: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame in pixels."""
+        return self.frames[0].size
+
+    def noting(self, *notes: str) -> Document:
+        """The same with more warnings."""
+        return replace(self, warnings=(*self.warnings, *notes))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How to write: `quality` 1 to 100 for lossy formats, `png_level` 0 to 9; None for this module's choice."""
+
+    quality: int | None = None
+    png_level: int | None = None
+
+    def options(self, kind: str) -> dict[str, Any]:
+        """What Pillow's `save` takes for it."""
+        chosen = dict(SAVE_OPTIONS.get(kind, {}))
+        if self.quality is not None and kind in ("JPEG", "MPO", "AVIF", "WEBP"):
+            chosen["quality"] = self.quality
+            if kind == "WEBP":
+                chosen.update(lossless=False, method=4)
+        if self.png_level is not None and kind == "PNG":
+            chosen = {"compress_level": self.png_level}
+        return chosen
+
+
 def find_images(folder: Path, recursive: bool = True) -> list[Path]:
     """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too."""
-    found: list[Path] = []
+    return [path for path in _walk(folder, recursive) if _is_image(path)]
+
+
+def count_others(folder: Path, recursive: bool = True) -> int:
+    """Files in a folder that `find_images` passes over: hidden ones, and what is no picture by its suffix."""
+    return sum(not _is_image(path) for path in _walk(folder, recursive))
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        found += [
-            Path(root, name)
-            for name in sorted(names)
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    return found
+        yield from (Path(root, name) for name in sorted(names))
+
+
+def _is_image(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path) -> Picture:
@@ -82,45 +148,89 @@ def read(path: Path) -> Picture:
         return from_pil(image)
 
 
+def read_document(path: Path, depth: int | None = None) -> Document:
+    """Read all frames or pages of a file, or of standard input, upright. Raises EspcnError naming the file.
+
+    Colour of 16 bits needs the extra `deep`; `depth` = 8 rounds everything to 8 bits instead.
+    """
+    with opened(path) as image:
+        if not deep.is_deep(image):
+            return from_frames(image, depth)
+        if depth == 8:
+            return from_frames(image, depth).noting("16 bits per sample were cut down to 8")
+        info, orientation, notes = metadata.collect(image)
+        arrays = deep.read(path if path != STREAM else getattr(image, "fp", None), image.format)
+        frames = tuple(Raster(deep.upright(array, orientation)) for array in arrays)
+        return Document(frames, info, warnings=tuple(notes))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height by the file's header alone, upright. Raises EspcnError naming the file."""
+    with opened(path) as image:
+        try:
+            turned = image.getexif().get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
+        except Exception:  # EXIF is written by anybody
+            turned = False
+        return (image.height, image.width) if turned else image.size
+
+
+def limit_pixels(most: int) -> None:
+    """Refuse files that claim more pixels than this, in this process."""
+    Image.MAX_IMAGE_PIXELS = most
+
+
 class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
-    """Open a picture with Pillow so that every failure, now or while decoding, is an EspcnError naming the file."""
+    """Open a picture with Pillow so that every failure, now or while decoding, is an EspcnError naming the file.
+
+    The pixels outlive the block, the file does not. "-" is standard input.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = "standard input" if path == STREAM else str(path)
         self.image: Image.Image | None = None
 
     def __enter__(self) -> Image.Image:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                self.image = Image.open(self.path)
+                warnings.simplefilter("ignore")  # what matters of them is said in our own words
+                self.image = Image.open(BytesIO(sys.stdin.buffer.read()) if self.path == STREAM else self.path)
+            pixels = self.image.width * self.image.height
+            if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
+                self.image.close()
+                raise EspcnError(_too_large(pixels))
         except Exception as error:
             raise self._explain(error) from None
         return self.image
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.image is not None:
-            self.image.close()
+            self.image.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, MemoryError):
             raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> EspcnError:
         if isinstance(error, EspcnError):
-            return EspcnError(f"{self.path}: {error}")
+            return EspcnError(f"{self.name}: {error}")
         if isinstance(error, FileNotFoundError):
-            return EspcnError(f"{self.path}: no such file")
+            return EspcnError(f"{self.name}: no such file")
         if isinstance(error, IsADirectoryError):
-            return EspcnError(f"{self.path} is a folder, not a picture")
+            return EspcnError(f"{self.name} is a folder, not a picture")
         if isinstance(error, UnidentifiedImageError):
             empty = self.path.is_file() and self.path.stat().st_size == 0
             reason = "the file is empty" if empty else "not a picture in a format that Pillow knows"
-            return EspcnError(f"{self.path}: {reason}")
-        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            return EspcnError(f"{self.path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels: cut it into parts first")
+            return EspcnError(f"{self.name}: {reason}")
+        if isinstance(error, Image.DecompressionBombError):
+            number = re.search(r"\d+", str(error))
+            return EspcnError(f"{self.name}: {_too_large(int(number[0]) if number else 0)}")
         if isinstance(error, PermissionError):
-            return EspcnError(f"{self.path}: no permission to read it")
-        reason = str(error) or type(error).__name__
-        return EspcnError(f"{self.path}: cannot be decoded ({reason}): is it complete?")
+            return EspcnError(f"{self.name}: no permission to read it")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return EspcnError(f"{self.name}: cannot be decoded ({reason}): is it complete?")
+
+
+def _too_large(pixels: int) -> str:
+    return f"{pixels:,} pixels are more than {Image.MAX_IMAGE_PIXELS:,}: allow them with --max-pixels {pixels}"
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -129,48 +239,94 @@ def from_pil(image: Image.Image) -> Picture:
     Palettes are resolved, CMYK and other colour spaces become RGB, 16-bit grey keeps its depth. Raises EspcnError
     for floating-point and 32-bit images.
     """
+    count = getattr(image, "n_frames", 1)
+    said = (f"only the first of {count} frames is used",) if count > 1 else ()
+    frame, info, notes = _frame(image)
+    pixels = frame.whole()
+    colours = frame.channels - frame.has_alpha
+    alpha = pixels[:, colours:] if frame.has_alpha else None
+    return Picture(pixels[:, :colours], alpha, frame.depth, info, (*said, *notes))
+
+
+def from_frames(image: Image.Image, depth: int | None = None) -> Document:
+    """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_pil` does."""
+    count = getattr(image, "n_frames", 1)
+    if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
+        frame, info, found = _frame(image, depth)
+        found += [f"only the first of {count} pictures in the file is used"] if count > 1 else []
+        return Document((frame,), info, warnings=tuple(found))
+    width, height = image.size
+    if Image.MAX_IMAGE_PIXELS and width * height * count > Image.MAX_IMAGE_PIXELS:
+        raise EspcnError(_too_large(width * height * count))
+    frames: list[Raster] = []
+    durations: list[float] = []
+    first: Info = {}
     notes: list[str] = []
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"only the first of {image.n_frames} frames is used")  # type: ignore[attr-defined]
-    info = {key: image.info[key] for key in ("icc_profile", "dpi") if image.info.get(key)}
-    kind = image.format
-    image = ImageOps.exif_transpose(image)  # turns the pixels and drops the tag
-    if exif := image.getexif():
-        info["exif"] = exif.tobytes()
-    if image.mode in MODES_16_BIT or (image.mode == "I" and kind == "PNG"):
-        return Picture(_to_tensor(np.asarray(image).astype(np.int32), 65535), None, 16, info, tuple(notes))
+    for index in range(count):
+        image.seek(index)
+        image.load()
+        frame, info, said = _frame(image.copy(), depth, image)
+        frames.append(frame)
+        durations.append(animation.duration(image))
+        notes += [note for note in said if note not in notes]
+        first = first if index else info
+    if image.format == "TIFF":
+        return Document(tuple(frames), first, warnings=tuple(notes))
+    cover = bool(image.info.get("default_image"))
+    return Document(tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, tuple(notes))
+
+
+def _alike(frames: list[Raster]) -> list[Raster]:
+    """Frames of one kind: an animation may turn from grey or opaque to colour or transparent on its way."""
+    modes = [frame.data.mode if isinstance(frame.data, Image.Image) else "" for frame in frames]
+    if len(set(modes)) == 1 or not set(modes) <= {"L", "LA", "RGB", "RGBA"} or len({f.size for f in frames}) > 1:
+        return frames
+    every = "".join(modes)
+    mode = ("RGB" if "RGB" in every else "L") + ("A" if "A" in every else "")
+    return [Raster(frame.data.convert(mode)) for frame in frames if isinstance(frame.data, Image.Image)]
+
+
+def _frame(
+    image: Image.Image, depth: int | None = None, beside: Image.Image | None = None
+) -> tuple[Raster, Info, list[str]]:
+    """The pixels of one frame, upright, and what stands beside them in it or in `beside`; and notes."""
+    image.load()
+    info, orientation, notes = metadata.collect(beside or image)
+    kind = (beside or image).format
+    image = metadata.upright(image, orientation)
+    if image.mode in MODES_16_BIT or (image.mode == "I" and kind in ("PNG", "PPM")):
+        return _grey_16(image, depth, notes), info, notes
     if image.mode in ("I", "F"):
         raise EspcnError("32 bits per sample are not supported: convert it to 8 or 16 bits")
-    if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
-        info.pop("icc_profile", None)  # describes the colour space that is being left
-        notes += [f"{image.mode} was converted to RGB"] if image.mode != "YCbCr" else []
+    if image.mode in profiles.SPACES:
+        image, note = profiles.to_rgb(image, info.pop("icc_profile", None))
+        notes.append(note)
     grey = image.mode in ("1", "L", "LA", "La")
-    transparent = image.has_transparency_data
-    plain = image.convert(("LA" if grey else "RGBA") if transparent else ("L" if grey else "RGB"))
-    pixels = _to_tensor(np.asarray(plain), 255)
-    if not transparent:
-        return Picture(pixels, None, 8, info, tuple(notes))
-    return Picture(pixels[:, :-1], pixels[:, -1:], 8, info, tuple(notes))
+    mode = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
+    return Raster(image if image.mode == mode else image.convert(mode)), info, notes
 
 
-ORIENTATION = 0x0112
-"""EXIF's tag for how the camera was held."""
+def _grey_16(image: Image.Image, depth: int | None, notes: list[str]) -> Raster:
+    if "transparency" in image.info:
+        notes.append("the transparent value of 16-bit grey was left out")
+    values = np.asarray(image).astype(np.int32).clip(0, 65535)
+    if depth == 8:
+        notes.append("16 bits per sample were cut down to 8")
+        return Raster(Image.fromarray(((values + 128) // 257).astype(np.uint8)))
+    return Raster(Image.fromarray(values.astype(np.uint16)))
 
 
 def to_pil(picture: Picture) -> Image.Image:
     """A Picture -> L, LA, RGB, RGBA or I;16, rounding to the nearest value."""
+    data = _to_raster(picture).data
+    if not isinstance(data, Image.Image):
+        raise ValueError("Pillow holds no colour of 16 bits")
+    return data
+
+
+def _to_raster(picture: Picture) -> Raster:
     pixels = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha], dim=1)
-    levels = 2**picture.depth - 1
-    values = (pixels[0] * levels).add_(0.5).clamp_(0, levels).permute(1, 2, 0).contiguous()
-    if picture.depth == 16:
-        return Image.fromarray(values[..., 0].to(torch.int32).numpy().astype(np.uint16))
-    array = values.to(torch.uint8).numpy()
-    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-
-
-def _to_tensor(array: np.ndarray[Any, Any], levels: int) -> Tensor:
-    array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float().div_(levels)
+    return raster.from_tensor(pixels, picture.depth)
 
 
 def _writer_of(path: Path) -> str | None:
@@ -193,28 +349,100 @@ def format_of(path: Path) -> str:
     return name
 
 
-NO_ALPHA = ("JPEG", "PPM", "BMP", "PCX")
+def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
+    """Raise EspcnError if a format cannot hold a picture of this size."""
+    most = LARGEST_SIDE.get(kind)
+    if most is not None and max(size) > most:
+        width, height = size
+        raise EspcnError(f"{path}: {width} x {height} is too large for {kind} ({most} a side): use .png or .tif")
 
 
 def write(picture: Picture, path: Path) -> Picture:
     """Write a picture whole or not at all; returns it with warnings for what the format could not hold."""
+    document = Document((_to_raster(picture),), picture.info, warnings=picture.warnings)
+    return replace(picture, warnings=write_document(document, path).warnings)
+
+
+def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:
+    """Write all frames whole or not at all; returns it with warnings for what the format could not hold."""
     kind = format_of(path)
-    if picture.alpha is not None and kind in NO_ALPHA:
-        note = f"{kind} holds no transparency: the picture was laid on white"
-        flat = picture.pixels * picture.alpha + (1 - picture.alpha)
-        picture = replace(picture, pixels=flat, alpha=None, warnings=(*picture.warnings, note))
-    if picture.depth == 16 and kind not in ("PNG", "TIFF"):
-        note = f"{kind} holds 8 bits per sample: the picture was rounded to them"
-        picture = replace(picture, depth=8, warnings=(*picture.warnings, note))
-    image = to_pil(picture)
-    if kind == "GIF" and image.mode in ("RGB", "RGBA"):
-        picture = replace(picture, warnings=(*picture.warnings, "GIF holds 256 colours"))
     with replacing(path) as temporary:
-        try:
-            image.save(temporary, format=kind, **SAVE_OPTIONS.get(kind, {}), **picture.info)
-        except (ValueError, TypeError) as error:
-            raise EspcnError(f"{path}: cannot be written as {kind} ({error}): choose another format") from None
-    return picture
+        return encode(document, kind, temporary, path, encoding or Encoding())
+
+
+def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
+    """Write to an open place in Pillow's format `kind`; `name` stands in errors. Returns it with warnings."""
+    check_size(name, kind, document.size)
+    document = _fitted(document, kind)
+    options, notes = metadata.save_options(kind, document.info, document.size)
+    document = document.noting(*notes)
+    options = encoding.options(kind) | options
+    if kind == "TIFF" and "exif" in options:
+        options["compression"] = "raw"  # Pillow's compressing writer cannot write EXIF's own directory
+    try:
+        if any(not isinstance(frame.data, Image.Image) for frame in document.frames):
+            arrays = [frame.data for frame in document.frames if not isinstance(frame.data, Image.Image)]
+            return document.noting(*deep.write(arrays, kind, file, options))
+        images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
+        animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+    except (OSError, MemoryError, EspcnError):
+        raise
+    except Exception as error:  # encoders refuse in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EspcnError(f"{name}: cannot be written as {kind} ({reason}): choose another format") from None
+    return document
+
+
+def _fitted(document: Document, kind: str) -> Document:
+    """The document as a format can hold it, with a note on each thing it cannot."""
+    document = _fitted_frames(document, kind)
+    frames, notes = list(document.frames), []
+    if any(frame.depth == 16 for frame in frames) and kind not in ("PNG", "TIFF"):
+        notes.append(f"{kind} holds 8 bits per sample: the picture was rounded to them")
+        frames = [raster.to_8_bits(frame) for frame in frames]
+    if any(frame.has_alpha for frame in frames) and kind in NO_ALPHA:
+        if not all(frame.is_opaque for frame in frames):
+            notes.append(f"{kind} holds no transparency: the picture was laid on white")
+        frames = [raster.on_white(frame) for frame in frames]
+    info = dict(document.info)
+    profile = info.get("icc_profile")
+    if profile and "icc_profile" not in metadata.HOLDS.get(kind, ()):
+        converted = None if profiles.is_srgb(profile) else _in_srgb(frames, profile)
+        if converted:
+            frames = converted
+            notes.append(f"{kind} has no place for the colour profile: the colours were converted to sRGB")
+        if converted or profiles.is_srgb(profile):
+            del info["icc_profile"]
+    if kind == "GIF" and any(frame.channels > 2 for frame in frames):
+        notes.append("GIF holds 256 colours")
+    return replace(document, frames=tuple(frames), info=info).noting(*notes)
+
+
+def _fitted_frames(document: Document, kind: str) -> Document:
+    count = len(document.frames)
+    if count == 1:
+        return document
+    if document.durations and kind in animation.FORMATS:
+        if document.cover and kind != "PNG":
+            kept = document.frames[1:], document.durations[1:]
+            document = replace(document, frames=kept[0], durations=kept[1], cover=False)
+            return document.noting(f"{kind} has no cover picture: only the animation is kept")
+        return document
+    if kind == "TIFF":
+        if not document.durations:
+            return document
+        return replace(document, durations=()).noting("TIFF keeps frames as pages, without their timing")
+    word = "frames" if document.durations else "pages"
+    first = replace(document, frames=document.frames[:1], durations=(), cover=False)
+    return first.noting(f"{kind} cannot hold {word} like these: only the first of {count} is kept")
+
+
+def _in_srgb(frames: list[Raster], profile: bytes) -> list[Raster] | None:
+    images = [
+        profiles.to_srgb(frame.data, profile) if isinstance(frame.data, Image.Image) else None for frame in frames
+    ]
+    found = [Raster(image) for image in images if image is not None]
+    return found if len(found) == len(frames) else None
 
 
 def existing_folders(paths: list[Path]) -> Iterator[Path]:

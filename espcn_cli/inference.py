@@ -23,6 +23,21 @@ single plane sums in another order, and a tile would differ from the whole in th
 CPU = torch.device("cpu")
 
 
+PRECISION_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
+class NotFiniteError(ArithmeticError):
+    """Half precision gave NaN or infinity."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory of the machine or of the device ran out."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 class Engine:
     """A network on its device in its precision: (N, 1 or 3, H, W) in [0, 1] -> the same planes, scale times larger.
 
@@ -30,12 +45,21 @@ class Engine:
     through bicubic. In full-range Y'CbCr the same change added to R, G and B is a change of Y alone, so
     bicubic(RGB) + network(Y) - bicubic(Y) is just that, without leaving RGB. Grey through a three-plane network is
     repeated, and the luma of the result taken.
+
+    `ensemble` takes the mean over the eight flips and quarter turns of the input, for eight times the work.
     """
 
-    def __init__(self, network: ESPCN, device: torch.device = CPU, precision: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        network: ESPCN,
+        device: torch.device = CPU,
+        precision: torch.dtype = torch.float32,
+        ensemble: bool = False,
+    ) -> None:
         self.settings = network.settings
         self.device = device
         self.precision = precision
+        self.ensemble = ensemble
         self.network = network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.bicubic = BicubicSkip(self.scale).to(self.device)
@@ -50,7 +74,22 @@ class Engine:
         return max(self.settings.halo, BICUBIC_REACH, STEADY_HALO)
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Raises NotFiniteError if half precision overflows."""
         x = x.to(self.device)
+        sr = self._mean_of_turns(x) if self.ensemble else self._once(x)
+        if self.precision != torch.float32 and not sr.isfinite().all():
+            raise NotFiniteError(f"{PRECISION_NAMES.get(self.precision, self.precision)} overflows on this picture")
+        return sr
+
+    def _mean_of_turns(self, x: Tensor) -> Tensor:
+        results = []
+        for quarter in range(4):
+            turned = x.rot90(quarter, (2, 3))
+            results.append(self._once(turned).rot90(-quarter, (2, 3)))
+            results.append(self._once(turned.flip(3)).flip(3).rot90(-quarter, (2, 3)))
+        return torch.stack(results).mean(dim=0)
+
+    def _once(self, x: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             if x.shape[1] == self.settings.planes:
                 return self._run(x)
@@ -81,8 +120,20 @@ def stream(
 ) -> Iterator[tuple[Tile, Tensor]]:
     """Run `step` over the tiles of `lr`: yields each tile and its window's output, halo included."""
     height, width = lr.shape[-2:]
+    return windows(step, lambda rows, columns: lr[..., rows, columns], (width, height), halo, tile)
+
+
+def windows(
+    step: Callable[[Tensor], Tensor],
+    read: Callable[[slice, slice], Tensor],
+    size: tuple[int, int],
+    halo: int,
+    tile: int | None = None,
+) -> Iterator[tuple[Tile, Tensor]]:
+    """As `stream`, over a picture of that width and height whose windows are made when they are needed."""
+    width, height = size
     for piece in tiles(height, width, *choose_tile(tile, height, width, halo), halo):
-        yield piece, step(lr[..., piece.rows.window, piece.columns.window])
+        yield piece, step(read(piece.rows.window, piece.columns.window))
 
 
 def upscale(engine: Engine, lr: Tensor, tile: int | None = None) -> Tensor:

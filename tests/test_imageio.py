@@ -10,7 +10,7 @@ import torch
 from pictures import natural, save_picture
 from PIL import Image, ImageCms
 
-from espcn_cli import imageio
+from espcn_cli import imageio, metadata
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.imageio import Picture
 
@@ -57,14 +57,14 @@ def test_a_palette_with_a_transparent_entry_gets_alpha(tmp_path: Path) -> None:
 
 def test_a_rotated_photograph_is_turned_upright_once(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[imageio.ORIENTATION] = 6  # the camera was turned: rotate clockwise to see it upright
+    exif[metadata.ORIENTATION] = 6  # the camera was turned: rotate clockwise to see it upright
     Image.fromarray(natural(24, 18)).save(tmp_path / "r.jpg", exif=exif)
     picture = imageio.read(tmp_path / "r.jpg")
     assert picture.size == (18, 24)
     imageio.write(picture, tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.size == (18, 24)
-        assert image.getexif().get(imageio.ORIENTATION, 1) == 1
+        assert image.getexif().get(metadata.ORIENTATION, 1) == 1
 
 
 def test_profile_and_resolution_are_carried_over(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.resize import interpolate
 from espcn_cli.settings import ModelSettings
-from espcn_cli.upscale import Outcome, Task, plan
+from espcn_cli.upscale import Options, Outcome, Task, plan
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
@@ -187,7 +187,7 @@ def test_existing_outputs_are_skipped_without_being_read(tmp_path: Path, bicubic
     save_picture(tmp_path / "in" / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"mine")
-    [outcome] = upscale.run(bicubic, plan([tmp_path / "in"], tmp_path / "out"), skip_existing=True)
+    [outcome] = upscale.run(bicubic, plan([tmp_path / "in"], tmp_path / "out"), Options(skip_existing=True))
     assert outcome.error is None
     assert outcome.output_size is None
     assert (tmp_path / "out" / "a.png").read_bytes() == b"mine"

@@ -1,0 +1,170 @@
+"""What a file says beside its pixels: profile, EXIF, XMP, resolution, text; read, and fitted to what is written."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+Info = dict[str, Any]
+"""icc_profile, exif, xmp, comment: bytes; dpi: two floats; text: keyword -> text. Absent when there is none."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held."""
+
+SIZE_TAGS = (0x0100, 0x0101), (0xA002, 0xA003)
+"""Width and height in EXIF's first directory, and in its own."""
+
+DESCRIPTIVE = frozenset(
+    (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, 0x83BB)
+) | frozenset((*range(0x9C9B, 0x9CA0), ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, *SIZE_TAGS[0]))
+"""Tags of the first directory that tell of the picture, not of how its file stores it or of its thumbnail."""
+
+JPEG_INFO = frozenset(("icc_profile", "exif", "dpi", "xmp", "comment"))
+HOLDS: dict[str, frozenset[str]] = {
+    "PNG": frozenset(("icc_profile", "exif", "dpi", "xmp", "text")),
+    "JPEG": JPEG_INFO,
+    "MPO": JPEG_INFO,
+    "WEBP": frozenset(("icc_profile", "exif", "xmp")),
+    "AVIF": frozenset(("icc_profile", "exif", "xmp")),
+    "TIFF": frozenset(("icc_profile", "exif", "dpi", "xmp")),
+    "GIF": frozenset(("comment",)),
+    "BMP": frozenset(("dpi",)),
+    "DIB": frozenset(("dpi",)),
+}
+NAMES = {
+    "icc_profile": "the colour profile",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "dpi": "the resolution in dpi",
+    "text": "text",
+    "comment": "the comment",
+}
+JPEG_SEGMENT = 65533 - 29
+"""Bytes of EXIF or XMP that a JPEG segment holds beside its name."""
+
+
+def collect(image: Image.Image) -> tuple[Info, int, list[str]]:
+    """Read everything beside the pixels of a loaded image: what was found, EXIF's orientation, and notes."""
+    info: Info = {key: image.info[key] for key in ("icc_profile", "comment") if image.info.get(key)}
+    if (dpi := _dpi(image.info.get("dpi"))) is not None:
+        info["dpi"] = dpi
+    xmp = image.info.get("xmp")
+    if isinstance(xmp, (bytes, str)) and xmp:
+        info["xmp"] = xmp.encode() if isinstance(xmp, str) else xmp
+    if isinstance(info.get("comment"), str):
+        info["comment"] = info["comment"].encode()
+    text = getattr(image, "text", None) if image.format == "PNG" else None
+    kept = {k: v for k, v in (text or {}).items() if k not in ("XML:com.adobe.xmp", "Raw profile type exif")}
+    if kept:
+        info["text"] = kept
+    try:
+        exif, orientation = _read_exif(image)
+    except Exception as error:  # EXIF is written by anybody; Pillow's reader fails in many ways
+        return info, 1, [f"EXIF cannot be read ({str(error) or type(error).__name__}) and was left out"]
+    if exif:
+        info["exif"] = exif
+    if orientation != 1 and "xmp" in info:
+        info["xmp"] = _upright_xmp(info["xmp"])
+    return info, orientation, []
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    try:
+        x, y = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(number) and 0 < number < 65535 for number in (x, y)) else None
+
+
+def _read_exif(image: Image.Image) -> tuple[bytes, int]:
+    """EXIF without orientation, thumbnail and what describes the file's storage; and the orientation, 1 to 8."""
+    exif = image.getexif()
+    orientation = exif.get(ORIENTATION, 1)
+    for tag in [tag for tag in exif if tag not in DESCRIPTIVE]:
+        del exif[tag]
+    if image.format == "TIFF":  # its own header repeats the size
+        for tag in SIZE_TAGS[0]:
+            exif.pop(tag, None)
+    exif._ifds.pop(ExifTags.IFD.IFD1, None)
+    upright = orientation if orientation in range(1, 9) else 1
+    return (exif.tobytes() if len(exif) else b""), upright
+
+
+def _upright_xmp(xmp: bytes) -> bytes:
+    xmp = re.sub(rb'tiff:Orientation="[0-9]"', b'tiff:Orientation="1"', xmp)
+    return re.sub(rb"<tiff:Orientation>[0-9]</tiff:Orientation>", b"<tiff:Orientation>1</tiff:Orientation>", xmp)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn the pixels as EXIF's orientation says."""
+    method = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def save_options(kind: str, info: Info, size: tuple[int, int]) -> tuple[dict[str, Any], list[str]]:
+    """What Pillow's `save` takes to keep `info` in a file of this kind, and notes on what it cannot hold.
+
+    `size` is the written picture's, for the tags that repeat it.
+    """
+    notes: list[str] = []
+    kept = {key: value for key, value in info.items() if key in HOLDS.get(kind, frozenset())}
+    lost = [NAMES[key] for key in info if key not in kept and not (key == "dpi" and _says_nothing(info["dpi"]))]
+    if "exif" in kept:
+        try:
+            kept["exif"] = _with_size(kept["exif"], size)
+        except Exception as error:
+            del kept["exif"]
+            notes.append(f"EXIF cannot be rewritten ({str(error) or type(error).__name__}) and was left out")
+    if kind in ("JPEG", "MPO"):
+        for key in ("exif", "xmp", "comment"):
+            if len(kept.get(key, b"")) > JPEG_SEGMENT:
+                del kept[key]
+                lost.append(NAMES[key])
+    if kind == "PNG":
+        kept["pnginfo"] = _png_info(kept.pop("text", {}), kept.pop("xmp", b""))
+    if kind == "TIFF" and "xmp" in kept:
+        exif = Image.Exif()
+        exif.load(kept.get("exif", b""))
+        exif[0x02BC] = kept.pop("xmp")
+        kept["exif"] = exif
+    if lost:
+        notes.append(f"{kind} has no place for {', '.join(lost)}")
+    return kept, notes
+
+
+def _says_nothing(dpi: tuple[float, float]) -> bool:
+    """The usual defaults of cameras and programs, which tell nobody anything."""
+    return all(any(abs(value - usual) < 0.1 for usual in (1, 72, 96)) for value in dpi)
+
+
+def _with_size(data: bytes, size: tuple[int, int]) -> bytes:
+    exif = Image.Exif()
+    exif.load(data)
+    for directory, tags in zip((exif, exif.get_ifd(ExifTags.IFD.Exif)), SIZE_TAGS, strict=True):
+        for tag, value in zip(tags, size, strict=True):
+            if tag in directory:
+                directory[tag] = value
+    return exif.tobytes()
+
+
+def _png_info(text: dict[str, Any], xmp: bytes) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        if isinstance(value, PngImagePlugin.iTXt):
+            chunks.add_itxt(key, value, value.lang or "", value.tkey or "")
+        else:
+            chunks.add_text(key, value)
+    if xmp:
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return chunks

@@ -1,0 +1,55 @@
+"""Exact target sizes: `--size` as it is typed, and the scale of the network that reaches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from espcn_cli.errors import UsageError
+
+Pixels = tuple[int, int]
+"""Width and height."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A wanted width and height in pixels, either of them alone, or a percentage of the source's."""
+
+    width: int | None = None
+    height: int | None = None
+    percent: float | None = None
+
+    def of(self, source: Pixels) -> Pixels:
+        """The target for a picture; its aspect is kept unless both sides are given."""
+        width, height = source
+        if self.percent is not None:
+            return _times(width, self.percent / 100), _times(height, self.percent / 100)
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
+        if self.width is not None:
+            return self.width, _times(height, self.width / width)
+        assert self.height is not None
+        return _times(width, self.height / height), self.height
+
+
+def _times(length: int, factor: float) -> int:
+    return max(int(length * factor + 0.5), 1)
+
+
+def parse(text: str) -> Size:
+    """`800x600`, `800x`, `x600` or `150%`. Raises UsageError for anything else."""
+    if (match := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and float(match[1]) > 0:
+        return Size(percent=float(match[1]))
+    match = re.fullmatch(r"(\d*)[xX×](\d*)", text)
+    sides = [int(side) if side else None for side in match.groups()] if match else []
+    if not any(sides) or 0 in sides or any(side is not None and side > 10**6 for side in sides):
+        raise UsageError(f"--size {text!r}: use WxH, Wx, xH in pixels, or N%")
+    return Size(*sides)
+
+
+def reach(source: Pixels, target: Pixels, scales: Iterable[int]) -> int:
+    """The smallest of the scales that makes both sides at least as large as the target; 1 if the source is, and the
+    largest if none is enough."""
+    enough = [s for s in (1, *sorted(scales)) if source[0] * s >= target[0] and source[1] * s >= target[1]]
+    return enough[0] if enough else max(scales)
