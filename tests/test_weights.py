@@ -63,5 +63,5 @@ def test_the_card_says_how_it_was_made(shipped: tuple[Engine, checkpoint.ModelCa
     _, card = shipped
     assert card.license
     assert card.training["data"]["files"] > 0
-    assert card.training["step"] == card.training["settings"]["steps"]
+    assert 0 < card.training["step"] <= card.training["settings"]["steps"]
     assert {"validation", "example", "Set5", "Set14", "BSD100"} <= card.metrics.keys()
