@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,11 +142,25 @@ def do_all(
     """Do the tasks under a progress bar; what became of each is said and added to `outcomes`."""
     from espcn_cli import upscale as flow
 
+    work = flow.run(upscaler, tasks, options)
     with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
-        for outcome in flow.run(upscaler, tasks, options):
-            outcomes.append(outcome)
-            bar.update()
-            report_outcome(outcome, quiet)
+        try:
+            for outcome in work:
+                outcomes.append(outcome)
+                bar.update()
+                report_outcome(outcome, quiet)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            outcomes += finished(work, stop)
+            raise
+
+
+def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:
+    """What was under way when an interruption came between two outcomes; nothing if it came within the work."""
+    try:
+        yield work.throw(stop)
+        yield from work
+    except (KeyboardInterrupt, SystemExit):
+        return
 
 
 def parse_tile(tile: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -371,7 +371,9 @@ class Options:
     stream_format: str = "PNG"
 
 
-def run(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options | None = None) -> Iterator[Outcome]:
+def run(
+    upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options | None = None
+) -> Generator[Outcome, None, None]:
     """Do the tasks in order and yield what became of each.
 
     While one picture is in the network, the next are decoded and those before encoded, in threads of their own. When
@@ -395,17 +397,24 @@ def run(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options | 
                 if len(ahead) > options.jobs:
                     behind.append(work(*ahead.pop(0), writer))
                 if len(behind) > options.jobs:
-                    yield behind.pop(0).result()
+                    yield _first(behind)
         while ahead:
             behind.append(work(*ahead.pop(0), writer))
         while behind:
-            yield behind.pop(0).result()
+            yield _first(behind)
     except (KeyboardInterrupt, SystemExit):
         yield from (future.result() for future in behind)
         raise
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown()
+
+
+def _first(behind: list[Future[Outcome]]) -> Outcome:
+    """Wait for the first and only then take it out, so that an interruption meanwhile does not lose it."""
+    outcome = behind[0].result()
+    del behind[0]
+    return outcome
 
 
 def _clean(tasks: list[Task | Outcome]) -> None:
