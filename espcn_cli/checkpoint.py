@@ -87,9 +87,12 @@ def find(model: str, scale: int | None = None) -> Path:
 
 
 def list_shipped() -> list[tuple[Path, ModelCard]]:
-    """Every shipped checkpoint and its card, by name and scale."""
+    """Every shipped checkpoint and its card, network by network from small to large, each by scale."""
     cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
-    return sorted(cards, key=lambda item: (item[1].settings.parameters, item[1].name))
+    sizes: dict[str, int] = {}
+    for _, card in cards:
+        sizes[card.name] = min(card.settings.parameters, sizes.get(card.name, card.settings.parameters))
+    return sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale))
 
 
 def read_card(path: Path) -> ModelCard:
