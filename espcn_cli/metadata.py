@@ -31,6 +31,7 @@ HOLDS: dict[str, frozenset[str]] = {
     "AVIF": frozenset(("icc_profile", "exif", "xmp")),
     "TIFF": frozenset(("icc_profile", "exif", "dpi", "xmp")),
     "GIF": frozenset(("comment",)),
+    "JPEG2000": frozenset(("comment",)),
     "BMP": frozenset(("dpi",)),
     "DIB": frozenset(("dpi",)),
 }

@@ -240,6 +240,15 @@ def test_text_of_a_png_is_kept_and_its_loss_is_said(tmp_path: Path, bicubic: ups
     assert through(bicubic, tmp_path / "in.png", tmp_path / "out.jpg") == ("JPEG has no place for text",)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "gif", "jp2"])
+def test_a_comment_is_kept(tmp_path: Path, bicubic: upscale.Upscaler, suffix: str) -> None:
+    Image.fromarray(natural(16, 16)).convert("L").save(tmp_path / f"in.{suffix}", comment=b"from the attic")
+    notes = through(bicubic, tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}")
+    assert not any("comment" in note for note in notes)
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.info["comment"] == b"from the attic"
+
+
 def test_broken_exif_costs_a_warning_not_the_picture(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
     Image.fromarray(natural(8, 8)).save(tmp_path / "in.jpg", exif=b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x05\x01")
     through(bicubic, tmp_path / "in.jpg", tmp_path / "out.jpg")
