@@ -301,9 +301,16 @@ def _frame(
     if image.mode in profiles.SPACES:
         image, note = profiles.to_rgb(image, info.pop("icc_profile", None))
         notes.append(note)
-    grey = image.mode in ("1", "L", "LA", "La")
+    grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
     mode = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
+    if image.mode == "P" and mode == "LA":  # Pillow goes there by RGBA only
+        image = image.convert("RGBA")
     return Raster(image if image.mode == mode else image.convert(mode)), info, notes
+
+
+def _has_grey_palette(image: Image.Image) -> bool:
+    colours = image.getpalette("RGB") if image.mode == "P" else None
+    return colours is not None and colours[0::3] == colours[1::3] == colours[2::3]
 
 
 def _grey_16(image: Image.Image, depth: int | None, notes: list[str]) -> Raster:

@@ -308,6 +308,19 @@ def test_modes_come_out_as_they_are_or_resolved(tmp_path: Path, bicubic: upscale
         assert (result.mode, result.size) == (out, (64, 40))
 
 
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_grey_palette_is_grey(tmp_path: Path, suffix: str, transparent: bool) -> None:
+    image = Image.fromarray(natural(16, 16)).convert("L").quantize(16)
+    options: dict[str, Any] = {"transparency": 3} if transparent else {}
+    image.save(tmp_path / f"in.{suffix}", **options)
+    [frame] = imageio.read_document(tmp_path / f"in.{suffix}").frames
+    assert isinstance(frame.data, Image.Image)
+    assert frame.data.mode == ("LA" if transparent else "L")
+    expected = np.asarray(image.convert("L"))
+    assert np.array_equal(np.asarray(frame.data.getchannel(0)), expected)
+
+
 def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
     """Colours bleed and the network reads beyond a tile: no seam shows in any of the four channels."""
     torch.manual_seed(3)
