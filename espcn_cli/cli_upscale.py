@@ -16,7 +16,8 @@ from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, SCALES
 from espcn_cli.terminal import Device, Json, Precision, Quiet, progress, say
 
 if TYPE_CHECKING:
-    from espcn_cli.upscale import Options, Outcome, Preview, Task, Upscaler
+    from espcn_cli.batch import Options, Outcome, Preview, Task
+    from espcn_cli.upscale import Upscaler
 
 INTERRUPTED = 130
 SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
@@ -96,8 +97,9 @@ def upscale(
     them, and what is not is said. Photographs come out upright. An input is never overwritten; outputs appear whole
     or not at all; a file that fails is named and the others are done.
     """
+    from espcn_cli import batch as flow
     from espcn_cli import imageio, sizes
-    from espcn_cli import upscale as flow
+    from espcn_cli.upscale import load
 
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format else None
@@ -117,7 +119,7 @@ def upscale(
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     imageio.limit_pixels(max_pixels or imageio.MAX_PIXELS)
     tasks = flow.plan(sources, destination, recursive, suffix)
-    upscaler = flow.load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
+    upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
     if dry_run:
         show_previews(flow.preview(upscaler, tasks, options), as_json)
         return
@@ -144,7 +146,7 @@ def do_all(
     upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, outcomes: list[Outcome], quiet: bool
 ) -> None:
     """Do the tasks under a progress bar; what became of each is said and added to `outcomes`."""
-    from espcn_cli import upscale as flow
+    from espcn_cli import batch as flow
 
     work = flow.run(upscaler, tasks, options)
     with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:

@@ -19,12 +19,12 @@ import pytest
 from pictures import natural, save_checkpoint, save_picture
 from PIL import Image
 
-from espcn_cli import files, imageio, upscale
+from espcn_cli import batch, files, imageio, upscale
+from espcn_cli.batch import Options, Task
 from espcn_cli.errors import UsageError
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.settings import ModelSettings
-from espcn_cli.upscale import Options, Task
 
 COMMAND = [sys.executable, "-m", "espcn_cli", "upscale"]
 ENVIRONMENT = os.environ | {"NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}
@@ -81,7 +81,7 @@ def test_what_cannot_go_through_a_pipe_is_refused(tmp_path: Path) -> None:
     source = save_picture(tmp_path / "in.png")
     for sources, destination in (([Path("-"), source], Path("-")), ([tmp_path], Path("-")), ([Path("-")], tmp_path)):
         with pytest.raises(UsageError):
-            upscale.plan(sources, destination)
+            batch.plan(sources, destination)
 
 
 # --- stopped ---------------------------------------------------------------------------------------------------------
@@ -179,9 +179,9 @@ def test_what_does_not_fit_on_the_disk_is_named_and_the_rest_goes_on(tmp_path: P
 def test_a_file_that_vanishes_is_named_and_the_rest_goes_on(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
     for index in range(4):
         save_picture(tmp_path / "in" / f"{index}.png")
-    tasks = upscale.plan([tmp_path / "in"], tmp_path / "out")
+    tasks = batch.plan([tmp_path / "in"], tmp_path / "out")
     (tmp_path / "in" / "3.png").unlink()
-    outcomes = list(upscale.run(bicubic, tasks))
+    outcomes = list(batch.run(bicubic, tasks))
     assert [outcome.error is None for outcome in outcomes] == [True, True, True, False]
     assert str(outcomes[3].error).endswith("3.png: no such file")
 
@@ -207,7 +207,7 @@ def test_names_of_every_kind(tmp_path: Path, tiny: Path) -> None:
 def test_links_that_go_round_end(tmp_path: Path) -> None:
     save_picture(tmp_path / "in" / "deep" / "a.png")
     (tmp_path / "in" / "deep" / "round").symlink_to(tmp_path / "in", target_is_directory=True)
-    assert len(upscale.plan([tmp_path / "in"], tmp_path / "out", recursive=True)) == 1
+    assert len(batch.plan([tmp_path / "in"], tmp_path / "out", recursive=True)) == 1
 
 
 def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
@@ -225,8 +225,8 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
 def test_jobs_change_nothing_but_the_time(tmp_path: Path, bicubic: upscale.Upscaler, jobs: int) -> None:
     for index in range(7):
         save_picture(tmp_path / "in" / f"{index}.png", 20 + index, 15, seed=index)
-    tasks = upscale.plan([tmp_path / "in"], tmp_path / "out")
-    outcomes = list(upscale.run(bicubic, tasks, Options(jobs=jobs)))
+    tasks = batch.plan([tmp_path / "in"], tmp_path / "out")
+    outcomes = list(batch.run(bicubic, tasks, Options(jobs=jobs)))
     assert [outcome.source.name for outcome in outcomes] == [f"{index}.png" for index in range(7)]
     for index in range(7):
         with Image.open(tmp_path / "out" / f"{index}.png") as image:
@@ -256,7 +256,7 @@ def test_an_output_too_large_for_its_format_is_refused_before_the_work(
     tmp_path: Path, bicubic: upscale.Upscaler
 ) -> None:
     Image.new("L", (9000, 1)).save(tmp_path / "in.png")
-    [outcome] = upscale.run(bicubic, [Task(tmp_path / "in.png", tmp_path / "out.webp")])
+    [outcome] = batch.run(bicubic, [Task(tmp_path / "in.png", tmp_path / "out.webp")])
     assert outcome.error is not None and "18000 x 2 is too large for WEBP" in outcome.error
 
 

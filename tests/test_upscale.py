@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pictures import natural, save_checkpoint, save_picture
 from PIL import Image
 
-from espcn_cli import upscale
+from espcn_cli import batch, upscale
+from espcn_cli.batch import Options, Outcome, Task, plan
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.imageio import Picture
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.resize import interpolate
 from espcn_cli.settings import ModelSettings
-from espcn_cli.upscale import Options, Outcome, Task, plan
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
@@ -175,7 +175,7 @@ def test_a_batch_goes_on_past_a_bad_file_in_order(tmp_path: Path, bicubic: upsca
     for index in range(5):
         save_picture(tmp_path / "in" / f"{index}.png", seed=index)
     (tmp_path / "in" / "2.png").write_bytes(b"broken")
-    outcomes = list(upscale.run(bicubic, plan([tmp_path / "in"], tmp_path / "out")))
+    outcomes = list(batch.run(bicubic, plan([tmp_path / "in"], tmp_path / "out")))
     assert [outcome.source.name for outcome in outcomes] == [f"{index}.png" for index in range(5)]
     assert [outcome.error is None for outcome in outcomes] == [True, True, False, True, True]
     assert outcomes[0].size == (24, 18)
@@ -187,7 +187,7 @@ def test_existing_outputs_are_skipped_without_being_read(tmp_path: Path, bicubic
     save_picture(tmp_path / "in" / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"mine")
-    [outcome] = upscale.run(bicubic, plan([tmp_path / "in"], tmp_path / "out"), Options(skip_existing=True))
+    [outcome] = batch.run(bicubic, plan([tmp_path / "in"], tmp_path / "out"), Options(skip_existing=True))
     assert outcome.error is None
     assert outcome.output_size is None
     assert (tmp_path / "out" / "a.png").read_bytes() == b"mine"
@@ -197,7 +197,7 @@ def test_batch_equals_one_by_one(tmp_path: Path) -> None:
     upscaler = upscale.load(str(save_checkpoint(tmp_path / "tiny.safetensors")))
     for index in range(3):
         save_picture(tmp_path / "in" / f"{index}.png", 20 + index, 15, seed=index)
-    list(upscale.run(upscaler, plan([tmp_path / "in"], tmp_path / "out")))
+    list(batch.run(upscaler, plan([tmp_path / "in"], tmp_path / "out")))
     for index in range(3):
         with (
             Image.open(tmp_path / "in" / f"{index}.png") as image,
