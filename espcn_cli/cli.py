@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType
@@ -390,6 +391,21 @@ def measure_checkerboard(path: Path) -> dict[str, float]:
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 
 
+def training_command(card: ModelCard) -> str | None:
+    """The command that makes a checkpoint again, from the folders that it names; None if it does not say."""
+    if "settings" not in card.training:
+        return None
+    folders = card.training.get("data", {}).get("folders", ["DATA"])
+    planes = [name for name, count in PLANES.items() if count == card.settings.planes and name != "luma"]
+    parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
+    parts += [f"--planes {name}" for name in planes]
+    parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
+    for name, value in card.training["settings"].items():
+        if value != getattr(TRAIN, name, None):
+            parts.append(f"--{name.replace('_', '-')} {value}")
+    return " ".join(parts)
+
+
 def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
     settings = card.settings
     return {
@@ -401,6 +417,7 @@ def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
         "macs_per_lr_pixel": settings.macs,
         "settings": settings.to_dict(),
         "metrics": card.metrics,
+        "command": training_command(card),
         "training": card.training,
         "license": card.license,
     }
