@@ -274,6 +274,9 @@ def benchmark(
     degradation: Annotated[
         str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made where no --lr gives it.")
     ] = DEGRADATIONS[0],
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Measure the models' mean over the eight flips and quarter turns.")
+    ] = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write each picture's scores to a CSV file.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -294,7 +297,7 @@ def benchmark(
     if lr is not None and (len(sources) > 1 or not lr.is_dir()):
         raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
     methods = {
-        name: evaluation.network(load(name, scale, device=device, precision=precision).engine)
+        name: evaluation.network(load(name, scale, device=device, precision=precision, ensemble=ensemble).engine)
         for name in models or [DEFAULT_MODEL]
     }
     count = sum(1 for _ in imageio.existing_folders(sources))
@@ -367,7 +370,7 @@ def list_models(
 
 
 def format_models(models: list[dict[str, Any]]) -> str:
-    measured = "ripple" in models[0]
+    measured = any("ripple" in model for model in models)
     lines = [f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
     lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
     for model in models:

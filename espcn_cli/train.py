@@ -289,7 +289,8 @@ class Interruption:
 
 
 def diverged(run: Run, loss: float) -> EspcnError:
-    kept = f"{run.job.output} holds the last good weights" if run.state.history else "nothing was saved yet"
+    saved = any(entry["step"] > 0 and math.isfinite(entry["psnr"]) for entry in run.state.history)
+    kept = f"{run.job.output} holds the last good weights" if saved else "nothing was saved yet"
     gentler = run.job.settings.learning_rate / 4
     return EspcnError(
         f"training diverged at step {run.state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"

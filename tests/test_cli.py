@@ -285,6 +285,16 @@ def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
     assert float(rows[0]["psnr"]) == as_json["rows"][0]["images"][0]["psnr"]
 
 
+def test_benchmark_measures_the_ensemble(photos: Path, tiny: Path) -> None:
+    def psnr(*options: str) -> list[float]:
+        result = espcn("benchmark", "photos", "-m", tiny, "--json", *options, cwd=photos.parent)
+        return [row["psnr"] for row in json.loads(result.stdout)["rows"]]
+
+    alone, together = psnr(), psnr("--ensemble")
+    assert alone[:2] == together[:2]  # bicubic and Lanczos
+    assert alone[2] != together[2]
+
+
 def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: Path) -> None:
     (photos / "bad.png").write_text("no picture")
     result = espcn("benchmark", "photos", "-m", tiny, cwd=photos.parent)
@@ -326,6 +336,12 @@ def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) ->
         "espcn train photos --valid VALID -m espcn-s -s 3 --planes rgb --steps 4 --batch-size 2 --patch-size 16"
         " --loss mse --expansion 4 --validate-every 4"
     )
+
+
+def test_models_with_nothing_shipped_is_an_empty_table() -> None:
+    from espcn_cli.cli import format_models
+
+    assert format_models([]).splitlines()[0].startswith("name")
 
 
 def test_models_lists_what_is_shipped() -> None:

@@ -241,6 +241,14 @@ def test_divergence_stops_keeps_the_last_good_weights_and_names_a_remedy(job: tr
     assert all(tensor.isfinite().all() for tensor in tensors(job.output).values())
 
 
+def test_divergence_before_anything_was_saved_says_so(job: train.Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors", TINY)
+    wild = replace(job, init=start, settings=replace(QUICK, learning_rate=1e6, warmup=0, validate_every=100, steps=200))
+    with pytest.raises(EspcnError, match=r"diverged at step \d+ .*; nothing was saved yet"):
+        train.train(wild)
+    assert not job.output.exists()
+
+
 def test_fine_tuning_starts_where_the_checkpoint_is(job: train.Job, tmp_path: Path) -> None:
     start = save_checkpoint(tmp_path / "start.safetensors", TINY)
     tuned = train.train(replace(job, init=start, settings=replace(QUICK, learning_rate=1e-9)))
