@@ -5,9 +5,12 @@ One `ModelSettings` describes each member completely. Shi et al. 2016 (arXiv 160
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 from espcn_cli.subpixel import bicubic_kernel, phase_shift
@@ -52,7 +55,35 @@ class ScalarPReLU(nn.PReLU):
         super().__init__(num_parameters=1, init=PRELU_SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) if torch.is_grad_enabled() else F.leaky_relu_(x, self.weight.detach().item())
+        if not torch.is_grad_enabled():
+            return F.leaky_relu_(x, self.weight.detach().item())
+        return prelu(x, self.weight) if x.device.type == "cpu" else super().forward(x)
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """Leaky ReLU of x (any shape) with a slope (1,) that is learned too, faster to train than PyTorch's on a CPU."""
+    result: Tensor = LeakyReLU.apply(x, slope)
+    return result
+
+
+class LeakyReLU(torch.autograd.Function):
+    """What `prelu` does, and its gradients.
+
+    PyTorch's own backward pass of a PReLU writes a slope's gradient for each element before it adds them up, and works
+    them out one by one in bf16: it takes longer than a convolution does. Here, both gradients are a few fast passes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, slope.item())
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, slope = ctx.saved_tensors
+        by_slope = torch.clamp_max(x, 0).mul_(gradient).sum(dtype=torch.promote_types(x.dtype, torch.float32))
+        return torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False), by_slope.to(slope.dtype).view(1)
 
 
 class BicubicSkip(nn.Module):

@@ -8,11 +8,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from espcn_cli.models import ESPCN, HAS_ONEDNN, BicubicSkip, Convolution, ScalarPReLU, channels_last
+from espcn_cli.models import ESPCN, HAS_ONEDNN, BicubicSkip, Convolution, ScalarPReLU, channels_last, prelu
 from espcn_cli.resize import interpolate
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
 from espcn_cli.subpixel import phase_shift
@@ -225,6 +226,22 @@ def test_prelu_is_a_leaky_relu_with_its_learned_slope() -> None:
     nn.init.constant_(layer.weight, 0.5)
     with torch.no_grad():
         assert layer(x.clone()).tolist() == [-1, -0.5, 0, 3]
+
+
+@pytest.mark.parametrize("slope", [0.25, 1.5, -0.5])
+def test_the_fast_leaky_relu_has_the_gradients_of_prelu(slope: float) -> None:
+    x = (noise(11, 2, 3, 5, 4).double() - 0.5).requires_grad_()
+    learned = torch.tensor([slope], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(prelu, (x, learned))
+    assert torch.equal(prelu(x, learned), F.prelu(x, learned))
+
+
+def test_the_fast_leaky_relu_adds_up_bf16_in_fp32() -> None:
+    """Half of 2^16 ones: bf16 has 8 significant bits, and would stop counting at 256."""
+    x = torch.full((1, 1, 256, 256), -0.5, dtype=torch.bfloat16, requires_grad=True)
+    slope = torch.tensor([0.25], requires_grad=True)
+    torch.autograd.backward(prelu(x, slope).sum())
+    assert slope.grad is not None and slope.grad.tolist() == [-(2**15)]
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
