@@ -63,7 +63,7 @@ def upscale(
         int | None, typer.Option(min=0, max=9, help="PNG compression: 0 none, 9 smallest. Default: fast.")
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(metavar="8", min=8, max=8, help="Cut 16 bits per sample down to 8.")
+        int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
     ensemble: Annotated[
         bool,

@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from espcn_cli import animation, deep, metadata, profiles, raster
+from espcn_cli import animation, boxes, deep, metadata, profiles, raster
+from espcn_cli.boxes import Fields
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 from espcn_cli.metadata import Info
@@ -40,6 +41,37 @@ STREAM = Path("-")
 """Standard input as a source, standard output as a destination."""
 
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+MODES_OF_DEEP_GREY = (*MODES_16_BIT, "I", "F")
+SUBFILE_TYPE = 254
+"""TIFF's tag for pages that are reduced copies (1) or masks (4) of others."""
+
+CUT = "more than 8 bits per sample were cut down to 8"
+
+PngImagePlugin.MAX_TEXT_CHUNK = 2**24
+"""Bytes of unpacked text or profile: workflows and histories outgrow Pillow's 1 MB."""
+
+SIGNATURES = (
+    (rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "TIFF"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"\x89PNG", "PNG"),
+    (rb"GIF8", "GIF"),
+    (rb"8BPS", "PSD"),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb"....ftyp(heic|heix|hevc|mif1|msf1)", "HEIC"),
+    (rb"....ftypavi", "AVIF"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb"v/1\x01", "OpenEXR"),
+    (rb"#\?RADIANCE|#\?RGBE", "Radiance HDR"),
+    (rb"P[Ff]\s", "PFM"),
+    (rb"P7\s", "PAM"),
+    (rb"%PDF", "PDF"),
+)
+"""How the files begin that people take for pictures, and what they are called when Pillow cannot open one."""
+
+UNREAD = ("HEIC", "JPEG XL", "OpenEXR", "Radiance HDR", "PDF")
+"""Those of them that Pillow never opens."""
 
 MAX_PIXELS = 2**28
 """16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
@@ -151,22 +183,40 @@ def read(path: Path) -> Picture:
 def read_document(path: Path, depth: int | None = None) -> Document:
     """Read all frames or pages of a file, or of standard input, upright. Raises EspcnError naming the file.
 
-    Colour of 16 bits needs the extra `deep`; `depth` = 8 rounds everything to 8 bits instead.
+    Colour of more than 8 bits needs the extra `deep`, and so do the rarer kinds of TIFF; `depth` = 8 rounds everything
+    to 8 bits instead.
     """
-    with opened(path) as image:
-        if not deep.is_deep(image):
+    source = opened(path)
+    try:
+        with source as image:
             return from_frames(image, depth)
-        if depth == 8:
-            return from_frames(image, depth).noting("16 bits per sample were cut down to 8")
-        info, orientation, notes = metadata.collect(image)
-        arrays = deep.read(path if path != STREAM else getattr(image, "fp", None), image.format)
-        frames = tuple(Raster(deep.upright(array, orientation)) for array in arrays)
-        return Document(frames, info, warnings=tuple(notes))
+    except UnknownTiffError as error:
+        if not deep.is_there():
+            raise EspcnError(f"{error}: 'espcn[deep]' reads more kinds") from None
+        return _odd_tiff(source, depth)
+
+
+def _odd_tiff(source: opened, depth: int | None) -> Document:
+    """A TIFF that Pillow does not know but tifffile does."""
+    with source.file() as file:
+        try:
+            info, orientation, notes = metadata.collect_tiff(file)
+            pages = deep.read_tiff(file)
+        except Exception as error:
+            raise source.explain(error) from None
+    frames = [raster.from_array(deep.upright(array, orientation)) for array, _ in pages]
+    notes += [note for _, said in pages for note in said if note not in notes]
+    if depth == 8 and any(frame.depth == 16 for frame in frames):
+        frames = [raster.to_8_bits(frame) for frame in frames]
+        notes.append(CUT)
+    return Document(tuple(frames), info, warnings=tuple(dict.fromkeys(notes)))
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height by the file's header alone, upright. Raises EspcnError naming the file."""
     with opened(path) as image:
+        if image.format == "TIFF":  # whose size Pillow has turned already
+            return image.size
         try:
             turned = image.getexif().get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
         except Exception:  # EXIF is written by anybody
@@ -179,6 +229,10 @@ def limit_pixels(most: int) -> None:
     Image.MAX_IMAGE_PIXELS = most
 
 
+class UnknownTiffError(EspcnError):
+    """A TIFF whose kind of samples or compression Pillow does not know."""
+
+
 class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
     """Open a picture with Pillow so that every failure, now or while decoding, is an EspcnError naming the file.
 
@@ -189,44 +243,66 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
         self.path = path
         self.name = "standard input" if path == STREAM else str(path)
         self.image: Image.Image | None = None
+        self._input = b""
 
     def __enter__(self) -> Image.Image:
         try:
+            if self.path == STREAM:
+                self._input = sys.stdin.buffer.read()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what matters of them is said in our own words
-                self.image = Image.open(BytesIO(sys.stdin.buffer.read()) if self.path == STREAM else self.path)
+                self.image = Image.open(BytesIO(self._input) if self.path == STREAM else self.path)
             pixels = self.image.width * self.image.height
             if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
                 self.image.close()
                 raise EspcnError(_too_large(pixels))
         except Exception as error:
-            raise self._explain(error) from None
+            raise self.explain(error) from None
         return self.image
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.image is not None:
             self.image.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, MemoryError):
-            raise self._explain(error) from error
+            raise self.explain(error) from error
 
-    def _explain(self, error: Exception) -> EspcnError:
+    def file(self) -> IO[bytes]:
+        """The bytes again, from the start."""
+        return BytesIO(self._input) if self.path == STREAM else self.path.open("rb")
+
+    def explain(self, error: Exception) -> EspcnError:
+        """The same failure in one line for the user."""
         if isinstance(error, EspcnError):
-            return EspcnError(f"{self.name}: {error}")
+            return type(error)(f"{self.name}: {error}")
         if isinstance(error, FileNotFoundError):
             return EspcnError(f"{self.name}: no such file")
         if isinstance(error, IsADirectoryError):
             return EspcnError(f"{self.name} is a folder, not a picture")
+        if isinstance(error, PermissionError):
+            return EspcnError(f"{self.name}: no permission to read it")
         if isinstance(error, UnidentifiedImageError):
-            empty = self.path.is_file() and self.path.stat().st_size == 0
-            reason = "the file is empty" if empty else "not a picture in a format that Pillow knows"
-            return EspcnError(f"{self.name}: {reason}")
+            return self._unknown()
+        if isinstance(error, SyntaxError) and self.image is not None and self.image.format == "TIFF":
+            return UnknownTiffError(f"{self.name}: a kind of TIFF that Pillow does not know")
         if isinstance(error, Image.DecompressionBombError):
             number = re.search(r"\d+", str(error))
             return EspcnError(f"{self.name}: {_too_large(int(number[0]) if number else 0)}")
-        if isinstance(error, PermissionError):
-            return EspcnError(f"{self.name}: no permission to read it")
         reason = " ".join(str(error).split()) or type(error).__name__
         return EspcnError(f"{self.name}: cannot be decoded ({reason}): is it complete?")
+
+    def _unknown(self) -> EspcnError:
+        with self.file() as file:
+            head = file.read(16)
+        if not head:
+            return EspcnError(f"{self.name}: the file is empty")
+        kind = next((kind for start, kind in SIGNATURES if re.match(start, head, re.DOTALL)), None)
+        if kind is None:
+            return EspcnError(f"{self.name}: not a picture in a format that Pillow knows")
+        if kind == "TIFF":
+            return UnknownTiffError(f"{self.name}: a kind of TIFF that Pillow does not know")
+        if kind in UNREAD:
+            return EspcnError(f"{self.name}: {kind} is not a format that Pillow reads: make it a PNG")
+        return EspcnError(f"{self.name}: a damaged {kind} file, or a kind of {kind} that Pillow does not read")
 
 
 def _too_large(pixels: int) -> str:
@@ -239,41 +315,73 @@ def from_pil(image: Image.Image) -> Picture:
     Palettes are resolved, CMYK and other colour spaces become RGB, 16-bit grey keeps its depth. Raises EspcnError
     for floating-point and 32-bit images.
     """
-    count = getattr(image, "n_frames", 1)
-    said = (f"only the first of {count} frames is used",) if count > 1 else ()
-    frame, info, notes = _frame(image)
+    frame, info, notes = from_image(image)
     pixels = frame.whole()
     colours = frame.channels - frame.has_alpha
     alpha = pixels[:, colours:] if frame.has_alpha else None
-    return Picture(pixels[:, :colours], alpha, frame.depth, info, (*said, *notes))
+    return Picture(pixels[:, :colours], alpha, frame.depth, info, tuple(notes))
+
+
+def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
+    """The first frame of any Pillow image in whole levels, what stands beside it, and notes; else as `from_pil`."""
+    count = getattr(image, "n_frames", 1)
+    said = [f"only the first of {count} frames is used"] if count > 1 else []
+    frame, info, notes = _frame(image, None, _beside(image), deep_colour=False)
+    return frame, info, said + notes
 
 
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_pil` does."""
     count = getattr(image, "n_frames", 1)
+    beside = _beside(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
-        frame, info, found = _frame(image, depth)
-        found += [f"only the first of {count} pictures in the file is used"] if count > 1 else []
-        return Document((frame,), info, warnings=tuple(found))
-    width, height = image.size
-    if Image.MAX_IMAGE_PIXELS and width * height * count > Image.MAX_IMAGE_PIXELS:
-        raise EspcnError(_too_large(width * height * count))
+        frame, info, found = _frame(image, depth, beside)
+        return Document((frame,), info, warnings=(*found, *_passed_over(image, count)))
     frames: list[Raster] = []
     durations: list[float] = []
     first: Info = {}
     notes: list[str] = []
+    pixels = reduced = 0
     for index in range(count):
         image.seek(index)
-        image.load()
-        frame, info, said = _frame(image.copy(), depth, image)
+        if _is_reduced(image) and index:
+            reduced += 1
+            continue
+        pixels += image.width * image.height
+        if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
+            raise EspcnError(_too_large(image.width * image.height * count))
+        frame, info, said = _frame(image, depth, beside, several=True)
         frames.append(frame)
         durations.append(animation.duration(image))
         notes += [note for note in said if note not in notes]
         first = first if index else info
+    if reduced:
+        notes.append(f"{reduced} reduced {'copy' if reduced == 1 else 'copies'} of the picture left out")
     if image.format == "TIFF":
         return Document(tuple(frames), first, warnings=tuple(notes))
     cover = bool(image.info.get("default_image"))
     return Document(tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, tuple(notes))
+
+
+def _beside(image: Image.Image) -> Fields:
+    file = getattr(image, "fp", None)
+    return boxes.fields(file, image.format) if file is not None else {}
+
+
+def _passed_over(image: Image.Image, count: int) -> list[str]:
+    """A note on pictures in a file that are no frames or pages and of which only one is taken."""
+    if image.format == "PSD":
+        return [f"only the flattened picture is used, not the {count} layers"] if count > 1 else []
+    sizes = image.info.get("sizes")
+    if image.format in ("ICO", "ICNS") and sizes and len(sizes) > 1:
+        return [f"only the largest of {len(sizes)} pictures in the file is used"]
+    return [f"only the first of {count} pictures in the file is used"] if count > 1 else []
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Whether a page of a TIFF calls itself a smaller copy, or a mask, of another."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and bool(tags.get(SUBFILE_TYPE, 0) & 5)
 
 
 def _alike(frames: list[Raster]) -> list[Raster]:
@@ -287,25 +395,73 @@ def _alike(frames: list[Raster]) -> list[Raster]:
 
 
 def _frame(
-    image: Image.Image, depth: int | None = None, beside: Image.Image | None = None
+    image: Image.Image, depth: int | None, beside: Fields, several: bool = False, deep_colour: bool = True
 ) -> tuple[Raster, Info, list[str]]:
-    """The pixels of one frame, upright, and what stands beside them in it or in `beside`; and notes."""
+    """The pixels of the frame at hand, upright, and what stands beside them; and notes.
+
+    With `several` frames the image goes on to the next. Without `deep_colour` more than 8 bits in colour are cut down.
+    """
+    white = deep.white(image)
+    said = _tiff_notes(image) if image.format == "TIFF" else []
+    if white > 255 and image.mode not in MODES_OF_DEEP_GREY:
+        cut = depth == 8 or not deep_colour
+        if not cut or deep.is_misread(image) or deep.why_not(image) is None:
+            return _deep_frame(image, white, cut, beside, said)
+    few_bits = _spread(image)
     image.load()
-    info, orientation, notes = metadata.collect(beside or image)
-    kind = (beside or image).format
-    image = metadata.upright(image, orientation)
-    if image.mode in MODES_16_BIT or (image.mode == "I" and kind in ("PNG", "PPM")):
-        return _grey_16(image, depth, notes), info, notes
-    if image.mode in ("I", "F"):
-        raise EspcnError("32 bits per sample are not supported: convert it to 8 or 16 bits")
-    if image.mode in profiles.SPACES:
-        image, note = profiles.to_rgb(image, info.pop("icc_profile", None))
+    if few_bits and "transparency" in image.info:
+        image.info["transparency"] *= few_bits
+    info, orientation, notes = metadata.collect(image, beside)
+    notes = said + notes
+    pixels = metadata.upright(image.copy() if several else image, orientation)
+    if pixels.mode in MODES_16_BIT or (pixels.mode == "I" and image.format in ("PNG", "PPM")):
+        return _grey_16(pixels, image, deep.grey_white(image, white), depth, notes), info, notes
+    if pixels.mode in ("I", "F"):
+        raise EspcnError(deep.unsupported("floating-point" if pixels.mode == "F" else "32-bit"))
+    if white > 255:
+        notes.append(CUT)
+    if pixels.mode in profiles.SPACES:
+        pixels, note = profiles.to_rgb(pixels, info.pop("icc_profile", None))
         notes.append(note)
+    return Raster(_plain(pixels)), info, notes
+
+
+def _spread(image: Image.Image) -> int:
+    """What Pillow multiplies grey of 2 or 4 bits with when it loads a PNG, but not its transparent value; else 0."""
+    tile = getattr(image, "tile", None)
+    return {"L;2": 85, "L;4": 17}.get(tile[0].args if isinstance(tile[0].args, str) else "", 0) if tile else 0
+
+
+def _deep_frame(
+    image: Image.Image, white: int, cut: bool, beside: Fields, notes: list[str]
+) -> tuple[Raster, Info, list[str]]:
+    array, said = deep.read(image, white)
+    info, orientation, found = metadata.collect(image, beside)
+    frame = raster.from_array(deep.upright(array, orientation))
+    notes = list(dict.fromkeys([*notes, *said, *found]))
+    return (raster.to_8_bits(frame), info, [*notes, CUT]) if cut else (frame, info, notes)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Any mode of 8 bits as L, LA, RGB or RGBA."""
     grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
     mode = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
     if image.mode == "P" and mode == "LA":  # Pillow goes there by RGBA only
         image = image.convert("RGBA")
-    return Raster(image if image.mode == mode else image.convert(mode)), info, notes
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _tiff_notes(image: Image.Image) -> list[str]:
+    """What of a page of a TIFF Pillow will not read. Raises EspcnError for samples that it would read wrongly."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if not deep.is_unsigned(image) and image.mode != "F":
+        raise EspcnError(deep.unsupported("signed"))
+    extra = tags.get(TiffImagePlugin.EXTRASAMPLES, ())
+    unknown = sum(sample == deep.UNSPECIFIED for sample in extra)
+    notes = [deep.left_out(unknown)] if unknown else []
+    if _is_reduced(image):
+        notes.append("the file calls this a reduced copy of a picture that cannot be read")
+    return notes
 
 
 def _has_grey_palette(image: Image.Image) -> bool:
@@ -313,14 +469,21 @@ def _has_grey_palette(image: Image.Image) -> bool:
     return colours is not None and colours[0::3] == colours[1::3] == colours[2::3]
 
 
-def _grey_16(image: Image.Image, depth: int | None, notes: list[str]) -> Raster:
-    if "transparency" in image.info:
-        notes.append("the transparent value of 16-bit grey was left out")
-    values = np.asarray(image).astype(np.int32).clip(0, 65535)
+def _grey_16(pixels: Image.Image, image: Image.Image, white: int, depth: int | None, notes: list[str]) -> Raster:
+    """16-bit grey of which `white` is the largest value, with alpha where the file names a transparent one."""
+    values = np.asarray(pixels)
+    values = values.astype(np.uint16) if values.dtype != np.int32 else values.clip(0, 65535).astype(np.uint16)
+    clear = image.info.get("transparency")
+    if deep.black_is_last(image):
+        values = white - values
+    frame = raster.from_array(deep.scaled(values[..., None], white))
+    if clear is not None and (depth == 8 or deep.is_there()):
+        frame = Raster(deep.with_clear(values, clear))
+    elif clear is not None:
+        notes.append("the transparent value of 16-bit grey was left out: 'espcn[deep]' keeps it")
     if depth == 8:
-        notes.append("16 bits per sample were cut down to 8")
-        return Raster(Image.fromarray(((values + 128) // 257).astype(np.uint8)))
-    return Raster(Image.fromarray(values.astype(np.uint16)))
+        notes.append(CUT)
+    return raster.to_8_bits(frame) if depth == 8 else frame
 
 
 def to_pil(picture: Picture) -> Image.Image:
@@ -384,12 +547,16 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     options, notes = metadata.save_options(kind, document.info, document.size)
     document = document.noting(*notes)
     options = encoding.options(kind) | options
-    if kind == "TIFF" and "exif" in options:
-        options["compression"] = "raw"  # Pillow's compressing writer cannot write EXIF's own directory
+    if kind == "JPEG2000":
+        options["no_jp2"] = Path(name).suffix.lower() in (".j2k", ".j2c", ".jpc")
+    if kind == "AVIF" and all(frame.channels == 1 for frame in document.frames):
+        options["subsampling"] = "4:0:0"
+    if kind == "TIFF":
+        options |= _tiff_options(document, options)
     try:
         if any(not isinstance(frame.data, Image.Image) for frame in document.frames):
-            arrays = [frame.data for frame in document.frames if not isinstance(frame.data, Image.Image)]
-            return document.noting(*deep.write(arrays, kind, file, options))
+            deep.write([frame.array() for frame in document.frames], kind, file, options)
+            return document
         images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
         animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
     except (OSError, MemoryError, EspcnError):
@@ -400,12 +567,20 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     return document
 
 
+def _tiff_options(document: Document, options: dict[str, Any]) -> dict[str, Any]:
+    """Pillow's compressing writer writes neither EXIF's own directory nor BigTIFF, which more than 4 GB need."""
+    big = sum(frame.bytes for frame in document.frames) > deep.MAX_CLASSIC
+    plain: dict[str, Any] = {"compression": "raw"} if big or "exif" in options else {}
+    return plain | ({"big_tiff": True} if big else {})
+
+
 def _fitted(document: Document, kind: str) -> Document:
     """The document as a format can hold it, with a note on each thing it cannot."""
     document = _fitted_frames(document, kind)
     frames, notes = list(document.frames), []
-    if any(frame.depth == 16 for frame in frames) and kind not in ("PNG", "TIFF"):
-        notes.append(f"{kind} holds 8 bits per sample: the picture was rounded to them")
+    if any(frame.depth == 16 for frame in frames) and not _holds_16_bits(kind, len(frames) > 1):
+        what = "an animation" if kind == "PNG" else kind
+        notes.append(f"{what} is written with 8 bits per sample: the picture was rounded to them")
         frames = [raster.to_8_bits(frame) for frame in frames]
     if any(frame.has_alpha for frame in frames) and kind in NO_ALPHA:
         if not all(frame.is_opaque for frame in frames):
@@ -423,6 +598,10 @@ def _fitted(document: Document, kind: str) -> Document:
     if kind == "GIF" and any(frame.channels > 2 for frame in frames):
         notes.append("GIF holds 256 colours")
     return replace(document, frames=tuple(frames), info=info).noting(*notes)
+
+
+def _holds_16_bits(kind: str, several: bool) -> bool:
+    return kind == "TIFF" or (kind in deep.WRITES and not several)
 
 
 def _fitted_frames(document: Document, kind: str) -> Document:

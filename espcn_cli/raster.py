@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+BAND = 256
+"""Rows at a time where arithmetic needs wider numbers."""
+
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
 
@@ -41,12 +44,18 @@ class Raster:
         return self.channels in (2, 4)
 
     @property
+    def bytes(self) -> int:
+        """Bytes of the pixels as a file holds them uncompressed."""
+        width, height = self.size
+        return width * height * self.channels * self.depth // 8
+
+    @property
     def is_opaque(self) -> bool:
         """Whether nothing shines through, be there alpha or not."""
         if not self.has_alpha:
             return True
         if isinstance(self.data, Image.Image):
-            return self.data.getchannel("A").getextrema()[0] == 255
+            return not any(self.data.histogram()[-256:-1])
         return bool((self.data[..., -1] == 65535).all())
 
     @property
@@ -55,8 +64,7 @@ class Raster:
         if not self.has_alpha:
             return False
         if isinstance(self.data, Image.Image):
-            counts = self.data.getchannel("A").histogram()
-            return not any(counts[1:255])
+            return not any(self.data.histogram()[-255:-1])
         alpha = self.data[..., -1]
         return bool(((alpha == 0) | (alpha == 65535)).all())
 
@@ -64,6 +72,11 @@ class Raster:
     def depth(self) -> int:
         """Bits per sample, 8 or 16."""
         return 8 if isinstance(self.data, Image.Image) and self.data.mode != "I;16" else 16
+
+    def array(self) -> NDArray[Any]:
+        """All levels, uint8 or uint16 (H, W, C)."""
+        values = np.asarray(self.data)
+        return values[..., None] if values.ndim == 2 else values
 
     def window(self, rows: slice, columns: slice) -> Tensor:
         """Pixels of a rectangle, float32 (1, C, h, w) in [0, 1], alpha last."""
@@ -95,6 +108,11 @@ class Raster:
             self.data[row : row + array.shape[0], column : column + array.shape[1]] = array
 
 
+def from_array(array: NDArray[Any]) -> Raster:
+    """uint8 or uint16 (H, W, C) -> a raster: Pillow's where it has a mode for it."""
+    return Raster(_image(array) if array.dtype == np.uint8 or array.shape[2] == 1 else array)
+
+
 def from_tensor(pixels: Tensor, depth: int = 8) -> Raster:
     """Float (1, C, H, W) in [0, 1], alpha last -> a raster, clipped and rounded to the nearest level."""
     array = to_array(pixels, depth)
@@ -118,16 +136,25 @@ def to_8_bits(raster: Raster) -> Raster:
     """The same picture in 8 bits per sample, rounded to the nearest level; 8 bits stay as they are."""
     if raster.depth == 8:
         return raster
-    values = np.asarray(raster.data).astype(np.uint32)
-    values = values[..., None] if values.ndim == 2 else values
-    return Raster(_image(((values + 128) // 257).astype(np.uint8)))
+    values = raster.array()
+    result = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), BAND):
+        result[start : start + BAND] = (values[start : start + BAND].astype(np.uint32) + 128) // 257
+    return Raster(_image(result))
 
 
 def on_white(raster: Raster) -> Raster:
-    """An 8-bit picture with alpha laid on white."""
-    if not isinstance(raster.data, Image.Image) or not raster.has_alpha:
+    """A picture with alpha laid on white."""
+    if not raster.has_alpha:
         return raster
-    opaque = raster.data.convert("L" if raster.channels == 2 else "RGB")
-    sheet = Image.new(opaque.mode, raster.size, "white")
-    sheet.paste(opaque, mask=raster.data.getchannel("A"))
-    return Raster(sheet)
+    if isinstance(raster.data, Image.Image):
+        opaque = raster.data.convert("L" if raster.channels == 2 else "RGB")
+        sheet = Image.new(opaque.mode, raster.size, "white")
+        sheet.paste(opaque, mask=raster.data.getchannel("A"))
+        return Raster(sheet)
+    result = np.empty((*raster.data.shape[:2], raster.channels - 1), np.uint16)
+    for start in range(0, len(result), BAND):
+        band = raster.data[start : start + BAND].astype(np.uint64)
+        colours, alpha = band[..., :-1], band[..., -1:]
+        result[start : start + BAND] = (colours * alpha + 65535 * (65535 - alpha) + 32767) // 65535
+    return from_array(result)

@@ -393,7 +393,7 @@ def test_16_bit_colour_without_the_extra_is_refused_or_cut_down_knowingly(
     values = np.full((4, 5, 3), 51400, np.uint16)
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(values))
     monkeypatch.setitem(__import__("sys").modules, "imagecodecs", None)
-    with pytest.raises(EspcnError, match=r"in\.png: 16 bits .* 'espcn\[deep\]'.*--depth 8"):
+    with pytest.raises(EspcnError, match=r"in\.png: more than 8 bits .* 'espcn\[deep\]'.*--depth 8"):
         imageio.read_document(tmp_path / "in.png")
     document = imageio.read_document(tmp_path / "in.png", depth=8)
     assert document.frames[0].depth == 8
