@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from espcn_cli import data, imageio, train
 from espcn_cli.device import choose_device, choose_precision
-from espcn_cli.parallel import Group
+from espcn_cli.parallel import Group, Threads
+from espcn_cli.samples import Recipe
 from espcn_cli.settings import ARCHITECTURES, ModelSettings, TrainSettings, architecture
 
 BATCH, PATCH = 16, 96
@@ -85,7 +86,8 @@ def our_steps(settings: ModelSettings, patches: data.Patches, device: torch.devi
     job = train.Job(Path("unused.safetensors"), "timed", settings, options, [], [])
     precision = choose_precision("auto", device, training=True)
     state = train.make_state(job, device)
-    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state)
+    threads = Threads(state.network.network, BATCH, device)
+    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, threads)
     while True:
         train.take_step(run)
         yield
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    pictures = data.load_data(imageio.find_images(arguments.data), 2, 1, PATCH)
+    pictures = data.load_data(imageio.find_images(arguments.data), Recipe(2, 1), PATCH)
     patches = data.Patches(pictures, PATCH, BATCH)
     print(f"{torch.get_num_threads()} threads, {device}, batches of {BATCH} patches of {PATCH} x {PATCH}, x2, medians")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")

@@ -19,10 +19,12 @@ from espcn_cli.cli_upscale import INTERRUPTED, SCALE_HELP
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
+    CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
     DEGRADATIONS,
     LOSSES,
+    OPTIMISERS,
     PLANES,
     SCALES,
     TrainSettings,
@@ -118,6 +120,9 @@ def train(
     loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="What a step makes smaller.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
+    optimiser: Annotated[
+        str, typer.Option(metavar="|".join(OPTIMISERS), help="How weights follow their gradients.")
+    ] = TRAIN.optimiser,
     learning_rate: Annotated[
         float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
     ] = TRAIN.learning_rate,
@@ -144,6 +149,9 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
+    cache: Annotated[
+        str, typer.Option(metavar="|".join(CACHES), help="Where decoded pictures are kept; auto: where they fit.")
+    ] = CACHES[0],
     license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -162,6 +170,8 @@ def train(
 
     if planes not in PLANES:
         raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
+    if cache not in CACHES:
+        raise UsageError(f"--cache {cache!r}: use {', '.join(CACHES)}")
     try:
         model_settings = architecture(model, scale, PLANES[planes])
         settings = TrainSettings(
@@ -174,6 +184,7 @@ def train(
             patience=patience,
             batch_size=batch_size,
             patch_size=patch_size,
+            optimiser=optimiser,
             learning_rate=learning_rate,
             warmup=warmup,
             ema_decay=ema_decay,
@@ -187,7 +198,7 @@ def train(
     path = output or Path(f"{model}_x{scale}.safetensors")
     start = checkpoint.find(init, scale) if init else None
     job = flow.make_job(
-        sources, path, model, model_settings, settings, valid, device, precision, license, workers, start
+        sources, path, model, model_settings, settings, valid, device, precision, license, workers, start, cache
     )
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
@@ -256,7 +267,7 @@ class TrainingScreen:
         for line in event.warnings:
             say(f"warning: {line}")
         counts = f"training on {event.pictures} pictures, measured by {event.validation}"
-        say(f"{counts}; {len(event.skipped)} files skipped")
+        say(f"{counts}; {len(event.skipped)} files skipped{f'; {event.cache}' if event.cache else ''}")
 
 
 @app.command()

@@ -2,121 +2,95 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from espcn_cli import imageio
-from espcn_cli.colour import luma
-from espcn_cli.degradation import camera, make_lr
+from espcn_cli.degradation import camera
 from espcn_cli.errors import EspcnError
-from espcn_cli.resize import crop_to_multiple
+from espcn_cli.samples import AnySample, Cache, Recipe, Sample, choose_cache, digest, to_bytes, with_planes
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One training picture in memory: uint8 (planes, H, W) and its LR (planes, H/scale, W/scale)."""
-
-    path: Path
-    hr: Tensor
-    lr: Tensor
+DEVICE_SHARE = 0.5
+"""How much of a GPU's free memory the training pictures may take."""
 
 
 @dataclass(frozen=True)
 class DataSet:
     """What could be read, and for every file that could not be used, why."""
 
-    samples: list[Sample]
+    samples: Sequence[AnySample]
     skipped: list[str]
     scale: int
+    planes: int = 1
 
     def holding(self, pictures: dict[str, Tensor]) -> list[str]:
         """Which of these pictures, name -> HR (1, C, H, W) in [0, 1], are among the samples, by content."""
-        planes = self.samples[0].hr.shape[0]
-        known = {_digest(sample.hr) for sample in self.samples}
-        return [name for name, hr in pictures.items() if _digest(_to_bytes(_with_planes(hr, planes))) in known]
+        known = {sample.digest for sample in self.samples}
+        return [name for name, hr in pictures.items() if digest(to_bytes(with_planes(hr, self.planes))) in known]
 
     def repeated(self) -> list[Path]:
         """Files whose picture another file before them holds already, by content."""
         first: dict[bytes, Path] = {}
-        return [s.path for s in self.samples if first.setdefault(_digest(s.hr), s.path) != s.path]
+        return [s.path for s in self.samples if first.setdefault(s.digest, s.path) != s.path]
 
     @property
     def smallest_side(self) -> int:
         """HR pixels of the shortest side of any picture."""
-        return min(min(sample.hr.shape[1:]) for sample in self.samples)
+        return self.scale * min(min(sample.size) for sample in self.samples)
 
     @property
     def fingerprint(self) -> dict[str, int | str]:
         """Files, HR pixels, and a hash of all HR values: the same pictures in the same order give the same one."""
-        digest = hashlib.sha256()
-        for sample in self.samples:
-            digest.update(repr(tuple(sample.hr.shape)).encode())
-            digest.update(sample.hr.numpy().tobytes())
-        pixels = sum(sample.hr.shape[1] * sample.hr.shape[2] for sample in self.samples)
-        return {"files": len(self.samples), "pixels": pixels, "sha256": digest.hexdigest()}
+        together = hashlib.sha256(b"".join(sample.digest for sample in self.samples))
+        pixels = self.scale**2 * sum(sample.size[0] * sample.size[1] for sample in self.samples)
+        return {"files": len(self.samples), "pixels": pixels, "sha256": together.hexdigest()}
 
 
 def load_data(
     paths: Iterable[Path],
-    scale: int,
-    planes: int,
+    recipe: Recipe,
     patch: int,
     report: Callable[[int], None] = lambda done: None,
     workers: int | None = None,
-    degradation: str = "bicubic",
+    kept: Cache | None = None,
 ) -> DataSet:
-    """Read every picture, degrade it whole, and keep both as uint8. `report` gets the number read so far.
+    """Read every picture as a sample of `recipe`, into memory if `kept` does not say otherwise.
 
-    As many threads read as PyTorch computes with, or `workers`. For `camera`, whose LR is made anew for each patch,
-    the LR kept is bicubic.
+    `report` gets the number read so far. As many threads read as PyTorch computes with, or `workers`.
     Unreadable and too small files are left out and listed. Raises EspcnError if nothing usable remains.
     """
-    samples: list[Sample] = []
+    samples: list[AnySample] = []
     skipped: list[str] = []
     paths = list(paths)
+    kept = kept or choose_cache("memory", paths, recipe)
+
+    def load(path: Path) -> AnySample | str:
+        try:
+            sample = kept.sample(path, recipe)
+        except EspcnError as error:
+            return str(error)
+        height, width = (side * recipe.scale for side in sample.size)
+        if min(height, width) < patch:
+            return f"{path}: {width} x {height} is smaller than a patch of {patch} x {patch}"
+        return sample
+
     with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
-        for done, result in enumerate(pool.map(lambda path: _load(path, scale, planes, patch, degradation), paths), 1):
-            samples.append(result) if isinstance(result, Sample) else skipped.append(result)
+        for done, result in enumerate(pool.map(load, paths), 1):
+            skipped.append(result) if isinstance(result, str) else samples.append(result)
             report(done)
     if not samples:
         reason = f"; the first: {skipped[0]}" if skipped else ""
         raise EspcnError(f"no usable picture among {len(paths)} files{reason}")
-    return DataSet(samples, skipped, scale)
-
-
-def _load(path: Path, scale: int, planes: int, patch: int, degradation: str) -> Sample | str:
-    """One picture as a Sample, or the reason why it cannot be used."""
-    try:
-        pixels = imageio.read(path).pixels
-    except EspcnError as error:
-        return str(error)
-    hr = crop_to_multiple(pixels, scale)
-    if min(hr.shape[-2:]) < patch:
-        return f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is smaller than a patch of {patch} x {patch}"
-    if planes == 3:
-        hr = _with_planes(hr, 3)
-    whole = "bicubic" if degradation == "camera" else degradation
-    lr = make_lr(hr, scale, whole)  # in colour and whole, as the picture that a user will bring was made
-    return Sample(path, _to_bytes(_with_planes(hr, planes)), _to_bytes(_with_planes(lr, planes)))
-
-
-def _with_planes(x: Tensor, planes: int) -> Tensor:
-    """Grey or RGB as luma alone, or as RGB."""
-    return luma(x) if planes == 1 else x.expand(-1, 3, -1, -1)
-
-
-def _digest(hr: Tensor) -> bytes:
-    return hashlib.sha256(repr(tuple(hr.shape)).encode() + hr.contiguous().numpy().tobytes()).digest()
-
-
-def _to_bytes(x: Tensor) -> Tensor:
-    return (x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return DataSet(samples, skipped, recipe.scale, recipe.planes)
 
 
 class Patches:
@@ -127,33 +101,96 @@ class Patches:
 
     def __init__(self, data: DataSet, patch: int, batch: int, degraded_anew: bool = False) -> None:
         self.scale = data.scale
-        self.patch = patch // data.scale
         self.batch = batch
         self.samples = data.samples
         self.degraded_anew = degraded_anew
-        positions = [(s.lr.shape[1] - self.patch + 1) * (s.lr.shape[2] - self.patch + 1) for s in data.samples]
+        self._fit(patch)
+
+    def _fit(self, patch: int) -> None:
+        self.patch = patch // self.scale
+        positions = [(s.size[0] - self.patch + 1) * (s.size[1] - self.patch + 1) for s in self.samples]
         self.ends = torch.tensor(positions).cumsum(0)
+
+    def of_size(self, patch: int) -> Self:
+        """Patches of another size from the same pictures."""
+        other = copy.copy(self)
+        other._fit(patch)
+        return other
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]."""
-        chosen = torch.randint(int(self.ends[-1]), (self.batch,), generator=generator)
-        orientations = torch.randint(8, (self.batch,), generator=generator).tolist()
-        pictures = torch.searchsorted(self.ends, chosen, right=True).tolist()
-        pairs = [
-            self._cut(self.samples[picture], int(position - (self.ends[picture - 1] if picture else 0)), orientation)
-            for picture, position, orientation in zip(pictures, chosen, orientations, strict=True)
-        ]
+        pairs = [self._cut(*place) for place in zip(*(t.tolist() for t in self.places(generator)), strict=True)]
         hr = torch.stack([hr for _, hr in pairs]).float().div_(255)
         if self.degraded_anew:
             return torch.cat([camera(patch[None], self.scale, generator) for patch in hr]), hr
         return torch.stack([lr for lr, _ in pairs]).float().div_(255), hr
 
-    def _cut(self, sample: Sample, position: int, orientation: int) -> tuple[Tensor, Tensor]:
-        y, x = divmod(position, sample.lr.shape[2] - self.patch + 1)
-        size, r = self.patch, self.scale
-        lr = sample.lr[:, y : y + size, x : x + size]
-        hr = sample.hr[:, y * r : (y + size) * r, x * r : (x + size) * r]
+    def places(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each patch in a batch: the picture's index, the position counted row by row, the orientation."""
+        chosen = torch.randint(int(self.ends[-1]), (self.batch,), generator=generator)
+        orientations = torch.randint(8, (self.batch,), generator=generator)
+        pictures = torch.searchsorted(self.ends, chosen, right=True)
+        return pictures, chosen - F.pad(self.ends, (1, 0))[pictures], orientations
+
+    def _cut(self, picture: int, position: int, orientation: int) -> tuple[Tensor, Tensor]:
+        """LR and HR patch, uint8."""
+        sample, size, r = self.samples[picture], self.patch, self.scale
+        hr, lr = sample.pair
+        y, x = divmod(position, sample.size[1] - size + 1)
+        lr = lr[:, y : y + size, x : x + size]
+        hr = hr[:, y * r : (y + size) * r, x * r : (x + size) * r]
         return orient(lr, orientation), orient(hr, orientation)
+
+
+class DevicePatches(Patches):
+    """The same patches, cut all at once out of pictures that lie on a device: nothing but their places goes there.
+
+    On a CPU, where `Patches` only copies rows, looking up every single pixel takes eight times as long.
+    """
+
+    def __init__(self, data: DataSet, patch: int, batch: int, device: torch.device) -> None:
+        super().__init__(data, patch, batch)
+        pairs = [sample.pair for sample in data.samples]
+        self.hr, self.lr = (torch.cat([pair[i].flatten() for pair in pairs]).to(device) for i in (0, 1))
+        self.sizes = torch.tensor([sample.size for sample in data.samples], device=device)
+        areas = self.sizes.prod(dim=1)
+        self.starts = F.pad(areas.cumsum(0), (1, 0))[:-1] * data.planes
+        self.planes = torch.arange(data.planes, device=device).view(1, -1, 1, 1)
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pictures, positions, orientations = (t.to(self.sizes.device) for t in self.places(generator))
+        width = self.sizes[pictures, 1] - self.patch + 1
+        corners = torch.stack([positions // width, positions % width], dim=1)
+        lr = self._gather(self.lr, 1, pictures, corners, orientations)
+        return lr, self._gather(self.hr, self.scale, pictures, corners, orientations)
+
+    def _gather(self, buffer: Tensor, r: int, pictures: Tensor, corners: Tensor, orientations: Tensor) -> Tensor:
+        """Patches (batch, planes, r·patch, r·patch) in [0, 1] from a buffer of pictures r times as large as LR."""
+        height, width = (self.sizes[pictures] * r).T.view(2, -1, 1, 1, 1)
+        start = (self.starts[pictures] * r**2).view(-1, 1, 1, 1)
+        y, x = (
+            (_grids(self.patch * r, buffer.device)[orientations] + (corners * r)[:, :, None, None])
+            .unsqueeze(2)
+            .unbind(1)
+        )
+        return buffer[start + (self.planes * height + y) * width + x].float().div_(255)
+
+
+@cache
+def _grids(side: int, device: torch.device) -> Tensor:
+    """(8, 2, side, side): row and column that each pixel of an oriented square comes from."""
+    rows, columns = torch.meshgrid(*2 * [torch.arange(side, device=device)], indexing="ij")
+    return torch.stack([torch.stack([orient(rows, o), orient(columns, o)]) for o in range(8)])
+
+
+def make_patches(data: DataSet, patch: int, batch: int, degradation: str, device: torch.device) -> Patches:
+    """Patches from where they are drawn fastest: from the GPU's memory if the pictures fit there."""
+    anew = degradation == "camera"
+    if device.type == "cuda" and not anew and all(isinstance(sample, Sample) for sample in data.samples):
+        needed = sum(side.numel() for sample in data.samples for side in sample.pair)
+        if needed < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return DevicePatches(data, patch, batch, device)
+    return Patches(data, patch, batch, anew)
 
 
 def orient(x: Tensor, orientation: int) -> Tensor:

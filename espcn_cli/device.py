@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 from espcn_cli.errors import EspcnError, UsageError
@@ -47,3 +50,28 @@ def has_native_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX or Arm's BF16)."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that this process may still take without pushing others out; None if nobody says."""
+    known = [_meminfo_available(), _control_group_left()]
+    left = [count for count in known if count is not None]
+    if not left and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        left = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    return min(left, default=None)
+
+
+def _meminfo_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _control_group_left(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container's limit leaves."""
+    try:
+        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None

@@ -11,6 +11,8 @@ PLANES = {"luma": 1, "rgb": 3}
 ACTIVATIONS = ("tanh", "prelu")
 SKIPS = ("none", "bicubic")
 LOSSES = ("l1", "mse", "charbonnier")
+OPTIMISERS = ("soap", "adam")
+CACHES = ("auto", "memory", "disk", "none")
 DEGRADATIONS = ("bicubic", "area", "lanczos", "aliased", "camera")
 
 BICUBIC_REACH = 2
@@ -124,6 +126,7 @@ class TrainSettings:
     minutes: float = 0.0
     batch_size: int = 16
     patch_size: int = 96
+    optimiser: str = "adam"
     learning_rate: float = 2e-3
     loss: str = "l1"
     degradation: str = "bicubic"
@@ -148,6 +151,8 @@ class TrainSettings:
             raise ValueError(f"finish must be a share of the training in [0, 1], not {self.finish}")
         if self.degradation not in DEGRADATIONS:
             raise ValueError(f"degradation must be one of {', '.join(DEGRADATIONS)}, not {self.degradation!r}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         for name in ("minutes", "warmup", "clip", "patience", "expansion"):

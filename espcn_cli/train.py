@@ -18,17 +18,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from espcn_cli import checkpoint, data, evaluation, imageio
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine, upscale
 from espcn_cli.models import ESPCN, channels_last
-from espcn_cli.parallel import Group, joined, own_device
+from espcn_cli.optimiser import OPTIMISERS
+from espcn_cli.parallel import Group, Threads, joined, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
 from espcn_cli.run_folder import RunFolder
+from espcn_cli.samples import Recipe, choose_cache
 from espcn_cli.settings import ModelSettings, TrainSettings
 from espcn_cli.training_state import State, check_state, restore_, save_state
 
@@ -43,12 +46,16 @@ class Loading:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The data is ready; `skipped` says of each unusable file why, `warnings` what is odd about the others."""
+    """The data is ready; `skipped` says of each unusable file why, `warnings` what is odd about the others.
+
+    `cache` says where they are kept and why, if that was for us to decide.
+    """
 
     pictures: int
     validation: int
     skipped: list[str]
     warnings: list[str] = field(default_factory=list)
+    cache: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class Job:
     license: str = ""
     workers: int | None = None
     init: Path | None = None
+    cache: str = "auto"
 
     @property
     def patch(self) -> int:
@@ -113,6 +121,7 @@ def make_job(
     license: str = "",
     workers: int | None = None,
     init: Path | None = None,
+    cache: str = "auto",
 ) -> Job:
     """Look up the pictures.
 
@@ -128,7 +137,7 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers, init)
+    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers, init, cache)
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
@@ -191,6 +200,7 @@ class Run:
     bicubic: float
     fingerprint: dict[str, int | str]
     state: State
+    threads: Threads
 
     @property
     def folder(self) -> RunFolder:
@@ -209,18 +219,16 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     start = starting_point(job)
     precision = choose_precision(job.precision, device, training=True)
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
+    recipe = Recipe(scale, job.model.planes, degradation)
+    cache = choose_cache(job.cache, job.pictures, recipe)
     pictures = data.load_data(
-        job.pictures,
-        scale,
-        job.model.planes,
-        job.patch,
-        lambda done: report(Loading(done, count)),
-        job.workers,
-        degradation,
+        job.pictures, recipe, job.patch, lambda done: report(Loading(done, count)), job.workers, cache
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
     pairs, unusable = load_validation(held_out, scale, degradation)
-    report(Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs)))
+    report(
+        Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs), cache.reason)
+    )
     fingerprint = pictures.fingerprint
     state = make_state(job, device, start)
     if resume:
@@ -228,11 +236,12 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         restore_(state, folder.state)
     if group.leads:
         folder.make()
-    batch, anew = job.settings.batch_size, degradation == "camera"
-    small = data.Patches(pictures, job.patch, batch, anew)
-    large = data.Patches(pictures, min(2 * job.patch, pictures.smallest_side), batch, anew)
+    batch = job.settings.batch_size
+    small = data.make_patches(pictures, job.patch, batch, degradation, device)
+    large = small.of_size(min(2 * job.patch, pictures.smallest_side))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
-    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state)
+    threads = Threads(state.network.network, batch // group.size, device)
+    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, threads)
 
 
 def keep(run: Run, result: Validation) -> None:
@@ -343,7 +352,7 @@ def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> St
     torch.manual_seed(job.settings.seed)
     network = TrainingForm(start or ESPCN(job.model), job.settings.expansion, trained=start is not None).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.Adam(network.parameters(), lr=job.settings.learning_rate, foreach=True)
+    optimiser = OPTIMISERS[job.settings.optimiser](network.parameters())
     return State(network, average, optimiser, torch.Generator().manual_seed(job.settings.seed))
 
 
@@ -384,19 +393,22 @@ def take_step(run: Run) -> float:
     state, settings = run.state, run.job.settings
     done = progress(state, settings)
     finishing = done >= 1 - settings.finish
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(settings, state.step, done)
     lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
-    with torch.autocast(run.device.type, run.precision, enabled=run.precision != torch.float32):
-        sr = state.network(channels_last(lr.to(run.device)))
-    loss = LOSSES["mse" if finishing else settings.loss](sr.float(), hr.to(run.device))
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    loss = loss.detach()
-    run.group.average_([*(parameter.grad for parameter in state.network.parameters()), loss])
+    distance = LOSSES["mse" if finishing else settings.loss]
+
+    def loss_of(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
+        with torch.autocast(run.device.type, run.precision, enabled=run.precision != torch.float32):
+            sr = functional_call(network, parameters, (channels_last(lr.to(run.device)),))
+        return distance(sr.float(), hr.to(run.device))
+
+    merged = state.network.merged()
+    loss, gradients = run.threads.gradients(loss_of, merged, lr, hr)
+    run.group.average_([*gradients, loss])
+    state.network.zero_grad()
+    torch.autograd.backward(list(merged.values()), gradients)
     if settings.clip:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-    state.optimiser.step()
+    state.optimiser.step(learning_rate(settings, state.step, done))
     state.step += 1
     decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
     with torch.no_grad():

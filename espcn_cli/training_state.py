@@ -13,10 +13,11 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import write_tensors
+from espcn_cli.optimiser import Optimiser
 from espcn_cli.reparameterise import TrainingForm
 
 STATE_FORMAT = "espcn-training-state"
-STATE_VERSION = "1"
+STATE_VERSION = "2"
 
 
 @dataclass
@@ -25,7 +26,7 @@ class State:
 
     network: TrainingForm
     average: TrainingForm
-    optimiser: torch.optim.Adam
+    optimiser: Optimiser
     generator: torch.Generator
     step: int = 0
     seconds: float = 0.0
@@ -38,8 +39,7 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
     tensors = {"generator": state.generator.get_state()}
     tensors |= {f"network.{k}": v for k, v in state.network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
-    for index, values in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": v for k, v in values.items()}
+    tensors |= {f"optimiser.{k}": v for k, v in state.optimiser.tensors().items()}
     metadata = {
         "format": STATE_FORMAT,
         "format_version": STATE_VERSION,
@@ -82,11 +82,7 @@ def restore_(state: State, path: Path) -> None:
         parts[part][name] = tensor
     state.network.load_state_dict(parts["network"])
     state.average.load_state_dict(parts["average"])
-    optimiser = state.optimiser.state_dict()
-    for key, tensor in parts["optimiser"].items():
-        index, name = key.split(".", 1)
-        optimiser["state"].setdefault(int(index), {})[name] = tensor
-    state.optimiser.load_state_dict(optimiser)
+    state.optimiser.restore_(parts["optimiser"])
     for name, value in progress.items():
         setattr(state, name, value)
 

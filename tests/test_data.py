@@ -13,13 +13,17 @@ from espcn_cli import data, imageio
 from espcn_cli.colour import luma
 from espcn_cli.errors import EspcnError
 from espcn_cli.resize import crop_to_multiple, degrade
+from espcn_cli.samples import Recipe, Sample
+
+RECIPE = Recipe(scale=2, planes=1)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("planes", [1, 3])
 def test_lr_is_the_exact_degradation_of_the_whole_picture(tmp_path: Path, scale: int, planes: int) -> None:
     path = save_picture(tmp_path / "a.png", 41, 35)
-    sample = data.load_data([path], scale, planes, 12).samples[0]
+    (sample,) = data.load_data([path], Recipe(scale, planes), 12).samples
+    assert isinstance(sample, Sample)
     hr = crop_to_multiple(imageio.read(path).pixels, scale)
     lr = degrade(hr, scale)
     expected = (luma(lr) if planes == 1 else lr)[0]
@@ -32,7 +36,7 @@ def test_patches_stay_aligned_in_every_orientation(tmp_path: Path) -> None:
     """HR made of constant 2×2 blocks degrades to nearly those blocks; a patch out of step would differ greatly."""
     lr = torch.randint(0, 256, (1, 20, 30), dtype=torch.uint8)
     hr = lr.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    patches = data.Patches(data.DataSet([data.Sample(tmp_path, hr, lr)], [], 2), patch=8, batch=64)
+    patches = data.Patches(data.DataSet([Sample(tmp_path, hr, lr)], [], 2), patch=8, batch=64)
     small, large = patches.draw(torch.Generator().manual_seed(3))
     assert small.shape == (64, 1, 4, 4)
     assert large.shape == (64, 1, 8, 8)
@@ -44,7 +48,7 @@ def test_the_eight_orientations_are_all_different_and_all_drawn(tmp_path: Path) 
     square = torch.arange(9.0).view(1, 3, 3)
     assert len({tuple(data.orient(square, o).flatten().tolist()) for o in range(8)}) == 8
     assert torch.equal(data.orient(x, 0), x)
-    sample = data.Sample(tmp_path, square.byte().repeat_interleave(2, 1).repeat_interleave(2, 2), square.byte())
+    sample = Sample(tmp_path, square.byte().repeat_interleave(2, 1).repeat_interleave(2, 2), square.byte())
     patches = data.Patches(data.DataSet([sample], [], 2), patch=6, batch=200)
     lr, _ = patches.draw(torch.Generator().manual_seed(0))
     assert len({tuple(patch.flatten().tolist()) for patch in lr}) == 8
@@ -54,7 +58,7 @@ def test_every_position_of_every_picture_is_drawn(tmp_path: Path) -> None:
     """Two pictures of 2×3 and 1×1 positions: seven patches, told apart by their first value."""
     one = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
     two = torch.full((1, 2, 2), 100, dtype=torch.uint8)
-    samples = [data.Sample(tmp_path, x.repeat_interleave(2, 1).repeat_interleave(2, 2), x) for x in (one, two)]
+    samples = [Sample(tmp_path, x.repeat_interleave(2, 1).repeat_interleave(2, 2), x) for x in (one, two)]
     patches = data.Patches(data.DataSet(samples, [], 2), patch=4, batch=700)
     lr, _ = patches.draw(torch.Generator().manual_seed(0))
     counts = Counter((lr * 255).round().amin(dim=(1, 2, 3)).int().tolist())
@@ -63,18 +67,33 @@ def test_every_position_of_every_picture_is_drawn(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_batches(tmp_path: Path) -> None:
-    loaded = data.load_data([save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(3)], 2, 1, 16)
+    loaded = data.load_data([save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(3)], RECIPE, 16)
     patches = data.Patches(loaded, 16, 4)
     first = [patches.draw(torch.Generator().manual_seed(5))[0] for _ in range(2)]
     assert torch.equal(*first)
     assert not torch.equal(first[0], patches.draw(torch.Generator().manual_seed(6))[0])
 
 
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_a_device_cuts_the_same_patches_all_at_once(tmp_path: Path, scale: int, planes: int) -> None:
+    """Pictures of different sizes and all orientations, at the first size asked for and at another."""
+    paths = [save_picture(tmp_path / f"{i}.png", 40 + 7 * i, 52 - 5 * i, i) for i in range(3)]
+    loaded = data.load_data(paths, Recipe(scale, planes), 24)
+    host = data.Patches(loaded, 12, 32)
+    device = data.DevicePatches(loaded, 12, 32, torch.device("cpu"))
+    for one, other in ((host, device), (host.of_size(24), device.of_size(24))):
+        expected = one.draw(torch.Generator().manual_seed(4))
+        got = other.draw(torch.Generator().manual_seed(4))
+        assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+    assert host.draw(torch.Generator())[1].shape[-1] == 12  # the first is as it was
+
+
 def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> None:
     good = save_picture(tmp_path / "good.png", 40, 40)
     small = save_picture(tmp_path / "small.png", 8, 40)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    loaded = data.load_data([good, small, tmp_path / "broken.png"], 2, 1, 16)
+    loaded = data.load_data([good, small, tmp_path / "broken.png"], RECIPE, 16)
     assert len(loaded.samples) == 1
     assert "small.png: 8 x 40 is smaller than a patch of 16 x 16" in loaded.skipped[0]
     assert "broken.png" in loaded.skipped[1]
@@ -82,12 +101,12 @@ def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> 
 
 def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match=r"no usable picture among 1 files.*small\.png"):
-        data.load_data([save_picture(tmp_path / "small.png", 8, 8)], 2, 1, 16)
+        data.load_data([save_picture(tmp_path / "small.png", 8, 8)], RECIPE, 16)
 
 
 def test_the_fingerprint_knows_the_pictures(tmp_path: Path) -> None:
     paths = [save_picture(tmp_path / f"{i}.png", 32, 32, i) for i in range(2)]
-    prints = [data.load_data(some, 2, 1, 16).fingerprint for some in (paths, paths, paths[:1])]
+    prints = [data.load_data(some, RECIPE, 16).fingerprint for some in (paths, paths, paths[:1])]
     assert prints[0] == prints[1] != prints[2]
     assert prints[0]["files"] == 2
     assert prints[0]["pixels"] == 2 * 32 * 32
@@ -95,7 +114,7 @@ def test_the_fingerprint_knows_the_pictures(tmp_path: Path) -> None:
 
 def test_a_tenth_of_what_is_usable_is_held_out_the_same_way_each_time() -> None:
     pixel = torch.zeros(1, 2, 2, dtype=torch.uint8)
-    whole = data.DataSet([data.Sample(Path(f"{i:02}.png"), pixel, pixel) for i in range(25)], [], 2)
+    whole = data.DataSet([Sample(Path(f"{i:02}.png"), pixel, pixel) for i in range(25)], [], 2)
     kept, held = data.hold_out(whole)
     assert [path.stem for path in held] == ["09", "19"]
     assert sorted([*held, *(sample.path for sample in kept.samples)]) == [sample.path for sample in whole.samples]

@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from pictures import save_picture
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from espcn_cli import checkpoint
 from espcn_cli.errors import UsageError
-from espcn_cli.parallel import Group, joined
+from espcn_cli.models import ESPCN
+from espcn_cli.parallel import Group, Threads, joined
+from espcn_cli.settings import ModelSettings
 
-OPTIONS = ["-m", "espcn-s", "--steps", "6", "--batch-size", "4", "--patch-size", "16", "--expansion", "4"]
+Make = Callable[..., ESPCN]
+
+OPTIONS = ["-m", "espcn-s", "--steps", "6", "--batch-size", "4", "--patch-size", "16"]
+ADAM = ["--optimiser", "adam", "--learning-rate", "2e-3", "--expansion", "4"]
 EXACT = ["--validate-every", "3", "--device", "cpu", "--precision", "fp32", "--valid", "valid"]
 
 
 def train(folder: Path, output: str, *launcher: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *launcher, "espcn_cli", "train", "data", "-o", output, *OPTIONS, *EXACT]
+    command = [sys.executable, "-m", *launcher, "espcn_cli", "train", "data", "-o", output, *OPTIONS, *ADAM, *EXACT]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
@@ -39,6 +47,35 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     networks = [checkpoint.load(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("one", "two")]
     for name, tensor in networks[0].items():
         assert torch.allclose(tensor, networks[1][name], atol=1e-5), name
+
+
+@pytest.mark.parametrize(("threads", "batch"), [(1, 4), (2, 4), (2, 5), (3, 2), (9, 8)])
+def test_threads_work_out_the_gradients_of_the_whole_batch(threads: int, batch: int, make_network: Make) -> None:
+    """However many there are, and however unevenly the batch falls to them: up to the order of sums, and the same bits
+    each time."""
+    network = make_network(ModelSettings(widths=(4,), kernels=(3, 3))).requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    lr, hr = torch.rand(batch, 1, 6, 6, generator=generator), torch.rand(batch, 1, 12, 12, generator=generator)
+    parameters: dict[str, Tensor] = dict(network.named_parameters())
+    expected = squares(network, parameters, lr, hr)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        crew = Threads(network, batch, torch.device("cpu"))
+        loss, gradients = crew.gradients(squares, parameters, lr, hr)
+        again = crew.gradients(squares, parameters, lr, hr)[1]
+        assert torch.get_num_threads() == threads  # what comes after the training is not slowed down
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(gradients, [*torch.autograd.grad(expected, list(parameters.values()))])
+    assert all(torch.equal(a, b) for a, b in zip(gradients, again, strict=True))
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def squares(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
+    sr: Tensor = functional_call(network, parameters, (lr,))
+    return (sr - hr).square().mean()
 
 
 def test_shares_of_a_batch_are_disjoint_and_complete() -> None:

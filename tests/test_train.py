@@ -73,7 +73,7 @@ def test_events_come_in_order(job: train.Job) -> None:
     events: list[train.Event] = []
     train.train(job, report=events.append)
     assert [e for e in events if isinstance(e, train.Loading)] == [train.Loading(n, 4) for n in range(1, 5)]
-    assert train.Loaded(4, 1, []) in events
+    assert train.Loaded(4, 1, [], [], "0 MB of pictures kept in memory") in events
     assert [e.step for e in events if isinstance(e, train.Step)] == list(range(1, 13))
     assert [e.step for e in events if isinstance(e, train.Validation)] == [5, 10, 12]
 
