@@ -257,7 +257,9 @@ class TrainingScreen:
             self.psnr = event.psnr
             if not self.quiet:
                 gain = event.psnr - event.bicubic
-                say(f"step {event.step}: {event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)")
+                speed = f"; {event.steps_per_second:.1f} steps/s, {event.waiting:.1%} of it waiting for data"
+                scores = f"{event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)"
+                say(f"step {event.step}: {scores}{speed if event.steps_per_second else ''}")
 
     def _loaded(self, event: Loaded) -> None:
         if self.quiet:

@@ -16,7 +16,7 @@ from espcn_cli import imageio
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import replacing
 
-COLUMNS = ("step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second")
+COLUMNS = ("step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second", "waiting")
 
 SAMPLE = 96
 """HR pixels of a sample's side; it is shown twice as large."""

@@ -73,6 +73,10 @@ class Validation:
     psnr: float
     ssim: float
     bicubic: float
+    steps_per_second: float = 0.0
+    """Since the validation before; 0 where no step was taken."""
+    waiting: float = 0.0
+    """Share of the steps' time that was spent waiting for patches."""
 
 
 DIVERGED = 1.0
@@ -165,7 +169,9 @@ def descend(run: Run, report: Report) -> None:
     began = time.monotonic() - state.seconds
     with Interruption() as interruption:
         while not finished(run) and not interruption.signal:
+            started = time.perf_counter()
             loss = take_step(run)
+            state.stepping += time.perf_counter() - started
             (state.seconds,) = run.group.from_leader(time.monotonic() - began)
             interruption.signal = run.group.greatest(interruption.signal)
             if not loss < DIVERGED:
@@ -393,7 +399,9 @@ def take_step(run: Run) -> float:
     state, settings = run.state, run.job.settings
     done = progress(state, settings)
     finishing = done >= 1 - settings.finish
+    started = time.perf_counter()
     lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
+    state.drawing += time.perf_counter() - started
     distance = LOSSES["mse" if finishing else settings.loss]
 
     def loss_of(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
@@ -436,13 +444,16 @@ def validate(run: Run) -> Validation:
     psnr, ssim = run.group.from_leader(psnr, ssim)
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
-        before = state.history[-1] if state.history else {"step": 0, "seconds": 0.0}
         entry["loss"] = fmean(state.losses)
         entry["learning_rate"] = learning_rate(settings, state.step, progress(state, settings))
-        entry["steps_per_second"] = (state.step - before["step"]) / max(state.seconds - before["seconds"], 1e-3)
+        entry["steps_per_second"] = len(state.losses) / max(state.stepping, 1e-3)
+        entry["waiting"] = state.drawing / max(state.stepping, 1e-3)
         state.losses.clear()
+        state.stepping = state.drawing = 0.0
     state.history.append({key: round(value, 6) for key, value in entry.items()})
-    return Validation(state.step, psnr, ssim, run.bicubic)
+    return Validation(
+        state.step, psnr, ssim, run.bicubic, entry.get("steps_per_second", 0.0), entry.get("waiting", 0.0)
+    )
 
 
 def describe(run: Run, result: Validation) -> checkpoint.ModelCard:

@@ -19,6 +19,8 @@ from espcn_cli.reparameterise import TrainingForm
 STATE_FORMAT = "espcn-training-state"
 STATE_VERSION = "2"
 
+PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing")
+
 
 @dataclass
 class State:
@@ -32,6 +34,10 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    stepping: float = 0.0
+    """Seconds spent on steps since the last validation."""
+    drawing: float = 0.0
+    """Of them, seconds spent waiting for patches."""
 
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
@@ -44,9 +50,7 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
         "format": STATE_FORMAT,
         "format_version": STATE_VERSION,
         "identity": json.dumps(identity),
-        "progress": json.dumps(
-            {"step": state.step, "seconds": state.seconds, "history": state.history, "losses": state.losses}
-        ),
+        "progress": json.dumps({name: getattr(state, name) for name in PROGRESS}),
     }
     write_tensors(path, tensors, metadata)
 

@@ -213,7 +213,8 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "skipped photos/bad.png: not a picture" in result.stderr
     assert "training on 2 pictures, measured by 1; 1 files skipped" in result.stderr
-    assert re.search(r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\)$", result.stderr, re.M)
+    line = r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\); "
+    assert re.search(line + r"\d+\.\d steps/s, \d+\.\d% of it waiting for data$", result.stderr, re.M)
     assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation pictures", result.stdout)
     assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
     upscaled = espcn("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)

@@ -128,7 +128,7 @@ def test_the_best_weights_and_the_last_are_kept_with_a_log_and_a_sample(job: tra
     assert card.metrics["validation"]["psnr"] == pytest.approx(max(entry["psnr"] for entry in history), abs=1e-4)
     with (folder.path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second"]
+    assert list(rows[0]) == ["step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second", "waiting"]
     assert [float(row["psnr"]) for row in rows] == [entry["psnr"] for entry in history]
     with Image.open(folder.path / "sample.png") as sample:
         assert sample.size == (3 * 2 * 32, 2 * 32)  # three views, twice as large, of a picture 36 × 32
