@@ -144,8 +144,9 @@ def run(
 ) -> Generator[Outcome, None, None]:
     """Do the tasks in order and yield what became of each.
 
-    While one picture is in the network, the next are decoded and those before encoded, in threads of their own. When
-    interrupted, the pictures under way are finished and yielded before the interruption goes on.
+    While one picture is in the network, the next are decoded and those before encoded, in threads of their own; a
+    large one is alone in memory. When interrupted, the pictures under way are finished and yielded before the
+    interruption goes on.
     """
     options = options or Options()
     work = _Work(upscaler, options)
@@ -154,6 +155,14 @@ def run(
     ahead: list[tuple[Task, Future[Document]]] = []
     behind: list[Future[Outcome]] = []
     reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in ("decode", "encode"))
+
+    def finish() -> Iterator[Outcome]:
+        while ahead:
+            behind.append(work(*ahead.pop(0), writer))
+        while behind:
+            yield _first(behind)
+
+    alone = False
     try:
         for task in tasks:
             if isinstance(task, Outcome):
@@ -161,21 +170,31 @@ def run(
             elif options.skip_existing and task.output.exists():
                 yield Outcome(task.source, task.output, warnings=("skipped: the output exists",))
             else:
+                large = len(tasks) > 1 and _is_large(task.source)
+                if large or alone:
+                    yield from finish()
+                alone = large
                 ahead.append((task, reader.submit(imageio.read_document, task.source, options.depth)))
                 if len(ahead) > options.jobs:
                     behind.append(work(*ahead.pop(0), writer))
                 if len(behind) > options.jobs:
                     yield _first(behind)
-        while ahead:
-            behind.append(work(*ahead.pop(0), writer))
-        while behind:
-            yield _first(behind)
+        yield from finish()
     except (KeyboardInterrupt, SystemExit):
         yield from (future.result() for future in behind)
         raise
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown()
+
+
+def _is_large(source: Path) -> bool:
+    """Whether a picture fills so much memory that no other should be there at the same time."""
+    try:
+        width, height = imageio.size_of(source)
+    except EspcnError:  # is said when it is read
+        return False
+    return width * height > LARGE
 
 
 def _first(behind: list[Future[Outcome]]) -> Outcome:
@@ -253,10 +272,13 @@ def _reason(task: Task, error: EspcnError | MemoryError) -> str:
     )
 
 
+LARGE = 2**25
+"""Pixels of a source from which on pictures are done one after the other: 128 MiB of RGB, and 512 at x2."""
+
 HELD_BYTES = 4
 """Bytes per pixel of a picture in memory, before and after."""
 
-WORKING_MEMORY = 300_000_000
+WORKING_MEMORY = 350_000_000
 """Bytes that the program and a strip in the network take beside the pictures, about."""
 
 

@@ -11,10 +11,10 @@ from espcn_cli.colour import luma
 from espcn_cli.models import ESPCN, BicubicSkip
 from espcn_cli.settings import BICUBIC_REACH
 from espcn_cli.subpixel import phase_shift
-from espcn_cli.tiling import Tile, strip_height, tiles
+from espcn_cli.tiling import Tile, column_width, strip_height, tiles
 
 STRIP_PIXELS = 96 * 1024
-"""LR pixels of a strip when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
+"""LR pixels of a window when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
 
 STEADY_HALO = 4
 """At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
@@ -110,9 +110,11 @@ class Engine:
 
 
 def choose_tile(tile: int | None, height: int, width: int, halo: int) -> tuple[int, int]:
-    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None strips that suit the cache."""
+    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to suit the cache."""
     if tile is None:
-        return min(strip_height(width, halo, STRIP_PIXELS), height), width
+        columns = column_width(width, STRIP_PIXELS)
+        window = columns if columns == width else columns + 2 * halo
+        return min(strip_height(window, halo, STRIP_PIXELS), height), columns
     return (tile, tile) if tile else (height, width)
 
 

@@ -73,6 +73,12 @@ class Raster:
         """Bits per sample, 8 or 16."""
         return 8 if isinstance(self.data, Image.Image) and self.data.mode != "I;16" else 16
 
+    def image(self) -> Image.Image:
+        """As a Pillow image, which has no mode for colour of 16 bits: that is rounded to 8."""
+        data = to_8_bits(self).data if not isinstance(self.data, Image.Image) else self.data
+        assert isinstance(data, Image.Image)
+        return data
+
     def array(self) -> NDArray[Any]:
         """All levels, uint8 or uint16 (H, W, C)."""
         values = np.asarray(self.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,11 +42,12 @@ def spans(length: int, size: int, halo: int) -> list[Span]:
     """
     if length < 1 or size < 1 or halo < 0:
         raise ValueError(f"cannot cut {length} pixels into pieces of {size} with a halo of {halo}")
-    starts = range(0, length, size)
-    return [
-        Span(start, min(start + size, length), max(start - halo, 0), min(start + size + halo, length))
-        for start in starts
-    ]
+    return [span(start, min(start + size, length), length, halo) for start in range(0, length, size)]
+
+
+def span(start: int, stop: int, length: int, halo: int) -> Span:
+    """[start, stop) of [0, length) with `halo` around it as far as that reaches."""
+    return Span(start, stop, max(start - halo, 0), min(stop + halo, length))
 
 
 def tiles(height: int, width: int, tile_height: int, tile_width: int, halo: int) -> Iterator[Tile]:
@@ -54,6 +56,15 @@ def tiles(height: int, width: int, tile_height: int, tile_width: int, halo: int)
     for rows in spans(height, tile_height, halo):
         for column in columns:
             yield Tile(rows, column)
+
+
+def column_width(width: int, pixels: int) -> int:
+    """Width of the columns that strips of about `pixels` are cut into: between one and two sides of such a square.
+
+    A strip across a very wide picture would be all halo, and its windows would outgrow `pixels`.
+    """
+    widest = max(2 * math.isqrt(pixels), 1)
+    return -(-width // -(-width // widest))
 
 
 def strip_height(width: int, halo: int, pixels: int) -> int:

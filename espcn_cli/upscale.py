@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,12 +16,12 @@ from torch import Tensor
 from espcn_cli import checkpoint, imageio, inference, sizes
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError
-from espcn_cli.imageio import Document, Picture
+from espcn_cli.imageio import Document
 from espcn_cli.raster import Raster
 from espcn_cli.resize import contributions, resize
 from espcn_cli.settings import DEFAULT_MODEL
 from espcn_cli.sizes import Size
-from espcn_cli.tiling import spans
+from espcn_cli.tiling import Span, span, spans
 
 SMALLEST_TILE = 32
 """LR pixels of a side: if memory does not suffice for this, it suffices for nothing."""
@@ -61,70 +62,74 @@ class Upscaler:
         return self._at(scale)
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Upscale a Pillow image; grey stays grey, alpha and profile are kept."""
-        picture = imageio.from_pil(image)
-        result = imageio.to_pil(self.picture(picture))
-        result.info.update(picture.info)
-        return result
+        """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
+        frame, info, notes = imageio.from_image(image)
+        result, said = self.raster(frame)
+        for note in notes + said:
+            warnings.warn(note, stacklevel=2)
+        large = result.image()
+        large.info.update(info)
+        return large
 
     def upscale(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> (N, 1 or 3, H·scale, W·scale) in [0, 1], float32, not rounded."""
         return inference.upscale(self.engine, x, self.tile)
 
-    def picture(self, picture: Picture) -> Picture:
-        """Upscale pixels and alpha; everything else stays."""
-        if picture.alpha is None:
-            return replace(picture, pixels=self.upscale(picture.pixels))
-        pixels = self.upscale(bleed(picture.pixels, picture.alpha, self.engine.halo))
-        cut_out = bool(((picture.alpha == 0) | (picture.alpha == 1)).all())
-        return replace(picture, pixels=pixels, alpha=self._alpha(picture.alpha, cut_out))
-
-    def _alpha(self, alpha: Tensor, cut_out: bool) -> Tensor:
-        """By the network, but a mask's steps by bicubic, where the network rings.
-
-        Measured with espcn-m at x2 on drawn shapes and text: soft edges are 8.0 and 4.0 dB better by the network, cut
-        out ones 1.1 and 0.6 dB better by bicubic.
-        """
-        sr = inference.upscale(self.engine, alpha, self.tile) if not cut_out else self.engine.interpolate(alpha)
-        return within_neighbours(sr.cpu(), alpha, self.scale)
-
     def raster(self, picture: Raster) -> tuple[Raster, list[str]]:
-        """The same in whole levels, strip by strip; and notes.
+        """A picture in whole levels, strip by strip; and notes. Raises EspcnError as `strips` does."""
+        width, height = picture.size
+        try:
+            canvas = picture.blank(width * self.scale, height * self.scale)
+        except MemoryError:
+            raise self._no_memory(picture) from None
+        notes: list[str] = []
+        for _ in self.strips(picture, notes, canvas):
+            pass
+        return canvas, notes
 
-        Where memory runs out the tiles are halved, where half precision overflows the rest is done in fp32. Raises
-        EspcnError if memory does not suffice for the smallest tile.
+    def strips(self, picture: Raster, notes: list[str], canvas: Raster | None = None) -> Iterator[tuple[int, Raster]]:
+        """The upscaled picture from top to bottom: each strip with its first row, or `canvas` with more of it filled.
+
+        Where memory runs out the tiles are halved, where half precision overflows the rest is done in fp32, and
+        `notes` say so. Raises EspcnError if memory does not suffice for the smallest tile.
         """
         width, height = picture.size
-        tile = self.tile
-        notes: list[str] = []
-        canvas: Raster | None = None
-        while True:
+        tile, start, cut_out = self.tile, 0, picture.is_cut_out
+        reach = self.engine.halo * (2 if picture.has_alpha else 1)  # colours bleed as far again
+        while start < height:
+            tall, wide = inference.choose_tile(tile, height, width, reach)
+            rows = span(start, min(start + tall, height), height, reach)
             try:
-                canvas = canvas or picture.blank(width * self.scale, height * self.scale)
-                self._fill(canvas, picture, tile)
-                return canvas, notes
+                strip = canvas or picture.blank(width * self.scale, (rows.stop - start) * self.scale)
+                self._fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), cut_out)
             except inference.NotFiniteError as error:
                 self.engine.precision = torch.float32
                 notes.append(f"{error}: done in fp32")
+                continue
             except Exception as error:
                 if not inference.out_of_memory(error):
                     raise
-            if not notes or not notes[-1].endswith("fp32"):
-                tile = _smaller(tile, *picture.size) if canvas else 0
+                tile = _smaller(tile, width, height)
                 if not tile:
-                    raise EspcnError(f"not enough memory for {width} x {height} pixels at x{self.scale}")
-                notes = [note for note in notes if "memory" not in note]
+                    raise self._no_memory(picture) from None
+                notes[:] = [note for note in notes if "memory" not in note]
                 notes.append(f"memory ran out: done in tiles of {tile} pixels")
+                continue
+            yield start * self.scale, strip
+            start = rows.stop
 
-    def _fill(self, canvas: Raster, picture: Raster, tile: int | None) -> None:
-        reach = self.engine.halo * (2 if picture.has_alpha else 1)  # colours bleed as far again
+    def _fill(self, strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], cut_out: bool) -> None:
+        """Upscale the rows tile by tile into a strip, from LR row `top` of it on."""
         scale = self.scale
-        step = partial(self._window, cut_out=picture.is_cut_out)
-        for piece, sr in inference.windows(step, picture.window, picture.size, reach, tile):
-            inner = sr[..., piece.rows.inner(scale), piece.columns.inner(scale)]
-            canvas.put(inner.cpu(), piece.rows.start * scale, piece.columns.start * scale)
+        for column in columns:
+            sr = self._window(picture.window(rows.window, column.window), cut_out)
+            strip.put(sr[..., rows.inner(scale), column.inner(scale)].cpu(), top * scale, column.start * scale)
 
     def _window(self, x: Tensor, cut_out: bool) -> Tensor:
+        """Colours by the network, alpha too, but a mask's steps by bicubic, where the network rings.
+
+        `benchmarks/alpha.py` measures by how much each is better at its own.
+        """
         colours = 1 if x.shape[1] < 3 else 3
         if x.shape[1] == colours:
             return self.engine(x)
@@ -132,6 +137,10 @@ class Upscaler:
         sr = self.engine.interpolate(lr) if cut_out else self.engine(lr)
         alpha = within_neighbours(sr.cpu(), lr, self.scale)
         return torch.cat([self.engine(bleed(pixels, lr, self.engine.halo)).cpu(), alpha], dim=1)
+
+    def _no_memory(self, picture: Raster) -> EspcnError:
+        width, height = picture.size
+        return EspcnError(f"not enough memory for {width} x {height} pixels at x{self.scale}")
 
     def document(self, document: Document, size: Size | None = None) -> Document:
         """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly."""
@@ -145,12 +154,17 @@ class Upscaler:
     def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
         if size is None:
             return self.raster(frame)
-        target = size.of(frame.size)
+        (width, height), target = frame.size, size.of(frame.size)
         scale = sizes.reach(frame.size, target, self.scales)
-        result, notes = (frame, []) if scale == 1 else self.at(scale).raster(frame)
-        if result.size[0] < target[0] or result.size[1] < target[1]:
+        if scale == 1:
+            return fit(frame, *target), []
+        if target == (width * scale, height * scale):
+            return self.at(scale).raster(frame)
+        notes: list[str] = []
+        result = fit(Rising(frame, scale, self.at(scale).strips(frame, notes)), *target)
+        if width * scale < target[0] or height * scale < target[1]:
             notes.append(f"the network reaches x{scale}: the rest of the way is interpolated")
-        return fit(result, *target), notes
+        return result, notes
 
     def output_size(self, source: tuple[int, int], size: Size | None = None) -> tuple[int, int]:
         """What a picture of that width and height becomes."""
@@ -196,9 +210,37 @@ def load(
     return Upscaler(engine, tile, scales, at)
 
 
-def fit(picture: Raster, width: int, height: int) -> Raster:
+class Rising:
+    """An upscaled picture as `fit` reads it: rows are made when they are asked for, downwards, and then forgotten."""
+
+    def __init__(self, picture: Raster, scale: int, strips: Iterator[tuple[int, Raster]]) -> None:
+        width, height = picture.size
+        self.size = (width * scale, height * scale)
+        self.has_alpha = picture.has_alpha
+        self.blank = picture.blank
+        self._strips = strips
+        self._held: list[tuple[int, Raster]] = []
+
+    def window(self, rows: slice, columns: slice) -> Tensor:
+        """Pixels of a rectangle that begins no higher than the last one, float32 (1, C, h, w) in [0, 1]."""
+        while not self._held or _end(self._held[-1]) < rows.stop:
+            self._held.append(next(self._strips))
+        self._held = [strip for strip in self._held if _end(strip) > rows.start]
+        parts = [
+            strip.window(slice(max(rows.start - first, 0), min(rows.stop - first, strip.size[1])), columns)
+            for first, strip in self._held
+            if first < rows.stop
+        ]
+        return torch.cat(parts, dim=2)
+
+
+def _end(strip: tuple[int, Raster]) -> int:
+    return strip[0] + strip[1].size[1]
+
+
+def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
     """Bring a picture to an exact size: bicubic, antialiased, band by band; colours are weighted with their alpha."""
-    if picture.size == (width, height):
+    if isinstance(picture, Raster) and picture.size == (width, height):
         return picture
     columns, rows = picture.size
     canvas = picture.blank(width, height)

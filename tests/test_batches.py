@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,6 +233,62 @@ def test_jobs_change_nothing_but_the_time(tmp_path: Path, bicubic: upscale.Upsca
         with Image.open(tmp_path / "out" / f"{index}.png") as image:
             expected = bicubic(Image.fromarray(natural(20 + index, 15, index)))
             assert np.array_equal(np.asarray(image), np.asarray(expected))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_large_pictures_are_alone_in_memory(
+    tmp_path: Path, bicubic: upscale.Upscaler, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LARGE", 1000)
+    sides = [20, 40, 20, 50, 60, 20]
+    for index, side in enumerate(sides):
+        save_picture(tmp_path / "in" / f"{index}.png", side, side)
+    open_ones: list[int] = []
+    together: list[set[int]] = []
+    read, write = imageio.read_document, imageio.write_document
+
+    def reading(path: Path, depth: int | None = None) -> imageio.Document:
+        document = read(path, depth)
+        open_ones.append(document.size[0])
+        together.append(set(open_ones))
+        return document
+
+    def writing(document: imageio.Document, *arguments: Any) -> imageio.Document:
+        result = write(document, *arguments)
+        open_ones.remove(document.size[0] // 2)
+        return result
+
+    monkeypatch.setattr(imageio, "read_document", reading)
+    monkeypatch.setattr(imageio, "write_document", writing)
+    outcomes = list(batch.run(bicubic, batch.plan([tmp_path / "in"], tmp_path / "out"), Options(jobs=jobs)))
+    assert [outcome.size and outcome.size[0] for outcome in outcomes] == sides
+    assert all(len(sizes) == 1 for sizes in together if max(sizes) >= 40)
+
+
+PEAK = """
+import resource, sys
+from typer.main import get_command
+from espcn_cli.cli import app
+try:
+    get_command(app)(sys.argv[1:], standalone_mode=False)
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is counted in kB on Linux")
+def test_memory_is_bounded_by_the_picture_and_its_output(tmp_path: Path, tiny: Path) -> None:
+    """Beyond what the program takes for a tiny picture, and the pixels before and after, little is added."""
+
+    def peak(side: int) -> int:
+        Image.new("RGB", (side, side), (90, 120, 200)).save(tmp_path / f"{side}.ppm")
+        command = [sys.executable, "-c", PEAK, "upscale", f"{side}.ppm", f"out{side}.ppm", "-m", str(tiny)]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+        assert result.returncode == 0, result.stderr
+        return int(result.stdout.splitlines()[-1]) * 1024
+
+    pixels = 4 * 1800**2 * (1 + 2**2)
+    assert peak(1800) - peak(16) < pixels + 130e6
 
 
 # --- looking first ---------------------------------------------------------------------------------------------------

@@ -431,6 +431,22 @@ def test_bands_of_an_exact_size_are_the_resize_of_the_whole(width: int, height: 
     assert (expected - found).abs().max() <= 1
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_an_exact_size_is_made_strip_by_strip_as_from_the_whole(mode: str) -> None:
+    torch.manual_seed(3)
+    network = ESPCN(TINY)
+    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
+    image = Raster(Image.fromarray(natural(30, 70)).convert(mode))
+    whole, _ = upscale.Upscaler(Engine(network), 0).raster(image)
+    document = imageio.Document((image,))
+    for tile in (0, 5, 16):
+        for size in (sizes.Size(45, 131), sizes.Size(33, 71), sizes.Size(60, 140), sizes.Size(70, 150)):
+            assert size.width is not None and size.height is not None
+            [frame] = upscale.Upscaler(Engine(network), tile).document(document, size).frames
+            expected = upscale.fit(whole, size.width, size.height)
+            assert np.array_equal(frame.array(), expected.array())
+
+
 def test_an_exact_size_leaves_no_fringe() -> None:
     picture = Raster(disc(0))
     small = np.asarray(upscale.fit(picture, 13, 9).data)

@@ -104,13 +104,22 @@ def test_the_halo_covers_the_network_and_bicubic() -> None:
 
 
 def test_tile_sizes() -> None:
-    """0 takes the picture whole, a number makes squares, None makes strips of the whole width."""
+    """0 takes the picture whole, a number makes squares, None strips of the whole width, or wide columns."""
     assert choose_tile(0, 500, 700, 4) == (500, 700)
     assert choose_tile(64, 500, 700, 4) == (64, 64)
     assert choose_tile(None, 50, 70, 4) == (50, 70)
-    height, width = choose_tile(None, 5000, 1920, 4)
-    assert width == 1920
+    height, width = choose_tile(None, 5000, 600, 4)
+    assert width == 600
     assert (height + 8) * width <= STRIP_PIXELS < (height + 9) * width
+    height, width = choose_tile(None, 5000, 1920, 4)
+    assert width == 1920 / 4
+    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (height + 9) * (width + 8)
+
+
+@pytest.mark.parametrize("width", [1, 627, 20_000, 1_000_000])
+def test_a_window_is_bounded_however_wide_the_picture(width: int) -> None:
+    height, columns = choose_tile(None, 20_000, width, 12)
+    assert (height + 24) * min(columns + 24, width) <= STRIP_PIXELS
 
 
 def test_a_negative_tile_is_refused(make_network: Make) -> None:

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from espcn_cli.tiling import Span, Tile, spans, strip_height, tiles
+from espcn_cli.tiling import Span, Tile, column_width, spans, strip_height, tiles
 
 LENGTHS = range(1, 24)
 SIZES = range(1, 26)
@@ -92,3 +92,12 @@ def test_a_strip_is_never_flatter_than_its_halos_nor_empty() -> None:
     assert strip_height(1_000_000, 12, 96 * 1024) == 24
     for width, halo, pixels in product((0, 1, 7, 100, 5000), (0, 1, 12), (0, 1, 1000)):
         assert strip_height(width, halo, pixels) >= max(2 * halo, 1)
+
+
+def test_columns_are_equal_and_between_one_and_two_sides_of_the_square() -> None:
+    assert column_width(626, 313**2) == 626
+    assert column_width(627, 313**2) == 314
+    for width, pixels in product((1, 7, 100, 5000, 20_001), (1, 50, 10_000)):
+        columns = column_width(width, pixels)
+        assert columns <= max(2 * pixels**0.5, 1)
+        assert columns == width or columns >= pixels**0.5 - 1

@@ -15,7 +15,6 @@ from PIL import Image
 from espcn_cli import batch, upscale
 from espcn_cli.batch import Options, Outcome, Task, plan
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.imageio import Picture
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.resize import interpolate
@@ -61,10 +60,8 @@ def test_fully_opaque_alpha_stays_opaque(width: int, height: int, seed: int) -> 
     network = ESPCN(TINY)
     with torch.no_grad():
         list(network.parameters())[-2].normal_(0, 0.5)
-    picture = Picture(torch.rand(1, 3, height, width), alpha=torch.ones(1, 1, height, width))
-    alpha = upscale.Upscaler(Engine(network)).picture(picture).alpha
-    assert alpha is not None
-    assert bool((alpha == 1).all())
+    image = Image.fromarray(natural(width, height, seed)).convert("RGBA")
+    assert upscale.Upscaler(Engine(network))(image).getchannel("A").getextrema() == (255, 255)
 
 
 def test_colours_under_transparency_do_not_fringe(bicubic: upscale.Upscaler) -> None:
