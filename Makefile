@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(PIP) --editable '.[deep,plots,test,lint]'
+	$(PIP) --editable '.[deep,plots,tensorboard,test,lint]'
 	@touch $@
 
 install: $(VENV)/installed

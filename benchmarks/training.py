@@ -87,7 +87,7 @@ def our_steps(settings: ModelSettings, patches: data.Patches, device: torch.devi
     precision = choose_precision("auto", device, training=True)
     state = train.make_state(job, device)
     threads = Threads(state.network.network, BATCH, device)
-    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, threads)
+    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, threads, None)
     while True:
         train.take_step(run)
         yield

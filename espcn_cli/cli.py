@@ -27,6 +27,7 @@ from espcn_cli.settings import (
     OPTIMISERS,
     PLANES,
     SCALES,
+    SCHEDULES,
     TrainSettings,
     architecture,
 )
@@ -123,9 +124,10 @@ def train(
     optimiser: Annotated[
         str, typer.Option(metavar="|".join(OPTIMISERS), help="How weights follow their gradients.")
     ] = TRAIN.optimiser,
-    learning_rate: Annotated[
-        float, typer.Option(help="Highest learning rate; falls to zero on a cosine.")
-    ] = TRAIN.learning_rate,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = TRAIN.learning_rate,
+    schedule: Annotated[
+        str, typer.Option(metavar="|".join(SCHEDULES), help="How the learning rate falls, to zero at the end.")
+    ] = TRAIN.schedule,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
     degradation: Annotated[
         str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made; camera: blur, noise and JPEG.")
@@ -152,6 +154,9 @@ def train(
     cache: Annotated[
         str, typer.Option(metavar="|".join(CACHES), help="Where decoded pictures are kept; auto: where they fit.")
     ] = CACHES[0],
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
+    ] = False,
     license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -186,6 +191,7 @@ def train(
             patch_size=patch_size,
             optimiser=optimiser,
             learning_rate=learning_rate,
+            schedule=schedule,
             warmup=warmup,
             ema_decay=ema_decay,
             expansion=expansion,
@@ -198,7 +204,19 @@ def train(
     path = output or Path(f"{model}_x{scale}.safetensors")
     start = checkpoint.find(init, scale) if init else None
     job = flow.make_job(
-        sources, path, model, model_settings, settings, valid, device, precision, license, workers, start, cache
+        sources,
+        path,
+        model,
+        model_settings,
+        settings,
+        valid,
+        device,
+        precision,
+        license,
+        workers,
+        start,
+        cache,
+        tensorboard,
     )
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from espcn_cli.degradation import camera
 from espcn_cli.errors import EspcnError
-from espcn_cli.samples import AnySample, Cache, Recipe, Sample, choose_cache, digest, to_bytes, with_planes
+from espcn_cli.samples import AnySample, Cache, CacheError, Recipe, Sample, choose_cache, digest, to_bytes, with_planes
 
 DEVICE_SHARE = 0.5
 """How much of a GPU's free memory the training pictures may take."""
+
+TOO_SMALL = "is smaller than a patch"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def load_data(
     """Read every picture as a sample of `recipe`, into memory if `kept` does not say otherwise.
 
     `report` gets the number read so far. As many threads read as PyTorch computes with, or `workers`.
-    Unreadable and too small files are left out and listed. Raises EspcnError if nothing usable remains.
+    Unreadable and too small files are left out and listed. Raises EspcnError if nothing usable remains, or a picture
+    cannot be kept.
     """
     samples: list[AnySample] = []
     skipped: list[str] = []
@@ -76,11 +79,13 @@ def load_data(
     def load(path: Path) -> AnySample | str:
         try:
             sample = kept.sample(path, recipe)
+        except CacheError:
+            raise
         except EspcnError as error:
             return str(error)
         height, width = (side * recipe.scale for side in sample.size)
         if min(height, width) < patch:
-            return f"{path}: {width} x {height} is smaller than a patch of {patch} x {patch}"
+            return f"{path}: {width} x {height} {TOO_SMALL} of {patch} x {patch}"
         return sample
 
     with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
@@ -89,7 +94,8 @@ def load_data(
             report(done)
     if not samples:
         reason = f"; the first: {skipped[0]}" if skipped else ""
-        raise EspcnError(f"no usable picture among {len(paths)} files{reason}")
+        remedy = ": use a smaller --patch-size" if any(TOO_SMALL in line for line in skipped) else ""
+        raise EspcnError(f"no usable picture among {len(paths)} files{reason}{remedy}")
     return DataSet(samples, skipped, recipe.scale, recipe.planes)
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli import imageio
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 
 COLUMNS = ("step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second", "waiting")
@@ -61,12 +61,36 @@ class RunFolder:
         if importlib.util.find_spec("matplotlib") is not None:
             draw_curves(self.path / "curves.png", history)
 
+    def event_writer(self, step: int) -> EventWriter:
+        """For TensorBoard, from a step on: what an interrupted training wrote beyond it is crossed out.
+
+        Raises UsageError if the package is not installed.
+        """
+        if importlib.util.find_spec("tensorboard") is None:
+            raise UsageError("--tensorboard needs a package: pip install 'espcn[tensorboard]'")
+        return EventWriter(self.path / "tensorboard", step)
+
     def write_sample(self, bicubic: Tensor, sr: Tensor, hr: Tensor) -> None:
         """Bicubic, network and truth side by side, (1, C, H, W) each, where bicubic errs most."""
         top, left, size = worst_place(bicubic, hr, SAMPLE)
         views = [x[..., top : top + size, left : left + size] for x in (bicubic, sr, hr)]
         row = torch.cat(views, dim=3).clamp(0, 1)
         imageio.write(imageio.Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
+
+
+class EventWriter:
+    """Writes what the log holds as TensorBoard's scalars, each under its column's name."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder), purge_step=step)
+
+    def write(self, entry: dict[str, float]) -> None:
+        for name in COLUMNS[1:]:
+            if name in entry:
+                self.writer.add_scalar(name, entry[name], int(entry["step"]))
+        self.writer.flush()
 
 
 def worst_place(a: Tensor, b: Tensor, size: int) -> tuple[int, int, int]:

@@ -34,6 +34,10 @@ Pair = tuple[Tensor, Tensor]
 """HR (planes, H, W) and LR (planes, H/scale, W/scale), both uint8."""
 
 
+class CacheError(EspcnError):
+    """Not the picture's fault: no other one could be kept either."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a picture becomes a pair. For `camera`, whose LR is made anew for each patch, the pair's LR is bicubic."""
@@ -117,7 +121,7 @@ class Cache:
     reason: str = ""
 
     def sample(self, path: Path, recipe: Recipe) -> AnySample:
-        """Raises EspcnError if the picture cannot be used, or the disk is full."""
+        """Raises EspcnError if the picture cannot be used, CacheError if it cannot be kept."""
         if self.kind == "disk":
             return self._from_disk(path, recipe)
         sample = Sample(path, *recipe.pair(path))
@@ -130,8 +134,14 @@ class Cache:
             return Sample(path, *_mapped(kept))
         except (OSError, SafetensorError):
             hr, lr = recipe.pair(path)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_tensors(kept, {"hr": hr, "lr": lr}, {"made by": "espcn train --cache disk"})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_tensors(kept, {"hr": hr, "lr": lr}, {"made by": "espcn train --cache disk"})
+        except (OSError, EspcnError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CacheError(
+                f"no picture can be kept in {self.folder} ({reason}): use --cache memory or none"
+            ) from None
         return Sample(path, *_mapped(kept))
 
 

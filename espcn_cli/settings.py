@@ -12,6 +12,7 @@ ACTIVATIONS = ("tanh", "prelu")
 SKIPS = ("none", "bicubic")
 LOSSES = ("l1", "mse", "charbonnier")
 OPTIMISERS = ("soap", "adam")
+SCHEDULES = ("cosine", "linear", "constant")
 CACHES = ("auto", "memory", "disk", "none")
 DEGRADATIONS = ("bicubic", "area", "lanczos", "aliased", "camera")
 
@@ -116,7 +117,8 @@ class TrainSettings:
 
     The training ends after `steps`, or after `minutes` if that is not 0, or after `patience` validations without a
     better one (0: never). `patch_size` is in HR pixels and is rounded down to a multiple of the scale. The learning
-    rate rises linearly over `warmup` steps and falls on a half cosine to zero at the end. The last share `finish` of
+    rate rises linearly over `warmup` steps and falls to zero at the end on the `schedule`: half a cosine, or a line
+    (`constant` stays). The last share `finish` of
     the training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
     merged when saved.
@@ -128,6 +130,7 @@ class TrainSettings:
     patch_size: int = 96
     optimiser: str = "adam"
     learning_rate: float = 2e-3
+    schedule: str = "cosine"
     loss: str = "l1"
     degradation: str = "bicubic"
     warmup: int = 200
@@ -153,6 +156,8 @@ class TrainSettings:
             raise ValueError(f"degradation must be one of {', '.join(DEGRADATIONS)}, not {self.degradation!r}")
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         for name in ("minutes", "warmup", "clip", "patience", "expansion"):

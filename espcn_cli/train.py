@@ -24,13 +24,13 @@ from torch.func import functional_call
 from espcn_cli import checkpoint, data, evaluation, imageio
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.inference import Engine, upscale
+from espcn_cli.inference import Engine, out_of_memory, upscale
 from espcn_cli.models import ESPCN, channels_last
 from espcn_cli.optimiser import OPTIMISERS
 from espcn_cli.parallel import Group, Threads, joined, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
-from espcn_cli.run_folder import RunFolder
+from espcn_cli.run_folder import EventWriter, RunFolder
 from espcn_cli.samples import Recipe, choose_cache
 from espcn_cli.settings import ModelSettings, TrainSettings
 from espcn_cli.training_state import State, check_state, restore_, save_state
@@ -106,6 +106,7 @@ class Job:
     workers: int | None = None
     init: Path | None = None
     cache: str = "auto"
+    tensorboard: bool = False
 
     @property
     def patch(self) -> int:
@@ -126,6 +127,7 @@ def make_job(
     workers: int | None = None,
     init: Path | None = None,
     cache: str = "auto",
+    tensorboard: bool = False,
 ) -> Job:
     """Look up the pictures.
 
@@ -141,7 +143,21 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(output, name, model, settings, pictures, validation, device, precision, license, workers, init, cache)
+    return Job(
+        output,
+        name,
+        model,
+        settings,
+        pictures,
+        validation,
+        device,
+        precision,
+        license,
+        workers,
+        init,
+        cache,
+        tensorboard,
+    )
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
@@ -170,7 +186,7 @@ def descend(run: Run, report: Report) -> None:
     with Interruption() as interruption:
         while not finished(run) and not interruption.signal:
             started = time.perf_counter()
-            loss = take_step(run)
+            loss = fitting_step(run)
             state.stepping += time.perf_counter() - started
             (state.seconds,) = run.group.from_leader(time.monotonic() - began)
             interruption.signal = run.group.greatest(interruption.signal)
@@ -207,6 +223,7 @@ class Run:
     fingerprint: dict[str, int | str]
     state: State
     threads: Threads
+    events: EventWriter | None
 
     @property
     def folder(self) -> RunFolder:
@@ -242,18 +259,30 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         restore_(state, folder.state)
     if group.leads:
         folder.make()
+    events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
     batch = job.settings.batch_size
     small = data.make_patches(pictures, job.patch, batch, degradation, device)
     large = small.of_size(min(2 * job.patch, pictures.smallest_side))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     threads = Threads(state.network.network, batch // group.size, device)
-    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, threads)
+    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, threads, events)
 
 
 def keep(run: Run, result: Validation) -> None:
-    """Save the averaged network as the last one, and as the checkpoint if none before scored better; then the state."""
+    """Save the averaged network as the last one, and as the checkpoint if none before scored better; then the state.
+
+    Raises EspcnError if there is no space: what was saved before stays.
+    """
     if not run.group.leads:
         return
+    try:
+        save(run, result)
+    except EspcnError as error:
+        again = "; with --resume, the same command goes on from the state before" if run.folder.state.exists() else ""
+        raise EspcnError(f"{error}{again}") from None
+
+
+def save(run: Run, result: Validation) -> None:
     network, card = plain_network(run.state.average, run.job.model), describe(run, result)
     checkpoint.save(run.folder.last, network, card)
     if validations_since_best(run.state) == 0:
@@ -370,9 +399,11 @@ def progress(state: State, settings: TrainSettings) -> float:
 
 
 def learning_rate(settings: TrainSettings, step: int, done: float) -> float:
-    """Linear warm-up over the first steps (`step` counts from 0), times half a cosine from 1 to 0 as `done` does."""
+    """Linear warm-up over the first steps (`step` counts from 0), times the schedule at `done`, from 0 to 1."""
     warm = min(1.0, (step + 1) / (settings.warmup + 1))
-    return settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+    done = min(done, 1.0)
+    fall = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}
+    return settings.learning_rate * warm * fall[settings.schedule]
 
 
 def l1(sr: Tensor, hr: Tensor) -> Tensor:
@@ -389,6 +420,20 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 
 
 LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
+
+
+def fitting_step(run: Run) -> float:
+    """Take a step. Raises EspcnError with the remedy if the batch does not fit in memory."""
+    try:
+        return take_step(run)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    batch, patch = run.job.settings.batch_size, run.job.patch
+    raise EspcnError(
+        f"{batch} patches of {patch} x {patch} do not fit in memory: try --batch-size {max(batch // 2, 1)}"
+        f"{', a smaller --patch-size,' if batch > 1 else ' or a smaller --patch-size'} or --finish 0"
+    )
 
 
 def take_step(run: Run) -> float:
@@ -451,6 +496,8 @@ def validate(run: Run) -> Validation:
         state.losses.clear()
         state.stepping = state.drawing = 0.0
     state.history.append({key: round(value, 6) for key, value in entry.items()})
+    if run.events:
+        run.events.write(state.history[-1])
     return Validation(
         state.step, psnr, ssim, run.bicubic, entry.get("steps_per_second", 0.0), entry.get("waiting", 0.0)
     )

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from espcn_cli import checkpoint, train
 from espcn_cli.degradation import DESCRIPTIONS
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.run_folder import RunFolder
-from espcn_cli.settings import LOSSES, ModelSettings, TrainSettings
+from espcn_cli.settings import LOSSES, SCHEDULES, ModelSettings, TrainSettings
 
 TINY = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
 QUICK = TrainSettings(steps=12, batch_size=4, patch_size=16, warmup=2, expansion=8, validate_every=5)
@@ -146,7 +146,11 @@ def test_a_state_of_another_training_is_refused_with_the_difference(job: train.J
         train.train(replace(job, settings=replace(QUICK, batch_size=2)), resume=True)
     with pytest.raises(EspcnError, match="had files 4, now 3"):
         train.train(replace(job, pictures=job.pictures[:3]), resume=True)
-    RunFolder.of(job.output).state.write_bytes(b"\0" * 40)
+    state = RunFolder.of(job.output).state
+    state.write_bytes(state.read_bytes().replace(b'"format_version":"2"', b'"format_version":"9"'))
+    with pytest.raises(EspcnError, match="not a training state that this espcn can read"):
+        train.train(job, resume=True)
+    state.write_bytes(b"\0" * 40)
     with pytest.raises(EspcnError, match="is damaged"):
         train.train(job, resume=True)
 
@@ -160,6 +164,114 @@ def test_sigterm_saves_the_state_too(job: train.Job) -> None:
         train.train(job, report=terminate)
     assert caught.value.code == 143
     assert RunFolder.of(job.output).state.is_file()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't allocate memory: 9 bytes"), torch.OutOfMemoryError("no")])
+def test_a_batch_that_does_not_fit_is_one_clear_line(
+    job: train.Job, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: train.Run) -> float:
+        raise error
+
+    monkeypatch.setattr(train, "take_step", full)
+    with pytest.raises(EspcnError, match="4 patches of 16 x 16 do not fit in memory: try --batch-size 2"):
+        train.train(job)
+
+
+def test_another_error_of_a_step_is_no_matter_of_memory(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(run: train.Run) -> float:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(train, "take_step", wrong)
+    with pytest.raises(RuntimeError, match="shapes"):
+        train.train(job)
+
+
+def test_no_space_left_while_saving_loses_nothing(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first validation is saved, the second finds the disk full; with space again, --resume goes on."""
+    save, calls = train.save, []
+
+    def full_at_the_second(run: train.Run, result: train.Validation) -> None:
+        calls.append(result.step)
+        if len(calls) == 2:
+            raise EspcnError(f"cannot write {run.job.output} (No space left on device): nothing was changed")
+        save(run, result)
+
+    monkeypatch.setattr(train, "save", full_at_the_second)
+    with pytest.raises(EspcnError, match=r"No space left.*with --resume, the same command goes on"):
+        train.train(job)
+    assert checkpoint.read_card(job.output).training["step"] == 5
+    train.train(job, resume=True)
+    assert calls == [5, 10, 10, 12]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device without space")
+def test_a_full_disk_is_named_by_the_file_that_does_not_fit(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real error, from a device that has no space: what replaces the checkpoint is written there."""
+
+    def write_where_there_is_no_space(path: Path, data: bytes) -> int:
+        with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
+            return full.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_where_there_is_no_space)
+    with pytest.raises(EspcnError, match=r"cannot write .*No space left on device"):
+        train.train(job)
+    assert not job.output.exists()
+
+
+def test_photographs_of_every_kind_are_trained_on(job: train.Job, tmp_path: Path) -> None:
+    """CMYK, palette, 16 bits, an animation's first frame, grey with alpha; what is broken or tiny is named."""
+    data = tmp_path / "odd"
+    for mode, name in (("CMYK", "cmyk.jpg"), ("P", "palette.gif"), ("LA", "grey.png"), ("1", "mask.png")):
+        save_picture(data / name, 40, 32, mode=mode)
+    Image.fromarray(np.linspace(0, 65535, 40 * 32, dtype=np.uint16).reshape(32, 40)).save(data / "deep.png")
+    frames = [Image.fromarray(np.full((32, 40, 3), 80 * i, np.uint8)) for i in range(3)]
+    frames[0].save(data / "moving.gif", save_all=True, append_images=frames[1:])
+    save_picture(data / "tiny.png", 5, 3)
+    save_picture(data / "one.png", 1, 1)
+    (data / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (data / "empty.png").write_bytes(b"")
+    events: list[train.Event] = []
+    train.train(replace(job, pictures=sorted(data.iterdir())), report=events.append)
+    (loaded,) = (event for event in events if isinstance(event, train.Loaded))
+    assert loaded.pictures == 6
+    assert [Path(line.split(":")[0]).name for line in loaded.skipped] == [
+        "broken.jpg",
+        "empty.png",
+        "one.png",
+        "tiny.png",
+    ]
+
+
+def test_a_patch_larger_than_every_picture_is_refused_with_the_remedy(job: train.Job) -> None:
+    with pytest.raises(EspcnError, match=r"40 x 32 is smaller than a patch of 64 x 64: use a smaller --patch-size"):
+        train.train(replace(job, settings=replace(QUICK, patch_size=64)))
+
+
+def test_tensorboard_gets_the_log(job: train.Job) -> None:
+    pytest.importorskip("tensorboard")
+    train.train(replace(job, tensorboard=True))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(RunFolder.of(job.output).path / "tensorboard"))
+    events.Reload()
+    history = checkpoint.read_card(RunFolder.of(job.output).last).training["history"]
+    assert [event.step for event in events.Scalars("psnr")] == [5, 10, 12]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx([entry["loss"] for entry in history])
+
+
+def test_without_tensorboard_its_option_names_the_remedy(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install"):
+        train.train(replace(job, tensorboard=True))
+
+
+def test_the_schedules_end_at_nothing_except_the_constant_one() -> None:
+    settings = {name: TrainSettings(learning_rate=1.0, warmup=0, schedule=name) for name in SCHEDULES}
+    at = {name: [train.learning_rate(each, 0, done) for done in (0, 0.25, 1)] for name, each in settings.items()}
+    assert at["cosine"] == pytest.approx([1, 0.5 + 0.5 * 0.5**0.5, 0])
+    assert at["linear"] == [1, 0.75, 0]
+    assert at["constant"] == [1, 1, 1]
 
 
 def test_the_learning_rate_rises_then_falls_on_a_cosine() -> None:
