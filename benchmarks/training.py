@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from espcn_cli import data, imageio, train
+from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.parallel import Group, Threads
 from espcn_cli.samples import Recipe
@@ -86,8 +87,9 @@ def our_steps(settings: ModelSettings, patches: data.Patches, device: torch.devi
     job = train.Job(Path("unused.safetensors"), "timed", settings, options, [], [])
     precision = choose_precision("auto", device, training=True)
     state = train.make_state(job, device)
-    threads = Threads(state.network.network, BATCH, device)
-    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, threads, None)
+    network = state.network.network
+    worker = Recorded(network) if device.type == "cuda" else Threads(network, BATCH, device)
+    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, worker, None)
     while True:
         train.take_step(run)
         yield

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -22,12 +23,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from espcn_cli import checkpoint, data, evaluation, imageio
+from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine, out_of_memory, upscale
 from espcn_cli.models import ESPCN, channels_last
 from espcn_cli.optimiser import OPTIMISERS
-from espcn_cli.parallel import Group, Threads, joined, own_device
+from espcn_cli.parallel import Group, Loss, Threads, joined, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
 from espcn_cli.run_folder import EventWriter, RunFolder
@@ -222,7 +224,7 @@ class Run:
     bicubic: float
     fingerprint: dict[str, int | str]
     state: State
-    threads: Threads
+    worker: Threads | Recorded
     events: EventWriter | None
 
     @property
@@ -243,14 +245,14 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     precision = choose_precision(job.precision, device, training=True)
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     recipe = Recipe(scale, job.model.planes, degradation)
-    cache = choose_cache(job.cache, job.pictures, recipe)
+    kept = choose_cache(job.cache, job.pictures, recipe)
     pictures = data.load_data(
-        job.pictures, recipe, job.patch, lambda done: report(Loading(done, count)), job.workers, cache
+        job.pictures, recipe, job.patch, lambda done: report(Loading(done, count)), job.workers, kept
     )
     pictures, held_out = (pictures, job.validation) if job.validation else data.hold_out(pictures)
     pairs, unusable = load_validation(held_out, scale, degradation)
     report(
-        Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs), cache.reason)
+        Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs), kept.reason)
     )
     fingerprint = pictures.fingerprint
     state = make_state(job, device, start)
@@ -264,8 +266,9 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     small = data.make_patches(pictures, job.patch, batch, degradation, device)
     large = small.of_size(min(2 * job.patch, pictures.smallest_side))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
-    threads = Threads(state.network.network, batch // group.size, device)
-    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, threads, events)
+    plain = state.network.network
+    worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)
+    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, worker, events)
 
 
 def keep(run: Run, result: Validation) -> None:
@@ -422,6 +425,18 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
 
 
+@cache
+def make_loss(name: str, device: str, precision: torch.dtype) -> Loss:
+    """One of the losses on a network's output, worked out in a precision: always the same function for the same."""
+
+    def loss(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
+        with torch.autocast(device, precision, enabled=precision != torch.float32, cache_enabled=False):
+            sr = functional_call(network, parameters, (channels_last(lr),))
+        return LOSSES[name](sr.float(), hr)
+
+    return loss
+
+
 def fitting_step(run: Run) -> float:
     """Take a step. Raises EspcnError with the remedy if the batch does not fit in memory."""
     try:
@@ -447,15 +462,9 @@ def take_step(run: Run) -> float:
     started = time.perf_counter()
     lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
     state.drawing += time.perf_counter() - started
-    distance = LOSSES["mse" if finishing else settings.loss]
-
-    def loss_of(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
-        with torch.autocast(run.device.type, run.precision, enabled=run.precision != torch.float32):
-            sr = functional_call(network, parameters, (channels_last(lr.to(run.device)),))
-        return distance(sr.float(), hr.to(run.device))
-
+    loss_of = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
     merged = state.network.merged()
-    loss, gradients = run.threads.gradients(loss_of, merged, lr, hr)
+    loss, gradients = run.worker.gradients(loss_of, merged, lr.to(run.device), hr.to(run.device))
     run.group.average_([*gradients, loss])
     state.network.zero_grad()
     torch.autograd.backward(list(merged.values()), gradients)
