@@ -1,0 +1,120 @@
+"""What each ingredient of the recipe gives: python benchmarks/ingredients.py TRAIN VALID [--minutes 3] [--seeds 0]
+
+TRAIN and VALID are folders of photographs. espcn-m x2 (the last two rows: x3) is trained once per row and seed, changed
+in one thing against the default settings, for the same processor time on one thread each: rows can be run side by side,
+and on a busy machine. PSNR and SSIM of the averaged network are means over VALID by the protocol of `espcn benchmark`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from espcn_cli import checkpoint, data, evaluation, imageio, train
+from espcn_cli.device import choose_precision
+from espcn_cli.inference import Engine
+from espcn_cli.parallel import Group, Threads
+from espcn_cli.samples import Recipe
+from espcn_cli.settings import TrainSettings, architecture
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One change: of the network's or the training's settings, or of where it starts; `options` say it as a command."""
+
+    options: str
+    model: dict[str, Any]
+    training: dict[str, Any]
+    scale: int = 2
+    init: str | None = None
+
+
+ROWS = {
+    "default": Row("", {}, {}),
+    "plain: no skip, no linear blocks": Row("(settings: skip none) --expansion 0", {"skip": "none"}, {"expansion": 0}),
+    "skip, no linear blocks": Row("--expansion 0", {}, {"expansion": 0}),
+    "SOAP, no linear blocks": Row(
+        "--optimiser soap --learning-rate 1e-2 --expansion 0",
+        {},
+        {"optimiser": "soap", "learning_rate": 1e-2, "expansion": 0},
+    ),
+    "half the learning rate": Row("--learning-rate 1e-3", {}, {"learning_rate": 1e-3}),
+    "twice the learning rate": Row("--learning-rate 4e-3", {}, {"learning_rate": 4e-3}),
+    "smaller patches": Row("--patch-size 64", {}, {"patch_size": 64}),
+    "no weight averaging": Row("--ema-decay 0", {}, {"ema_decay": 0.0}),
+    "MSE": Row("--loss mse", {}, {"loss": "mse"}),
+    "L1, then MSE on larger patches": Row("--finish 0.2", {}, {"finish": 0.2}),
+    "x3": Row("-s 3", {}, {}, scale=3),
+    "x3, warm start from x2": Row("-s 3 --init weights/espcn-m_x2.safetensors", {}, {}, scale=3, init="espcn-m"),
+}
+
+
+class Pictures:
+    """Training and validation pictures, read once per scale."""
+
+    def __init__(self, train: Path, valid: Path) -> None:
+        self.train, self.valid = train, valid
+        self.read: dict[int, tuple[data.DataSet, list[evaluation.Pair]]] = {}
+
+    def at(self, scale: int) -> tuple[data.DataSet, list[evaluation.Pair]]:
+        if scale not in self.read:
+            pairs = [evaluation.make_pair(path, scale) for path in imageio.existing_folders([self.valid])]
+            self.read[scale] = data.load_data(imageio.existing_folders([self.train]), Recipe(scale, 1), 96), pairs
+        return self.read[scale]
+
+
+def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float, float, float, int]:
+    """PSNR, SSIM, PSNR with the ensemble, and steps taken, after `minutes` of processor time."""
+    settings = TrainSettings(minutes=minutes, seed=seed, **row.training)
+    model = replace(architecture("espcn-m", row.scale), **row.model)
+    start = checkpoint.find(row.init, 2) if row.init else None
+    job = train.Job(Path("unused.safetensors"), "espcn-m", model, settings, [], [], init=start)
+    training, pairs = pictures.at(row.scale)
+    state = train.make_state(job, CPU, train.starting_point(job))
+    small = data.Patches(training, job.patch, settings.batch_size)
+    worker = Threads(state.network.network, 1, CPU)
+    precision = choose_precision("auto", CPU, training=True)
+    large = small.of_size(2 * job.patch)
+    loop = train.Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, worker, None)
+    began = time.process_time()
+    while not train.finished(loop):
+        train.take_step(loop)
+        state.seconds = time.process_time() - began
+    network = train.plain_network(state.average, model)
+    scores: list[float] = []
+    for ensemble in (False, True):
+        engine = Engine(network, CPU, ensemble=ensemble)
+        scores += evaluation.mean(evaluation.evaluate(evaluation.network(engine), pairs, row.scale))
+    return scores[0], scores[1], scores[2], state.step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path)
+    parser.add_argument("valid", type=Path)
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="ROW")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    pictures = Pictures(arguments.train, arguments.valid)
+    print(f"{arguments.minutes:g} minutes of processor time on one thread, seeds {arguments.seeds}", flush=True)
+    print("| change | options | steps | PSNR | SSIM | with --ensemble |\n|---|---|---|---|---|---|", flush=True)
+    for name in arguments.only:
+        results = [run(ROWS[name], pictures, arguments.minutes, seed) for seed in arguments.seeds]
+        psnr, ssim, ensemble, steps = (statistics.fmean(column) for column in zip(*results, strict=True))
+        spread = f" ({', '.join(f'{result[0]:.2f}' for result in results)})" if len(results) > 1 else ""
+        options = f"`{ROWS[name].options}`" if ROWS[name].options else ""
+        print(f"| {name} | {options} | {steps:,.0f} | {psnr:.2f}{spread} | {ssim:.4f} | {ensemble:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
