@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -55,33 +56,50 @@ def plan(
     """
     if STREAM in (*sources, destination):
         return _plan_stream(sources, destination)
-    missing = [source for source in sources if not source.exists()]
-    if len(sources) == 1 and not sources[0].is_dir() and not destination.is_dir() and destination.suffix:
-        if not destination.parent.is_dir():
-            raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
-        imageio.format_of(destination)
+    missing = [source for source in sources if not is_there(source)]
+    closed: list[OSError] = []
+    if len(sources) == 1 and not is_folder(sources[0]) and not is_folder(destination) and destination.suffix:
+        _check_file(destination)
         tasks = [] if missing else [Task(sources[0], destination)]
     else:
         _check_folder(sources, destination, recursive)
-        found = [(source, root) for top in sources if top not in missing for source, root in _pictures(top, recursive)]
+        present = [source for source in sources if source not in missing]
+        found = [pair for top in present for pair in _pictures(top, recursive, closed.append)]
         tasks = [Task(source, _output(source, root, destination, suffix)) for source, root in found]
     _refuse_collisions(tasks)
-    if not tasks and not missing:
+    if not tasks and not missing and not closed:
         below = "" if recursive else " (folders below it are read with -r)"
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}{below}")
     gone = [Outcome(path, destination, error=f"{path}: no such file or folder") for path in missing]
+    gone += [
+        Outcome(Path(e.filename), destination, error=f"{e.filename}: cannot be read ({e.strerror})") for e in closed
+    ]
     return [*gone, *tasks]
 
 
+def is_there(path: Path) -> bool:
+    """As `Path.exists`, but a name that no file can have is of none instead of an error."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, likewise."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _check_file(destination: Path) -> None:
+    if not is_folder(destination.parent):
+        raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
+    imageio.format_of(destination)
+
+
 def _plan_stream(sources: list[Path], destination: Path) -> list[Task | Outcome]:
-    if len(sources) != 1 or sources[0].is_dir():
+    if len(sources) != 1 or is_folder(sources[0]):
         raise UsageError("'-' is for one picture: name one source, not several or a folder")
-    if destination.is_dir():
+    if is_folder(destination):
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
     if destination != STREAM:
-        if not destination.parent.is_dir():
-            raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
-        imageio.format_of(destination)
+        _check_file(destination)
     return [Task(sources[0], destination)]
 
 
@@ -91,19 +109,19 @@ def stream_format(suffix: str | None) -> str:
 
 
 def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> None:
-    if destination.exists() and not destination.is_dir():
+    if os.path.lexists(destination) and not is_folder(destination):
         raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
-    if not destination.is_dir() and destination.suffix.lower() in imageio.SUFFIXES:
+    if not is_folder(destination) and destination.suffix.lower() in imageio.SUFFIXES:
         raise UsageError(f"{destination} looks like a picture: several pictures or a folder need a folder to go to")
     for source in sources if recursive else []:
-        if source.is_dir() and destination.resolve().is_relative_to(source.resolve()):
+        if is_folder(source) and _real(destination).is_relative_to(_real(source)):
             raise UsageError(f"{destination} lies inside {source}: choose a destination outside of it")
 
 
-def _pictures(source: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
+def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[tuple[Path, Path]]:
     """Pictures with the folder that their place in the output tree is relative to."""
-    if source.is_dir():
-        yield from ((path, source) for path in imageio.find_images(source, recursive))
+    if is_folder(source):
+        yield from ((path, source) for path in imageio.find_images(source, recursive, on_error))
     else:
         yield source, source.parent
 
@@ -115,11 +133,16 @@ def _output(source: Path, root: Path, destination: Path, suffix: str | None) -> 
     return target if suffix is None else target.with_name(f"{target.stem}{suffix}")
 
 
+def _real(path: Path) -> Path:
+    """As `Path.resolve`, but links that go round are left as they are instead of an error."""
+    return Path(os.path.realpath(path))
+
+
 def _refuse_collisions(tasks: list[Task]) -> None:
-    inputs = {task.source.resolve() for task in tasks}
+    inputs = {_real(task.source) for task in tasks}
     seen: dict[Path, Path] = {}
     for task in tasks:
-        target = task.output.resolve()
+        target = _real(task.output)
         if target in inputs:
             raise UsageError(f"{task.output} is an input and would be overwritten: choose another destination")
         if target in seen:
@@ -154,7 +177,7 @@ def run(
     _clean(tasks)
     ahead: list[tuple[Task, Future[Document]]] = []
     behind: list[Future[Outcome]] = []
-    reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in ("decode", "encode"))
+    reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in (READER, "encode"))
 
     def finish() -> Iterator[Outcome]:
         while ahead:
@@ -167,7 +190,7 @@ def run(
         for task in tasks:
             if isinstance(task, Outcome):
                 yield task
-            elif options.skip_existing and task.output.exists():
+            elif options.skip_existing and is_there(task.output):
                 yield Outcome(task.source, task.output, warnings=("skipped: the output exists",))
             else:
                 large = len(tasks) > 1 and _is_large(task.source)
@@ -181,15 +204,18 @@ def run(
                     yield _first(behind)
         yield from finish()
     except (KeyboardInterrupt, SystemExit):
+        reader.shutdown(wait=False, cancel_futures=True)  # what is only read may wait for a pipe for ever
         yield from (future.result() for future in behind)
         raise
     finally:
-        reader.shutdown(cancel_futures=True)
+        reader.shutdown(wait=not sys.exc_info()[0], cancel_futures=True)
         writer.shutdown()
 
 
 def _is_large(source: Path) -> bool:
     """Whether a picture fills so much memory that no other should be there at the same time."""
+    if not os.path.isfile(source):  # noqa: PTH113 - a pipe can be read only once
+        return False
     try:
         width, height = imageio.size_of(source)
     except EspcnError:  # is said when it is read
@@ -240,7 +266,9 @@ class _Work:
         except (EspcnError, MemoryError) as error:
             return Outcome(task.source, task.output, error=_reason(task, error))
         except OSError as error:
-            return Outcome(task.source, task.output, error=f"cannot write {task.output} ({error.strerror or error})")
+            return Outcome(
+                task.source, task.output, error=f"cannot write {_name(task.output)} ({error.strerror or error})"
+            )
         seconds = time.monotonic() - started
         return Outcome(task.source, task.output, size, document.size, seconds, written.warnings)
 
@@ -252,6 +280,10 @@ class _Work:
             return written
         task.output.parent.mkdir(parents=True, exist_ok=True)
         return imageio.write_document(document, task.output, self.options.encoding)
+
+
+def _name(output: Path) -> str:
+    return "standard output" if output == STREAM else str(output)
 
 
 def _to_stdout(data: bytes) -> None:
@@ -271,6 +303,9 @@ def _reason(task: Task, error: EspcnError | MemoryError) -> str:
         else (f"{task.source}: {text}")
     )
 
+
+READER = "espcn-decode"
+"""How the names of the threads begin that read pictures."""
 
 LARGE = 2**25
 """Pixels of a source from which on pictures are done one after the other: 128 MiB of RGB, and 512 at x2."""
@@ -300,7 +335,7 @@ def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Option
     """Say of each task what it would come to, from the files' headers and a moment's trial of the network."""
     pace = _seconds_per_pixel(upscaler)
     for task in tasks:
-        if isinstance(task, Outcome) or (options.skip_existing and task.output.exists()):
+        if isinstance(task, Outcome) or (options.skip_existing and is_there(task.output)):
             yield Preview(task.source, task.output, skipped=True, error=getattr(task, "error", None))
             continue
         try:
@@ -320,3 +355,8 @@ def _seconds_per_pixel(upscaler: Upscaler) -> float:
     started = time.monotonic()
     upscaler.upscale(x)
     return (time.monotonic() - started) / (128 * 256)
+
+
+def is_reading() -> bool:
+    """Whether an interrupted run has left a thread that still waits for a picture."""
+    return any(thread.name.startswith(READER) for thread in threading.enumerate())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Generator, Iterable, Iterator
@@ -132,11 +133,14 @@ def upscale(
         say(f"espcn: interrupted: {count(outcomes)}, {left} left; the same with --skip-existing goes on")
         if as_json:
             typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
+        if flow.is_reading():  # such a thread would hold the process
+            sys.stdout.flush()
+            os._exit(code)
         raise typer.Exit(code) from None
     if as_json:
         typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
     elif not quiet and not streaming:
-        others = sum(imageio.count_others(source, recursive) for source in sources if source.is_dir())
+        others = sum(imageio.count_others(source, recursive) for source in sources if flow.is_folder(source))
         typer.echo(summarise(outcomes, others))
     if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)

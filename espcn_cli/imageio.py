@@ -6,11 +6,13 @@ as floats, in a `Document` for all that a file holds, in whole levels.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -153,9 +155,12 @@ class Encoding:
         return chosen
 
 
-def find_images(folder: Path, recursive: bool = True) -> list[Path]:
-    """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too."""
-    return [path for path in _walk(folder, recursive) if _is_image(path)]
+def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too.
+
+    `on_error` is told of folders that cannot be listed.
+    """
+    return [path for path in _walk(folder, recursive, on_error) if _is_image(path)]
 
 
 def count_others(folder: Path, recursive: bool = True) -> int:
@@ -163,8 +168,8 @@ def count_others(folder: Path, recursive: bool = True) -> int:
     return sum(not _is_image(path) for path in _walk(folder, recursive))
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
         yield from (Path(root, name) for name in sorted(names))
 
@@ -242,15 +247,14 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
         self.path = path
         self.name = "standard input" if path == STREAM else str(path)
         self.image: Image.Image | None = None
-        self._input = b""
+        self._input: bytes | None = None
 
     def __enter__(self) -> Image.Image:
         try:
-            if self.path == STREAM:
-                self._input = sys.stdin.buffer.read()
+            self._input = self._read_pipe()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what matters of them is said in our own words
-                self.image = Image.open(BytesIO(self._input) if self.path == STREAM else self.path)
+                self.image = Image.open(self.path if self._input is None else BytesIO(self._input))
             pixels = self.image.width * self.image.height
             if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
                 self.image.close()
@@ -267,7 +271,16 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
 
     def file(self) -> IO[bytes]:
         """The bytes again, from the start."""
-        return BytesIO(self._input) if self.path == STREAM else self.path.open("rb")
+        return self.path.open("rb") if self._input is None else BytesIO(self._input)
+
+    def _read_pipe(self) -> bytes | None:
+        """Everything in what can be read only once; None for a file."""
+        if self.path == STREAM:
+            return sys.stdin.buffer.read()
+        mode = self.path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+            raise EspcnError("a device, not a picture")
+        return self.path.read_bytes() if stat.S_ISFIFO(mode) else None
 
     def explain(self, error: Exception) -> EspcnError:
         """The same failure in one line for the user."""
@@ -279,6 +292,8 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
             return EspcnError(f"{self.name} is a folder, not a picture")
         if isinstance(error, PermissionError):
             return EspcnError(f"{self.name}: no permission to read it")
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            return EspcnError(f"{self.name}: no such file ({error.strerror})")
         if isinstance(error, UnidentifiedImageError):
             return self._unknown()
         if isinstance(error, SyntaxError) and self.image is not None and self.image.format == "TIFF":

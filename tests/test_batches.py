@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -21,8 +22,8 @@ from pictures import natural, save_checkpoint, save_picture
 from PIL import Image
 
 from espcn_cli import batch, files, imageio, upscale
-from espcn_cli.batch import Options, Task
-from espcn_cli.errors import UsageError
+from espcn_cli.batch import Options, Outcome, Task
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.settings import ModelSettings
@@ -205,10 +206,126 @@ def test_names_of_every_kind(tmp_path: Path, tiny: Path) -> None:
     assert b"24 x 18 -> 48 x 36" in one.stdout
 
 
-def test_links_that_go_round_end(tmp_path: Path) -> None:
-    save_picture(tmp_path / "in" / "deep" / "a.png")
-    (tmp_path / "in" / "deep" / "round").symlink_to(tmp_path / "in", target_is_directory=True)
-    assert len(batch.plan([tmp_path / "in"], tmp_path / "out", recursive=True)) == 1
+def test_links_that_go_round_end(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
+    """To the folder above, to themselves, to each other, to nowhere."""
+    deep = tmp_path / "in" / "deep"
+    save_picture(deep / "a.png")
+    (deep / "round").symlink_to(tmp_path / "in", target_is_directory=True)
+    for name, target in (("self.png", "self.png"), ("x.png", "y.png"), ("y.png", "x.png"), ("gone.png", "nowhere")):
+        (deep / name).symlink_to(target)
+    outcomes = list(batch.run(bicubic, batch.plan([tmp_path / "in"], tmp_path / "out", recursive=True)))
+    errors = {outcome.source.name: outcome.error for outcome in outcomes}
+    assert errors.pop("a.png") is None
+    assert set(errors) == {"self.png", "x.png", "y.png", "gone.png"}
+    assert all("no such file" in str(error) for error in errors.values())
+    (tmp_path / "folder").symlink_to("folder")
+    with pytest.raises(UsageError, match="is a file"):
+        batch.plan([deep / "a.png"], tmp_path / "folder")
+
+
+def test_names_longer_than_any_file_s_are_of_no_file(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
+    source = save_picture(tmp_path / "a.png")
+    name = "x" * 300 + ".png"
+    [missing] = batch.plan([tmp_path / name], tmp_path / "b.png")
+    assert isinstance(missing, Outcome) and "no such file" in str(missing.error)
+    [outcome] = batch.run(bicubic, batch.plan([source], tmp_path / name), Options(skip_existing=True))
+    assert "cannot write" in str(outcome.error) and "too long" in str(outcome.error)
+    with pytest.raises(EspcnError, match="no folder"):
+        batch.plan([source], tmp_path / name / "b.png")
+
+
+def refuse(*arguments: object, **options: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
+    tmp_path: Path, bicubic: upscale.Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated, as whoever runs the tests may be allowed everything."""
+    for index in range(2):
+        save_picture(tmp_path / "in" / f"{index}.png")
+    open_one, open_beside = Image.open, tempfile.mkstemp
+
+    def opening(file: Any, *arguments: Any) -> Any:
+        return refuse() if str(file).endswith("0.png") else open_one(file, *arguments)
+
+    def beside(**options: Any) -> Any:
+        return refuse() if ".1-" in options["prefix"] else open_beside(**options)
+
+    tasks = batch.plan([tmp_path / "in"], tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", opening)
+        first, second = batch.run(bicubic, tasks)
+    assert str(first.error).endswith("0.png: no permission to read it") and second.error is None
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "mkstemp", beside)
+        first, second = batch.run(bicubic, tasks)
+    assert first.error is None
+    assert re.fullmatch(r"cannot write .*1\.png \(Permission denied\): choose another destination", str(second.error))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="to root everything is allowed")
+def test_permissions_of_real_files(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
+    source = save_picture(tmp_path / "in" / "a.png")
+    closed = save_picture(tmp_path / "in" / "b.png")
+    closed.chmod(0)
+    (tmp_path / "out").mkdir()
+    outcomes = list(batch.run(bicubic, batch.plan([tmp_path / "in"], tmp_path / "out")))
+    assert [outcome.error is None for outcome in outcomes] == [True, False]
+    (tmp_path / "out").chmod(0o500)
+    [outcome] = batch.run(bicubic, batch.plan([source], tmp_path / "out" / "c.png"))
+    assert "Permission denied" in str(outcome.error)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_picture(tmp_path / "in" / "a.png")
+    closed = tmp_path / "in" / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def scanning(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scanning)
+    bad, good = batch.plan([tmp_path / "in"], tmp_path / "out", recursive=True)
+    assert isinstance(bad, Outcome) and str(bad.error) == f"{closed}: cannot be read (Permission denied)"
+    assert isinstance(good, Task)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_standard_output_is_said(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png")
+    with Path("/dev/full").open("wb") as full:
+        command = [*COMMAND, "in.png", "-", "-m", str(tiny)]
+        result = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == b"espcn: cannot write standard output (No space left on device)\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_read_as_a_file_and_waiting_for_one_can_be_interrupted(tmp_path: Path, tiny: Path) -> None:
+    data = save_picture(tmp_path / "in.png").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    process = subprocess.Popen([*COMMAND, "pipe", "out.png", "-m", str(tiny)], cwd=tmp_path, env=ENVIRONMENT)
+    (tmp_path / "pipe").write_bytes(data)
+    assert process.wait(60) == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (48, 36)
+    command = [*COMMAND, "pipe", "never.png", "-m", str(tiny)]
+    waiting = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    with waiting, (tmp_path / "pipe").open("wb"):  # opens when the other side does
+        waiting.send_signal(signal.SIGTERM)
+        _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 143
+    assert err.startswith(b"espcn: interrupted: 0 upscaled, 1 left")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device")
+def test_a_device_is_no_picture() -> None:
+    with pytest.raises(EspcnError, match="/dev/zero: a device, not a picture"):
+        imageio.read_document(Path("/dev/zero"))
 
 
 def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
