@@ -24,6 +24,19 @@ def duration(image: Image.Image) -> float:
         return 0.0
 
 
+def in_hundredths(durations: tuple[float, ...]) -> tuple[float, ...]:
+    """Milliseconds in steps of ten, as GIF has them, at least one step where a frame is shown at all.
+
+    What is cut off one frame is given to the next, so that the animation keeps its pace.
+    """
+    times, left = [], 0.0
+    for wanted in durations:
+        time = max(round((wanted + left) / 10) * 10.0, 10.0) if wanted else 0.0
+        left += wanted - time
+        times.append(time)
+    return tuple(times)
+
+
 def plays(image: Image.Image) -> int:
     """How often an animation runs, 0 for ever.
 
@@ -52,8 +65,16 @@ def save(
         images[0].save(file, format=kind, **options)
         return
     if durations:
+        if kind == "PNG" and images[0].mode == "LA":  # Pillow clears frames of RGBA only
+            images = [image.convert("RGBA") for image in images]
         options = options | _timing(images, kind, durations, plays, cover)
     images[0].save(file, format=kind, save_all=True, append_images=images[1:], **options)
+
+
+def count(file: Path | BytesIO) -> int:
+    """How many frames or pages a file that was just written has."""
+    with Image.open(file) as image:
+        return getattr(image, "n_frames", 1)
 
 
 def _timing(
@@ -65,17 +86,22 @@ def _timing(
         return options | ({} if plays == 1 else {"loop": max(plays - 1, 0)})
     if kind == "PNG":
         frames = images[1:] if cover else images
-        return options | {"loop": plays, "default_image": cover, "blend": 0, "disposal": _disposals(frames)}
+        return options | {"loop": plays, "default_image": cover} | _kept_apart(frames)
     return options | ({"loop": plays} if kind == "WEBP" else {})
 
 
-def _disposals(frames: list[Image.Image]) -> list[int]:
-    """0 (leave) for each frame, but 1 (clear) by turns in a run of equal ones, which Pillow would else merge."""
-    found = [0]
+def _kept_apart(frames: list[Image.Image]) -> dict[str, list[int]]:
+    """APNG's blend and disposal for each frame, which is whole, such that Pillow merges no equal neighbours.
+
+    It does if these are equal too. Where nothing is transparent, blending (1) shows the same as replacing (0); else
+    clearing the frame after it was shown (1) does, before another whole one.
+    """
+    turns = [0]
     for before, after in pairwise(frames):
-        same = before.tobytes() == after.tobytes()
-        found.append(1 - found[-1] if same else 0)
-    return found
+        turns.append(1 - turns[-1] if before.tobytes() == after.tobytes() else 0)
+    never = [0] * len(turns)
+    opaque = "A" not in frames[0].mode
+    return {"blend": turns, "disposal": never} if opaque else {"blend": never, "disposal": turns}
 
 
 def _with_palette(image: Image.Image) -> Image.Image:

@@ -399,13 +399,18 @@ def _is_reduced(image: Image.Image) -> bool:
 
 
 def _alike(frames: list[Raster]) -> list[Raster]:
-    """Frames of one kind: an animation may turn from grey or opaque to colour or transparent on its way."""
-    modes = [frame.data.mode if isinstance(frame.data, Image.Image) else "" for frame in frames]
-    if len(set(modes)) == 1 or not set(modes) <= {"L", "LA", "RGB", "RGBA"} or len({f.size for f in frames}) > 1:
+    """Frames of one kind: an animation may turn from grey or opaque to colour or transparent on its way.
+
+    What hangs over the screen that the first frame fills is cut off, as players do.
+    """
+    if any(frame.depth == 16 for frame in frames):
         return frames
-    every = "".join(modes)
+    width, height = frames[0].size
+    images = [frame.image() for frame in frames]
+    every = "".join(image.mode for image in images)
     mode = ("RGB" if "RGB" in every else "L") + ("A" if "A" in every else "")
-    return [Raster(frame.data.convert(mode)) for frame in frames if isinstance(frame.data, Image.Image)]
+    images = [image if image.size == (width, height) else image.crop((0, 0, width, height)) for image in images]
+    return [Raster(image if image.mode == mode else image.convert(mode)) for image in images]
 
 
 def _frame(
@@ -573,6 +578,8 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
             return document
         images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
         animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+        if kind in ("GIF", "WEBP") and (merged := len(images) - animation.count(file)) > 0:
+            return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
     except (OSError, MemoryError, EspcnError):
         raise
     except Exception as error:  # encoders refuse in many ways
@@ -626,8 +633,8 @@ def _fitted_frames(document: Document, kind: str) -> Document:
         if document.cover and kind != "PNG":
             kept = document.frames[1:], document.durations[1:]
             document = replace(document, frames=kept[0], durations=kept[1], cover=False)
-            return document.noting(f"{kind} has no cover picture: only the animation is kept")
-        return document
+            document = document.noting(f"{kind} has no cover picture: only the animation is kept")
+        return _timed(document, kind)
     if kind == "TIFF":
         if not document.durations:
             return document
@@ -635,6 +642,18 @@ def _fitted_frames(document: Document, kind: str) -> Document:
     word = "frames" if document.durations else "pages"
     first = replace(document, frames=document.frames[:1], durations=(), cover=False)
     return first.noting(f"{kind} cannot hold {word} like these: only the first of {count} is kept")
+
+
+def _timed(document: Document, kind: str) -> Document:
+    """With times that the format can hold, and a note where they or the number of runs are others than before."""
+    if kind == "AVIF" and document.plays:
+        document = document.noting("AVIF has no place for the number of runs: it runs for ever")
+    if kind != "GIF":
+        return document
+    times = animation.in_hundredths(document.durations)
+    if all(abs(new - old) < 1 for new, old in zip(times, document.durations, strict=True)):
+        return replace(document, durations=times)
+    return replace(document, durations=times).noting("GIF counts in hundredths of a second: times were rounded")
 
 
 def _in_srgb(frames: list[Raster], profile: bytes) -> list[Raster] | None:

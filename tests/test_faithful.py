@@ -17,7 +17,7 @@ from pictures import natural, save_picture
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 from torch import Tensor
 
-from espcn_cli import imageio, sizes, upscale
+from espcn_cli import animation, imageio, sizes, upscale
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.imageio import Encoding
 from espcn_cli.inference import Engine, NotFiniteError
@@ -103,13 +103,55 @@ def test_an_animation_runs_as_often_as_before(
             assert image.info.get("loop") == plays
 
 
-def test_equal_frames_in_a_row_stay_apart_in_png(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
-    frames = [disc(0), disc(0), disc(0), disc(1)]
-    frames[0].save(
-        tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=DURATIONS, disposal=[0, 1, 0, 0]
-    )
-    through(bicubic, tmp_path / "in.png", tmp_path / "out.png")
-    assert [time for _, time in frames_of(tmp_path / "out.png")] == DURATIONS
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_equal_frames_in_a_row_stay_apart_in_png_or_are_said(tmp_path: Path, mode: str) -> None:
+    """Pillow would merge them, libwebp does."""
+    frames = [Raster(disc(index).convert(mode)) for index in (0, 0, 0, 1)]
+    document = imageio.Document(tuple(frames), durations=tuple(map(float, DURATIONS)), plays=0)
+    assert imageio.write_document(document, tmp_path / "out.png").warnings == ()
+    after = frames_of(tmp_path / "out.png")
+    assert [time for _, time in after] == DURATIONS
+    for (image, _), frame in zip(after, frames, strict=True):
+        assert np.array_equal(np.asarray(image), np.asarray(frame.image().convert("RGBA")))
+    for suffix, kind in (("gif", "GIF"), ("webp", "WEBP")):
+        notes = imageio.write_document(document, tmp_path / f"out.{suffix}").warnings
+        assert f"2 frames equal to those before them: {kind} shows these longer instead" in notes
+        assert [time for _, time in frames_of(tmp_path / f"out.{suffix}")] == [sum(DURATIONS[:3]), DURATIONS[3]]
+
+
+def test_times_and_runs_that_a_format_cannot_hold_are_said(tmp_path: Path) -> None:
+    frames = tuple(Raster(disc(index)) for index in range(4))
+    document = imageio.Document(frames, durations=(5.0, 33.3, 33.3, 33.4), plays=3)
+    said = imageio.write_document(document, tmp_path / "out.gif").warnings
+    assert "GIF counts in hundredths of a second: times were rounded" in said
+    assert [time for _, time in frames_of(tmp_path / "out.gif")] == [10, 30, 30, 30]
+    said = imageio.write_document(document, tmp_path / "out.avif").warnings
+    assert said == ("AVIF has no place for the number of runs: it runs for ever",)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=50))
+def test_hundredths_keep_the_pace(durations: list[float]) -> None:
+    times = animation.in_hundredths(tuple(durations))
+    assert all(time % 10 == 0 and (time > 0) == (wanted > 0) for time, wanted in zip(times, durations, strict=True))
+    if all(wanted >= 10 for wanted in durations):
+        assert abs(sum(times) - sum(durations)) <= 5
+
+
+def test_frames_that_hang_over_the_screen_are_cut_off(tmp_path: Path) -> None:
+    """Pillow lets the screen grow with them, and no format takes frames of several sizes."""
+    image = Image.fromarray(natural(16, 12)).quantize(8)
+    image.save(tmp_path / "in.gif", save_all=True, append_images=[image.rotate(90), image.rotate(180)], duration=80)
+    data = bytearray((tmp_path / "in.gif").read_bytes())
+    place = data.index(b"\x2c", data.index(b"\x2c\0\0\0\0\x10\0\x0c") + 9)
+    while data[place + 5 : place + 9] != b"\x10\0\x0c\0":
+        place = data.index(b"\x2c", place + 1)
+    data[place + 1] = 5  # the second frame begins 5 pixels to the right
+    (tmp_path / "in.gif").write_bytes(data)
+    document = imageio.read_document(tmp_path / "in.gif")
+    assert {frame.size for frame in document.frames} == {(16, 12)}
+    for suffix in ("gif", "png", "webp", "avif"):
+        imageio.write_document(document, tmp_path / f"out.{suffix}")
+        assert len(frames_of(tmp_path / f"out.{suffix}")) == 3
 
 
 def test_a_cover_picture_stays_one(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
