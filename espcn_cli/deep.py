@@ -386,7 +386,7 @@ def _append_exif(file: Path | BytesIO, directories: dict[int, dict[int, Any]], b
     """
     stream = file.open("r+b") if isinstance(file, Path) else file
     try:
-        pointers = {tag: _append(stream, _directory(tag, values)) for tag, values in directories.items()}
+        pointers = {tag: _append(stream, _directory(tag, values, big)) for tag, values in directories.items()}
         start, count_format, entry, long = (8, "<Q", "<HHQQ", "<Q") if big else (4, "<H", "<HHII", "<I")
         stream.seek(start)
         (first,) = struct.unpack(long, stream.read(struct.calcsize(long)))
@@ -414,8 +414,9 @@ def _append(stream: IO[bytes], make: Callable[[int], bytes]) -> int:
     return place
 
 
-def _directory(tag: int, values: dict[int, Any]) -> Callable[[int], bytes]:
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II", group=tag)
+def _directory(tag: int, values: dict[int, Any], big: bool) -> Callable[[int], bytes]:
+    head = b"II+\0\x08\0\0\0".ljust(16, b"\0") if big else b"II*\0".ljust(8, b"\0")
+    directory = TiffImagePlugin.ImageFileDirectory_v2(head, group=tag)
     for key, value in values.items():
         if key != ExifTags.IFD.Interop:  # a directory of its own, that names EXIF's version again
             directory[key] = value

@@ -214,6 +214,9 @@ def save_options(kind: str, info: Info, size: tuple[int, int]) -> tuple[dict[str
             if len(kept.get(key, b"")) > JPEG_SEGMENT:
                 del kept[key]
                 lost.append(NAMES[key])
+    if kind == "PNG" and not _is_utf_8(kept.get("xmp", b"")):
+        del kept["xmp"]
+        notes.append("XMP that is not UTF-8 was left out")
     if kind == "PNG":
         text = _with_comment(kept.pop("text", {}), kept.pop("comment", b""))
         kept["pnginfo"] = _png_info(text, kept.pop("xmp", b""), kept.pop("colour", {}))
@@ -242,14 +245,20 @@ def _with_size(data: bytes, size: tuple[int, int]) -> bytes:
     return exif.tobytes()
 
 
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _with_comment(text: dict[str, Any], comment: bytes) -> dict[str, Any]:
-    """The comment of a JPEG, GIF or JPEG 2000 under the keyword that PNG has for it."""
+    """The comment of a JPEG, GIF or JPEG 2000 under the keyword that PNG has for it; NUL would end it there."""
+    comment = comment.replace(b"\0", b" ").strip()
     if not comment or "Comment" in text:
         return text
-    try:
-        return {**text, "Comment": comment.decode()}
-    except UnicodeDecodeError:
-        return {**text, "Comment": comment.decode("latin-1")}
+    return {**text, "Comment": comment.decode() if _is_utf_8(comment) else comment.decode("latin-1")}
 
 
 def _png_info(text: dict[str, Any], xmp: bytes, colour: boxes.Fields) -> PngImagePlugin.PngInfo:
@@ -262,5 +271,5 @@ def _png_info(text: dict[str, Any], xmp: bytes, colour: boxes.Fields) -> PngImag
         else:
             chunks.add_text(key, value)
     if xmp:
-        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
     return chunks

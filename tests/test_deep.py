@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,23 @@ def a_photograph() -> imageio.Document:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     info = {"exif": exif.tobytes(), "xmp": XMP, "icc_profile": icc, "dpi": (300.0, 300.0)}
     return imageio.Document((Raster(colours()),), info)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_of_more_than_4_gigabytes_is_a_big_one(
+    tmp_path: Path, big: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deep, "MAX_CLASSIC", 100 if big else 10_000)
+    deep_one = a_photograph()
+    plain = replace(deep_one, frames=(Raster(Image.fromarray((colours() >> 8).astype(np.uint8))),))
+    for document in (deep_one, plain, replace(deep_one, frames=deep_one.frames * 2)):
+        assert imageio.write_document(document, tmp_path / "a.tif").warnings == ()
+        assert (tmp_path / "a.tif").read_bytes()[:3] == (b"II+" if big else b"II*")
+        again = imageio.read_document(tmp_path / "a.tif")
+        for before, after in zip(document.frames, again.frames, strict=True):
+            assert np.array_equal(before.array(), after.array())
+        with Image.open(tmp_path / "a.tif") as image:
+            assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

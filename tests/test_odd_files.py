@@ -146,6 +146,16 @@ def test_a_comment_becomes_a_png_s_text(tmp_path: Path, suffix: str) -> None:
         assert image.text["Comment"] == "from Zoë's attic"  # type: ignore[attr-defined]
 
 
+def test_a_comment_of_any_bytes_and_xmp_that_is_no_text(tmp_path: Path) -> None:
+    PICTURE.save(tmp_path / "in.jpg", comment=b"caf\xe9\0bar\0", xmp=b"<x>\xe9</x>")
+    document = imageio.read_document(tmp_path / "in.jpg")
+    assert imageio.write_document(document, tmp_path / "out.jpg").warnings == ()
+    assert imageio.write_document(document, tmp_path / "out.png").warnings == ("XMP that is not UTF-8 was left out",)
+    with Image.open(tmp_path / "out.png") as image:
+        image.load()
+        assert image.text == {"Comment": "café bar"}  # type: ignore[attr-defined]
+
+
 # --- several pictures in a file --------------------------------------------------------------------------------------
 
 
