@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -15,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from pictures import natural
 from PIL import ExifTags, Image, ImageCms
+from test_fuzz import mutations
 
 from espcn_cli import deep, imageio, upscale
 from espcn_cli.errors import EspcnError
@@ -268,6 +270,22 @@ def test_sgi_of_16_bits_is_cut_down_knowingly(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match="16 bits per sample are not kept in SGI"):
         imageio.read_document(tmp_path / "in.sgi")
     assert imageio.read_document(tmp_path / "in.sgi", depth=8).frames[0].depth == 8
+
+
+@pytest.mark.parametrize("name", ["png", "ppm", "plain.ppm", "jp2", "planes.tif", "tiled.tif", "10.tif"])
+def test_every_damaged_deep_file_is_a_picture_or_one_line(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    path = tmp_path / "odd.bin"
+    for data in mutations(FILES[name][0](), list(FILES).index(name), 30):
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert imageio.read_document(path).frames
+            except EspcnError as error:
+                assert "\n" not in str(error) and "odd.bin" in str(error), error
 
 
 # --- what stands beside the pixels -----------------------------------------------------------------------------------
