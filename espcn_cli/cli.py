@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -226,7 +227,8 @@ def train(
         try:
             card = flow.train(job, resume, screen)
         except KeyboardInterrupt:
-            say(f"espcn: stopped; the same command with --resume goes on from {RunFolder.of(path).state}")
+            command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
+            say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
             raise typer.Exit(INTERRUPTED) from None
     if as_json and os.environ.get("RANK", "0") == "0":
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -233,7 +234,8 @@ def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert "the same command with --resume goes on from m.run/state.safetensors" in rest
+    assert "stopped; m.run/state.safetensors is saved" in rest
+    assert rest.splitlines()[-1] == "  " + shlex.join(["espcn", *command[3:], *map(str, QUICK), "--resume"])
     assert sorted(p.name for p in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
     changed = espcn("train", "photos", "-o", "m.safetensors", "--steps", 200, *QUICK, "--resume", cwd=folder)
     one_line(changed, 1, "m.run/state.safetensors belongs to another training", "steps 100000, now 200")
