@@ -37,6 +37,23 @@ def test_mode_in_is_mode_out(bicubic: upscale.Upscaler, mode: str) -> None:
     assert result.size == (26, 18)
 
 
+def test_16_bit_grey_stays_so(bicubic: upscale.Upscaler) -> None:
+    values = natural(13, 9)[..., 0].astype(np.uint16) * 257 + 5
+    result = bicubic(Image.fromarray(values))
+    assert result.mode == "I;16"
+    assert len(np.unique(np.asarray(result))) > 256
+
+
+def test_the_library_call_warns_of_what_it_does_not_keep(tmp_path: Path, bicubic: upscale.Upscaler) -> None:
+    frames = [Image.fromarray(natural(8, 8, seed)) for seed in (0, 1)]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+    with (
+        Image.open(tmp_path / "in.gif") as image,
+        pytest.warns(UserWarning, match="only the first of 2 frames is used"),
+    ):
+        assert bicubic(image).size == (16, 16)
+
+
 def test_a_single_pixel_becomes_a_flat_square(bicubic: upscale.Upscaler) -> None:
     result = bicubic(Image.new("RGB", (1, 1), (200, 100, 7)))
     assert list(result.get_flattened_data()) == [(200, 100, 7)] * 4
