@@ -222,6 +222,25 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     assert upscaled.returncode == 0, upscaled.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are tested on Unix")
+def test_killed_and_resumed_is_bit_for_bit_training_straight_through(photos: Path) -> None:
+    """kill -9 between two saves: what was done since the last one is done again, with the same bits."""
+    folder = photos.parent
+    options = ["train", "photos", "--steps", "60", *map(str, QUICK)]
+    assert espcn(*options, "-o", "whole.safetensors", cwd=folder).returncode == 0
+    command = [sys.executable, "-m", "espcn_cli", *options, "-o", "m.safetensors"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step 8:"):
+                break
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert espcn(*options, "-o", "m.safetensors", "--resume", cwd=folder).returncode == 0
+    whole, resumed = (load_file(folder / f"{name}.safetensors") for name in ("whole", "m"))
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
 def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
     folder = photos.parent
     command = [sys.executable, "-m", "espcn_cli", "train", "photos", "-o", "m.safetensors", "--steps", "100000"]
