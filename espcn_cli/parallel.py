@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,11 +32,11 @@ class Threads:
 
     def __init__(self, network: nn.Module, batch: int, device: torch.device) -> None:
         available = torch.get_num_threads() if device.type == "cpu" else 1
-        count = min(available, MOST_THREADS, batch)
+        each = math.ceil(available / MOST_THREADS)  # PyTorch's own, inside each of ours
+        count = min(available // each, batch)
         self.networks = [copy.deepcopy(network) for _ in range(count)]  # one each: `functional_call` writes to it
         self.pool: ThreadPoolExecutor | None = None
         if count > 1:
-            each = max(available // count, 1)
             self.pool = ThreadPoolExecutor(count, initializer=lambda: torch.set_num_threads(each))
 
     def gradients(
