@@ -50,16 +50,20 @@ def plan(
 
     File to file; files and folders to a folder, which keeps the tree with `recursive` and is made when it is not
     there. A new name without a suffix is a folder's. `suffix` (".webp") sets the format in a folder. "-" is standard
-    input and standard output, each for one picture.
-    A source that is not there becomes an Outcome with an error. Raises UsageError if an output would be an input, two
-    outputs would be one, or the destination does not suit the sources.
+    input and standard output, each for one picture. A source that is not there, or a folder that cannot be listed,
+    becomes an Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the
+    destination does not suit the sources, or the format cannot be written.
     """
+    if suffix:
+        imageio.format_of(Path(f"-f {suffix}"))
     if STREAM in (*sources, destination):
         return _plan_stream(sources, destination)
     missing = [source for source in sources if not is_there(source)]
     closed: list[OSError] = []
     if len(sources) == 1 and not is_folder(sources[0]) and not is_folder(destination) and destination.suffix:
         _check_file(destination)
+        if suffix and imageio.format_of(destination) != imageio.format_of(Path(f"-f {suffix}")):
+            raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")
         tasks = [] if missing else [Task(sources[0], destination)]
     else:
         _check_folder(sources, destination, recursive)

@@ -140,6 +140,15 @@ def test_a_format_without_a_writer_becomes_png_and_f_decides_otherwise(tmp_path:
     assert plan([odd], tmp_path / "out") == [Task(odd, tmp_path / "out" / "scan.png")]
 
 
+def test_a_format_that_cannot_be_written_or_is_not_the_file_s_is_refused_before_the_work(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"-f \.xyz: cannot write \.xyz"):
+        plan([source], tmp_path / "out", suffix=".xyz")
+    with pytest.raises(UsageError, match=r"b\.png and -f \.webp name different formats"):
+        plan([source], tmp_path / "b.png", suffix=".webp")
+    assert plan([source], tmp_path / "b.jpeg", suffix=".jpg") == [Task(source, tmp_path / "b.jpeg")]
+
+
 def test_a_missing_source_is_an_outcome_and_the_others_go_on(tmp_path: Path) -> None:
     source = save_picture(tmp_path / "a.png")
     gone, task = plan([tmp_path / "nope.png", source], tmp_path / "out")
