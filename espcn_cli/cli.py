@@ -203,7 +203,6 @@ def train(
         raise UsageError(str(error)) from None
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
     path = output or Path(f"{model}_x{scale}.safetensors")
-    start = checkpoint.find(init, scale) if init else None
     job = flow.make_job(
         sources,
         path,
@@ -211,13 +210,13 @@ def train(
         model_settings,
         settings,
         valid,
-        device,
-        precision,
-        license,
-        workers,
-        start,
-        cache,
-        tensorboard,
+        device=device,
+        precision=precision,
+        license=license,
+        workers=workers,
+        init=checkpoint.find(init, scale) if init else None,
+        cache=cache,
+        tensorboard=tensorboard,
     )
     with (
         progress(len(job.pictures), "picture", quiet, desc="reading") as reading,

@@ -123,15 +123,9 @@ def make_job(
     model: ModelSettings,
     settings: TrainSettings,
     valid: Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    license: str = "",
-    workers: int | None = None,
-    init: Path | None = None,
-    cache: str = "auto",
-    tensorboard: bool = False,
+    **options: Any,
 ) -> Job:
-    """Look up the pictures.
+    """Look up the pictures; `options` are the rest of a `Job`.
 
     Raises EspcnError if there are none, or if the output cannot go where it is to go: better now than hours later.
     """
@@ -145,21 +139,7 @@ def make_job(
     validation = list(imageio.existing_folders([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    return Job(
-        output,
-        name,
-        model,
-        settings,
-        pictures,
-        validation,
-        device,
-        precision,
-        license,
-        workers,
-        init,
-        cache,
-        tensorboard,
-    )
+    return Job(output, name, model, settings, pictures, validation, **options)
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:

@@ -32,7 +32,14 @@ def job(tmp_path: Path) -> train.Job:
         save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)
     save_picture(tmp_path / "valid" / "v.png", 36, 32, 9)
     return train.make_job(
-        [tmp_path / "data"], tmp_path / "out.safetensors", "tiny", TINY, QUICK, tmp_path / "valid", "cpu", "fp32"
+        [tmp_path / "data"],
+        tmp_path / "out.safetensors",
+        "tiny",
+        TINY,
+        QUICK,
+        tmp_path / "valid",
+        device="cpu",
+        precision="fp32",
     )
 
 
@@ -395,7 +402,9 @@ def test_a_patch_is_rounded_down_to_the_scale(job: train.Job) -> None:
 def test_unusable_files_are_reported(job: train.Job, tmp_path: Path) -> None:
     (tmp_path / "data" / "bad.png").write_bytes(b"bad")
     (tmp_path / "valid" / "bad.png").write_bytes(b"bad")
-    again = train.make_job([tmp_path / "data"], job.output, "tiny", TINY, QUICK, tmp_path / "valid", "cpu", "fp32")
+    again = train.make_job(
+        [tmp_path / "data"], job.output, "tiny", TINY, QUICK, tmp_path / "valid", device="cpu", precision="fp32"
+    )
     events: list[train.Event] = []
     train.train(again, report=events.append)
     [loaded] = [event for event in events if isinstance(event, train.Loaded)]
