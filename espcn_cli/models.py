@@ -82,7 +82,7 @@ class LeakyReLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
-        by_slope = torch.clamp_max(x, 0).mul_(gradient).sum(dtype=torch.promote_types(x.dtype, torch.float32))
+        by_slope = torch.clamp_max(x, 0).mul_(gradient).sum()  # inside, bf16 is added up in fp32
         return torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False), by_slope.to(slope.dtype).view(1)
 
 

@@ -109,7 +109,7 @@ class Adam:
     """PyTorch's Adam behind the same three methods."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.adam = torch.optim.Adam(parameters, foreach=True)
+        self.adam = torch.optim.Adam(parameters, fused=True)
 
     def step(self, learning_rate: float) -> None:
         for group in self.adam.param_groups:

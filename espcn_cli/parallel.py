@@ -61,6 +61,20 @@ class Threads:
         return first[0], first[1:]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on the calling thread alone; after that, on as many as before.
+
+    Its other threads go on spinning for a while after each operation, on the cores that ours would work on.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True)
 class Group:
     """The processes of this training: `size` of them, this one being `rank`. Rank 0 alone writes and reports."""

@@ -29,7 +29,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine, out_of_memory, upscale
 from espcn_cli.models import ESPCN, channels_last
 from espcn_cli.optimiser import OPTIMISERS
-from espcn_cli.parallel import Group, Loss, Threads, joined, own_device
+from espcn_cli.parallel import Group, Loss, Threads, joined, one_thread, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
 from espcn_cli.run_folder import EventWriter, RunFolder
@@ -431,6 +431,7 @@ def fitting_step(run: Run) -> float:
     )
 
 
+@one_thread()
 def take_step(run: Run) -> float:
     """Draw a batch, descend once on its loss, move the average. Returns the loss.
 
