@@ -1,19 +1,23 @@
-"""Training speed beside the usual PyTorch script: python benchmarks/training.py DATA [--rounds 5] [--steps 30]
+"""Training speed beside the usual script: python benchmarks/training.py DATA [--rounds 5] [--steps 30] [--busy 1]
 
 DATA is a folder of photographs. *Usual* is how ESPCN retrainings are commonly written: patches cut beforehand into PNG
 files, a DataLoader with workers that decode them, float32 in the default memory format, an `nn.Sequential`. *espcn* is
 this project's loop (`espcn_cli.train.take_step`), plain and with linear blocks. Same network, batch and patch; the
 three take turns, a few steps each, so that what disturbs the machine disturbs all; medians over the rounds. The share
-of time that espcn spends drawing patches is measured apart.
+of time that espcn spends drawing patches is measured apart. `--busy` starts so many other processes that compute all the
+time, as on a machine that is not ours alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -102,20 +106,36 @@ def seconds(step: Callable[[], object], steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Other processes that multiply numbers as long as this is entered."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: 3**3"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--busy", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     pictures = data.load_data(imageio.find_images(arguments.data), Recipe(2, 1), PATCH)
     patches = data.Patches(pictures, PATCH, BATCH)
-    print(f"{torch.get_num_threads()} threads, {device}, batches of {BATCH} patches of {PATCH} x {PATCH}, x2, medians")
+    others = f", {arguments.busy} busy processes beside" if arguments.busy else ""
+    print(
+        f"{torch.get_num_threads()} threads{others}, {device}, batches of {BATCH} patches of {PATCH} x {PATCH}, x2, medians"
+    )
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
     print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
         cut_patches(patches, Path(folder), 40 * BATCH)
         for name in ARCHITECTURES:
             settings = architecture(name, 2)

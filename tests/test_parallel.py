@@ -17,7 +17,7 @@ from torch.func import functional_call
 from espcn_cli import checkpoint
 from espcn_cli.errors import UsageError
 from espcn_cli.models import ESPCN
-from espcn_cli.parallel import Group, Threads, joined
+from espcn_cli.parallel import Group, Threads, joined, one_thread
 from espcn_cli.settings import ModelSettings
 
 Make = Callable[..., ESPCN]
@@ -71,6 +71,14 @@ def test_threads_work_out_the_gradients_of_the_whole_batch(threads: int, batch: 
     torch.testing.assert_close(gradients, [*torch.autograd.grad(expected, list(parameters.values()))])
     assert all(torch.equal(a, b) for a, b in zip(gradients, again, strict=True))
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_one_thread_is_for_the_block_alone() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == before
 
 
 def squares(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
