@@ -4,8 +4,8 @@ DATA is a folder of photographs. *Usual* is how ESPCN retrainings are commonly w
 files, a DataLoader with workers that decode them, float32 in the default memory format, an `nn.Sequential`. *espcn* is
 this project's loop (`espcn_cli.train.take_step`), plain and with linear blocks. Same network, batch and patch; the
 three take turns, a few steps each, so that what disturbs the machine disturbs all; medians over the rounds. The share
-of time that espcn spends drawing patches is measured apart. `--busy` starts so many other processes that compute all the
-time, as on a machine that is not ours alone.
+of time that espcn spends drawing patches is measured apart. `--busy` starts so many other processes that compute all
+the time, as on a machine that is not ours alone.
 """
 
 from __future__ import annotations
@@ -130,9 +130,7 @@ def main() -> None:
     pictures = data.load_data(imageio.find_images(arguments.data), Recipe(2, 1), PATCH)
     patches = data.Patches(pictures, PATCH, BATCH)
     others = f", {arguments.busy} busy processes beside" if arguments.busy else ""
-    print(
-        f"{torch.get_num_threads()} threads{others}, {device}, batches of {BATCH} patches of {PATCH} x {PATCH}, x2, medians"
-    )
+    print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
