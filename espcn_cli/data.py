@@ -128,7 +128,7 @@ class Patches:
         pairs = [self._cut(*place) for place in zip(*(t.tolist() for t in self.places(generator)), strict=True)]
         hr = torch.stack([hr for _, hr in pairs]).float().div_(255)
         if self.degraded_anew:
-            return torch.cat([camera(patch[None], self.scale, generator) for patch in hr]), hr
+            return camera(hr, self.scale, generator), hr
         return torch.stack([lr for lr, _ in pairs]).float().div_(255), hr
 
     def places(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

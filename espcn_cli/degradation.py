@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import torch
@@ -51,25 +52,34 @@ def make_lr(hr: Tensor, scale: int, name: str = "bicubic", generator: torch.Gene
 
 
 def camera(hr: Tensor, scale: int, generator: torch.Generator | None = None) -> Tensor:
-    """Blur, shrink, noise, JPEG, each at a strength drawn uniformly from its range: what a picture off the web is."""
-    blur, noise, quality = torch.rand(3, generator=generator).tolist()
+    """Blur, shrink, noise, JPEG: what a picture off the web is. (N, C, H, W) in [0, 1] -> LR on the 8-bit grid.
+
+    The strength of each is drawn uniformly from its range, for each picture of the batch by itself.
+    """
+    blur, noise, quality = torch.rand(3, len(hr), generator=generator)
     lr = degrade(quantise(gaussian(hr, scale * _between(BLUR, blur))), scale)
-    lr = lr + torch.randn(lr.shape, generator=generator) * _between(NOISE, noise) / 255
-    return jpeg(lr, round(_between(JPEG_QUALITY, quality)))
+    deviations = (_between(NOISE, noise) / 255).view(-1, 1, 1, 1)
+    lr = lr + torch.randn(lr.shape, generator=generator) * deviations
+    qualities = _between(JPEG_QUALITY, quality).round().int().tolist()
+    return torch.cat([jpeg(picture[None], quality) for picture, quality in zip(lr, qualities, strict=True)])
 
 
-def _between(bounds: tuple[float, float], share: float) -> float:
+def _between(bounds: tuple[float, float], share: Tensor) -> Tensor:
     return bounds[0] + share * (bounds[1] - bounds[0])
 
 
-def gaussian(x: Tensor, sigma: float) -> Tensor:
-    """Blur (N, C, H, W) by a Gaussian of `sigma` pixels, cut at four of them; the edge pixels go on beyond it."""
-    reach = max(1, round(4 * sigma))
+def gaussian(x: Tensor, sigma: Tensor) -> Tensor:
+    """Blur each of (N, C, H, W) by a Gaussian of its own `sigma` (N,) in pixels, cut at four of the widest.
+
+    The edge pixels go on beyond the edge.
+    """
+    reach = max(1, math.ceil(4 * float(sigma.max())))
     t = torch.arange(-reach, reach + 1, dtype=x.dtype)
-    kernel = torch.softmax(-(t**2) / (2 * sigma**2), dim=0)
     n, c, h, w = x.shape
-    padded = F.pad(x.reshape(n * c, 1, h, w), [reach] * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1)).view(n, c, h, w)
+    kernels = torch.softmax(-(t**2) / (2 * sigma[:, None] ** 2), dim=1).to(x.dtype).repeat_interleave(c, dim=0)
+    padded = F.pad(x.reshape(1, n * c, h, w), [reach] * 4, mode="replicate")
+    rows = F.conv2d(padded, kernels.view(n * c, 1, 1, -1), groups=n * c)
+    return F.conv2d(rows, kernels.view(n * c, 1, -1, 1), groups=n * c).view(n, c, h, w)
 
 
 def jpeg(x: Tensor, quality: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -58,28 +59,28 @@ def test_the_cameras_strengths_stay_in_their_ranges(photo: Tensor, monkeypatch: 
     sigmas: list[float] = []
     qualities: list[float] = []
 
-    def spy(seen: list[float]) -> Callable[[Tensor, float], Tensor]:
-        def noted(x: Tensor, strength: float) -> Tensor:
-            seen.append(strength)
+    def spy(seen: list[float]) -> Callable[[Tensor, Any], Tensor]:
+        def noted(x: Tensor, strength: Any) -> Tensor:
+            seen.extend(torch.as_tensor(strength).flatten().tolist())
             return x
 
         return noted
 
     monkeypatch.setattr(degradation, "gaussian", spy(sigmas))
     monkeypatch.setattr(degradation, "jpeg", spy(qualities))
-    for seed in range(30):
-        make_lr(photo, 2, "camera", seeded(seed))
+    assert degradation.camera(photo.expand(30, -1, -1, -1), 2, seeded(0)).shape == (30, 3, 48, 60)
+    assert len(sigmas) == len(qualities) == 30  # each picture has its own
     assert 2 * degradation.BLUR[0] <= min(sigmas) < max(sigmas) <= 2 * degradation.BLUR[1]
     assert degradation.JPEG_QUALITY[0] <= min(qualities) < max(qualities) <= degradation.JPEG_QUALITY[1]
 
 
 def test_the_blur_keeps_a_constant_and_spreads_an_impulse() -> None:
-    assert torch.allclose(gaussian(torch.full((1, 1, 9, 9), 0.3), 1.5), torch.tensor(0.3))
-    impulse = torch.zeros(1, 1, 41, 41)
-    impulse[..., 20, 20] = 1
-    row = gaussian(impulse, 2.0)[0, 0].sum(dim=0)
+    assert torch.allclose(gaussian(torch.full((2, 3, 9, 9), 0.3), torch.tensor([1.5, 0.1])), torch.tensor(0.3))
+    impulses = torch.zeros(2, 1, 41, 41)
+    impulses[..., 20, 20] = 1
     t = torch.arange(41.0) - 20
-    assert float((row * t**2).sum()) == pytest.approx(4, rel=0.01)  # the variance
+    for row, sigma in zip(gaussian(impulses, torch.tensor([2.0, 3.0])).sum(dim=2)[:, 0], (2, 3), strict=True):
+        assert float((row * t**2).sum()) == pytest.approx(sigma**2, rel=0.01)  # the variance
 
 
 def test_jpeg_keeps_planes_and_gets_worse_with_less_quality(photo: Tensor) -> None:
