@@ -73,7 +73,11 @@ def find(model: str, scale: int | None = None) -> Path:
     """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
     path = Path(model)
     if path.suffix == ".safetensors" or os.sep in model:
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError:  # a name that no file can have
+            there = False
+        if not there:
             raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
         return path
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}

@@ -349,6 +349,8 @@ def test_a_path_is_taken_as_it_is(path: Path) -> None:
 def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match=r"no checkpoint at .*none\.safetensors: check the path"):
         find(str(tmp_path / "none.safetensors"))
+    with pytest.raises(EspcnError, match="no checkpoint at"):
+        checkpoint.find(f"{tmp_path}/{300 * 'long'}.safetensors")
 
 
 @pytest.mark.usefixtures("shelf")
