@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -18,18 +17,16 @@ from types import FrameType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.func import functional_call
 
 from espcn_cli import checkpoint, data, evaluation, imageio
 from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine, out_of_memory, upscale
-from espcn_cli.models import ESPCN, channels_last
+from espcn_cli.models import ESPCN
+from espcn_cli.objective import learning_rate, make_loss
 from espcn_cli.optimiser import OPTIMISERS
-from espcn_cli.parallel import Group, Loss, Threads, joined, one_thread, own_device
+from espcn_cli.parallel import Group, Threads, joined, one_thread, own_device
 from espcn_cli.reparameterise import TrainingForm
 from espcn_cli.resize import interpolate
 from espcn_cli.run_folder import EventWriter, RunFolder
@@ -379,42 +376,6 @@ def progress(state: State, settings: TrainSettings) -> float:
     if settings.minutes:
         return state.seconds / (60 * settings.minutes)
     return state.step / settings.steps
-
-
-def learning_rate(settings: TrainSettings, step: int, done: float) -> float:
-    """Linear warm-up over the first steps (`step` counts from 0), times the schedule at `done`, from 0 to 1."""
-    warm = min(1.0, (step + 1) / (settings.warmup + 1))
-    done = min(done, 1.0)
-    fall = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}
-    return settings.learning_rate * warm * fall[settings.schedule]
-
-
-def l1(sr: Tensor, hr: Tensor) -> Tensor:
-    return F.l1_loss(sr, hr)
-
-
-def mse(sr: Tensor, hr: Tensor) -> Tensor:
-    return F.mse_loss(sr, hr)
-
-
-def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
-    """L1 rounded off near zero: mean(sqrt(d² + ε²)) with ε = 0.001 (Lai et al. 2017, arXiv 1704.03915)."""
-    return ((sr - hr).square() + 1e-6).sqrt().mean()
-
-
-LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
-
-
-@cache
-def make_loss(name: str, device: str, precision: torch.dtype) -> Loss:
-    """One of the losses on a network's output, worked out in a precision: always the same function for the same."""
-
-    def loss(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
-        with torch.autocast(device, precision, enabled=precision != torch.float32, cache_enabled=False):
-            sr = functional_call(network, parameters, (channels_last(lr),))
-        return LOSSES[name](sr.float(), hr)
-
-    return loss
 
 
 def fitting_step(run: Run) -> float:

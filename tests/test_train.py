@@ -16,7 +16,7 @@ from pictures import save_checkpoint, save_picture
 from PIL import Image
 from torch import Tensor
 
-from espcn_cli import checkpoint, train
+from espcn_cli import checkpoint, objective, train
 from espcn_cli.degradation import DESCRIPTIONS
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.run_folder import RunFolder
@@ -275,7 +275,7 @@ def test_without_tensorboard_its_option_names_the_remedy(job: train.Job, monkeyp
 
 def test_the_schedules_end_at_nothing_except_the_constant_one() -> None:
     settings = {name: TrainSettings(learning_rate=1.0, warmup=0, schedule=name) for name in SCHEDULES}
-    at = {name: [train.learning_rate(each, 0, done) for done in (0, 0.25, 1)] for name, each in settings.items()}
+    at = {name: [objective.learning_rate(each, 0, done) for done in (0, 0.25, 1)] for name, each in settings.items()}
     assert at["cosine"] == pytest.approx([1, 0.5 + 0.5 * 0.5**0.5, 0])
     assert at["linear"] == [1, 0.75, 0]
     assert at["constant"] == [1, 1, 1]
@@ -283,7 +283,7 @@ def test_the_schedules_end_at_nothing_except_the_constant_one() -> None:
 
 def test_the_learning_rate_rises_then_falls_on_a_cosine() -> None:
     settings = TrainSettings(steps=1000, learning_rate=1.0, warmup=99)
-    rates = [train.learning_rate(settings, step, step / 1000) for step in range(1000)]
+    rates = [objective.learning_rate(settings, step, step / 1000) for step in range(1000)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[500] == pytest.approx(0.5)
     assert rates[999] == pytest.approx(0, abs=1e-5)
@@ -307,7 +307,7 @@ def test_a_training_by_the_clock_ends_in_time(job: train.Job) -> None:
 )
 def test_losses_by_hand(loss: str, expected: float) -> None:
     """Of two pixels, off by 0.04 and by 0."""
-    result = train.LOSSES[loss](torch.tensor([0.5, 0.5]), torch.tensor([0.54, 0.5]))
+    result = objective.LOSSES[loss](torch.tensor([0.5, 0.5]), torch.tensor([0.54, 0.5]))
     assert float(result) == pytest.approx(expected, rel=1e-4)
 
 
@@ -327,8 +327,8 @@ def test_a_finish_takes_mse_and_larger_patches(job: train.Job, monkeypatch: pyte
 
         return noted
 
-    for name, loss in list(train.LOSSES.items()):
-        monkeypatch.setitem(train.LOSSES, name, spy(name, loss))
+    for name, loss in list(objective.LOSSES.items()):
+        monkeypatch.setitem(objective.LOSSES, name, spy(name, loss))
     train.train(replace(job, settings=replace(QUICK, finish=0.25)))
     assert sizes == [("l1", 16)] * 9 + [("mse", 32)] * 3
 
