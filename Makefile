@@ -69,12 +69,12 @@ espcn_x2:   install ; $(TRAIN) -m espcn   -s 2 --steps 30000 --validate-every 30
 espcn_x3:   install ; $(TRAIN) -m espcn   -s 3 --steps 30000 --validate-every 3000 $(SOAP)
 espcn_x4:   install ; $(TRAIN) -m espcn   -s 4 --steps 30000 --validate-every 3000 $(SOAP)
 espcn-s_x2: install ; $(TRAIN) -m espcn-s -s 2 --steps 30000 --validate-every 3000
-espcn-s_x3: install ; $(TRAIN) -m espcn-s -s 3 --steps 20000 --validate-every 4000 --init weights/espcn-s_x2.safetensors
-espcn-s_x4: install ; $(TRAIN) -m espcn-s -s 4 --steps 20000 --validate-every 4000 --init weights/espcn-s_x2.safetensors --patch-size 128
+espcn-s_x3: install ; $(TRAIN) -m espcn-s -s 3 --steps 12000 --validate-every 3000 --init weights/espcn-s_x2.safetensors
+espcn-s_x4: install ; $(TRAIN) -m espcn-s -s 4 --steps 12000 --validate-every 3000 --init weights/espcn-s_x2.safetensors --patch-size 128
 espcn-m_x2: install ; $(TRAIN) -m espcn-m -s 2 --steps 45000 --validate-every 3000
-espcn-m_x3: install ; $(TRAIN) -m espcn-m -s 3 --steps 15000 --validate-every 3000 --init weights/espcn-m_x2.safetensors
-espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 15000 --validate-every 3000 --init weights/espcn-m_x2.safetensors --patch-size 128
-espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 20000 --validate-every 2000
+espcn-m_x3: install ; $(TRAIN) -m espcn-m -s 3 --steps 12000 --validate-every 3000 --init weights/espcn-m_x2.safetensors
+espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 6000 --validate-every 2000 --init weights/espcn-m_x2.safetensors --patch-size 128
+espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 8000
 espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 8000
 espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 8000
 
