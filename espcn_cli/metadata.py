@@ -18,6 +18,8 @@ Info = dict[str, Any]
 ORIENTATION = 0x0112
 """EXIF's tag for how the camera was held."""
 
+DESCRIPTION = 0x010E
+
 SIZE_TAGS = (0x0100, 0x0101), (0xA002, 0xA003)
 """Width and height in EXIF's first directory, and in its own."""
 
@@ -159,6 +161,8 @@ def _read_exif(exif: Image.Exif, of_tiff: bool) -> tuple[bytes, int]:
     orientation = exif.get(ORIENTATION, 1)
     for tag in [tag for tag in exif if tag not in DESCRIPTIVE]:
         del exif[tag]
+    if str(exif.get(DESCRIPTION, "")).startswith('{"shape":'):  # scientific writers' note of the array's size
+        del exif[DESCRIPTION]
     if of_tiff:  # its own header repeats the size, and may be a BigTIFF's, which EXIF has not
         for tag in SIZE_TAGS[0]:
             exif.pop(tag, None)

@@ -238,6 +238,18 @@ def test_exif_is_kept_upright_and_up_to_date(tmp_path: Path, bicubic: upscale.Up
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.parametrize(("description", "kept"), [("A cat", True), ('{"shape": [18, 24, 3]}', False)])
+def test_a_description_is_kept_unless_it_states_the_old_size(
+    tmp_path: Path, bicubic: upscale.Upscaler, description: str, kept: bool
+) -> None:
+    """Scientific writers note the array's shape there, and complain of files in which it is not true."""
+    source = tmp_path / "in.tif"
+    Image.fromarray(natural(24, 18)).save(source, tiffinfo={270: description})
+    through(bicubic, source, tmp_path / "out.tif")
+    with Image.open(tmp_path / "out.tif") as image:
+        assert (image.getexif().get(270) == description) == kept
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_comes_out_upright(tmp_path: Path, bicubic: upscale.Upscaler, orientation: int) -> None:
     """Against Pillow's own turning of the upscaled picture."""
