@@ -73,11 +73,7 @@ def find(model: str, scale: int | None = None) -> Path:
     """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
     path = Path(model)
     if path.suffix == ".safetensors" or os.sep in model:
-        try:
-            there = path.is_file()
-        except OSError:  # a name that no file can have
-            there = False
-        if not there:
+        if not os.path.isfile(path):  # noqa: PTH113 - False for a name that no file can have, where `Path` raises
             raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
         return path
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}

@@ -123,7 +123,10 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
     optimiser: Annotated[
-        str, typer.Option(metavar="|".join(OPTIMISERS), help="How weights follow their gradients.")
+        str,
+        typer.Option(
+            metavar="|".join(OPTIMISERS), help="How weights follow their gradients; soap takes a higher rate, say 5e-3."
+        ),
     ] = TRAIN.optimiser,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = TRAIN.learning_rate,
     schedule: Annotated[

@@ -56,7 +56,7 @@ def available_memory() -> int | None:
     """Bytes of main memory that this process may still take without pushing others out; None if nobody says."""
     known = [_meminfo_available(), _control_group_left()]
     left = [count for count in known if count is not None]
-    if not left and "SC_AVPHYS_PAGES" in os.sysconf_names:
+    if not left and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ()):  # not on Windows
         left = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     return min(left, default=None)
 

@@ -151,8 +151,7 @@ def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | No
     Raises EspcnError if the disk is asked for and has too little space.
     """
     folder = folder or default_folder()
-    if kind == "disk":
-        clean(folder)
+    clean(folder)
     if kind in ("memory", "none"):
         return Cache(kind, folder)
     needed = sum(recipe.bytes_of(path) for path in paths)
