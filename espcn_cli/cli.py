@@ -122,6 +122,9 @@ def train(
     loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="What a step makes smaller.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
+    candidates: Annotated[
+        int, typer.Option(help="Each patch is the most detailed of so many random ones; 1 takes any.")
+    ] = TRAIN.candidates,
     optimiser: Annotated[
         str,
         typer.Option(
@@ -193,6 +196,7 @@ def train(
             patience=patience,
             batch_size=batch_size,
             patch_size=patch_size,
+            candidates=candidates,
             optimiser=optimiser,
             learning_rate=learning_rate,
             schedule=schedule,

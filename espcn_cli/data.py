@@ -17,7 +17,19 @@ from torch import Tensor
 
 from espcn_cli.degradation import camera
 from espcn_cli.errors import EspcnError
-from espcn_cli.samples import AnySample, Cache, CacheError, Recipe, Sample, choose_cache, digest, to_bytes, with_planes
+from espcn_cli.samples import (
+    DETAIL_CELL,
+    AnySample,
+    Cache,
+    CacheError,
+    Recipe,
+    Sample,
+    choose_cache,
+    digest,
+    to_bytes,
+    with_planes,
+)
+from espcn_cli.settings import TrainSettings
 
 DEVICE_SHARE = 0.5
 """How much of a GPU's free memory the training pictures may take."""
@@ -100,15 +112,17 @@ def load_data(
 
 
 class Patches:
-    """Random aligned patches, every position in every picture equally likely, in one of eight orientations.
+    """Random aligned patches from every position in every picture, in one of eight orientations.
 
-    With `degraded_anew`, each patch's LR is made by `camera` when it is drawn.
+    Each is the most detailed of `candidates` equally likely ones: a flat patch, which bicubic gets right already,
+    teaches nothing. With `degraded_anew`, each patch's LR is made by `camera` when it is drawn.
     """
 
-    def __init__(self, data: DataSet, patch: int, batch: int, degraded_anew: bool = False) -> None:
+    def __init__(self, data: DataSet, patch: int, batch: int, candidates: int = 1, degraded_anew: bool = False) -> None:
         self.scale = data.scale
         self.batch = batch
         self.samples = data.samples
+        self.candidates = candidates
         self.degraded_anew = degraded_anew
         self._fit(patch)
 
@@ -116,6 +130,8 @@ class Patches:
         self.patch = patch // self.scale
         positions = [(s.size[0] - self.patch + 1) * (s.size[1] - self.patch + 1) for s in self.samples]
         self.ends = torch.tensor(positions).cumsum(0)
+        if self.candidates > 1:
+            self.detail = DetailMaps(self.samples, self.patch)
 
     def of_size(self, patch: int) -> Self:
         """Patches of another size from the same pictures."""
@@ -133,10 +149,14 @@ class Patches:
 
     def places(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Of each patch in a batch: the picture's index, the position counted row by row, the orientation."""
-        chosen = torch.randint(int(self.ends[-1]), (self.batch,), generator=generator)
+        drawn = torch.randint(int(self.ends[-1]), (self.batch, self.candidates), generator=generator)
         orientations = torch.randint(8, (self.batch,), generator=generator)
-        pictures = torch.searchsorted(self.ends, chosen, right=True)
-        return pictures, chosen - F.pad(self.ends, (1, 0))[pictures], orientations
+        pictures = torch.searchsorted(self.ends, drawn, right=True)
+        positions = drawn - F.pad(self.ends, (1, 0))[pictures]
+        if self.candidates > 1:
+            best = self.detail.at(pictures, positions).argmax(dim=1, keepdim=True)
+            pictures, positions = pictures.gather(1, best), positions.gather(1, best)
+        return pictures[:, 0], positions[:, 0], orientations
 
     def _cut(self, picture: int, position: int, orientation: int) -> tuple[Tensor, Tensor]:
         """LR and HR patch, uint8."""
@@ -148,14 +168,33 @@ class Patches:
         return orient(lr, orientation), orient(hr, orientation)
 
 
+class DetailMaps:
+    """How much detail the patches of one size have, at every position of every picture, to within half a cell."""
+
+    def __init__(self, samples: Sequence[AnySample], patch: int) -> None:
+        cells = max(patch // DETAIL_CELL, 1)
+        maps = [F.avg_pool2d(sample.detail[None], cells, stride=1)[0] for sample in samples]
+        self.rows, self.columns = torch.tensor([m.shape for m in maps]).T
+        self.starts = F.pad((self.rows * self.columns).cumsum(0), (1, 0))[:-1]
+        self.values = torch.cat([m.flatten() for m in maps])
+        self.widths = torch.tensor([sample.size[1] - patch + 1 for sample in samples])
+
+    def at(self, pictures: Tensor, positions: Tensor) -> Tensor:
+        """The detail at positions counted row by row; any shape."""
+        half, width = DETAIL_CELL // 2, self.widths[pictures]
+        row = ((positions // width + half) // DETAIL_CELL).minimum(self.rows[pictures] - 1)
+        column = ((positions % width + half) // DETAIL_CELL).minimum(self.columns[pictures] - 1)
+        return self.values[self.starts[pictures] + row * self.columns[pictures] + column]
+
+
 class DevicePatches(Patches):
     """The same patches, cut all at once out of pictures that lie on a device: nothing but their places goes there.
 
     On a CPU, where `Patches` only copies rows, looking up every single pixel takes eight times as long.
     """
 
-    def __init__(self, data: DataSet, patch: int, batch: int, device: torch.device) -> None:
-        super().__init__(data, patch, batch)
+    def __init__(self, data: DataSet, patch: int, batch: int, candidates: int = 1, *, device: torch.device) -> None:
+        super().__init__(data, patch, batch, candidates)
         pairs = [sample.pair for sample in data.samples]
         self.hr, self.lr = (torch.cat([pair[i].flatten() for pair in pairs]).to(device) for i in (0, 1))
         self.sizes = torch.tensor([sample.size for sample in data.samples], device=device)
@@ -189,14 +228,14 @@ def _grids(side: int, device: torch.device) -> Tensor:
     return torch.stack([torch.stack([orient(rows, o), orient(columns, o)]) for o in range(8)])
 
 
-def make_patches(data: DataSet, patch: int, batch: int, degradation: str, device: torch.device) -> Patches:
+def make_patches(data: DataSet, patch: int, settings: TrainSettings, device: torch.device) -> Patches:
     """Patches from where they are drawn fastest: from the GPU's memory if the pictures fit there."""
-    anew = degradation == "camera"
+    batch, candidates, anew = settings.batch_size, settings.candidates, settings.degradation == "camera"
     if device.type == "cuda" and not anew and all(isinstance(sample, Sample) for sample in data.samples):
         needed = sum(side.numel() for sample in data.samples for side in sample.pair)
         if needed < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-            return DevicePatches(data, patch, batch, device)
-    return Patches(data, patch, batch, anew)
+            return DevicePatches(data, patch, batch, candidates, device=device)
+    return Patches(data, patch, batch, candidates, degraded_anew=anew)
 
 
 def orient(x: Tensor, orientation: int) -> Tensor:

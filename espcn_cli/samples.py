@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -29,6 +30,9 @@ MEMORY_SHARE = 0.5
 """How much of the memory that is free the training pictures may take before `auto` turns to the disk."""
 
 DISK_SHARE = 0.8
+
+DETAIL_CELL = 8
+"""LR pixels of the side of a cell, of which the detail is known."""
 
 Pair = tuple[Tensor, Tensor]
 """HR (planes, H, W) and LR (planes, H/scale, W/scale), both uint8."""
@@ -90,6 +94,11 @@ class Sample:
         """The same for two samples with the same HR."""
         return digest(self.hr)
 
+    @cached_property
+    def detail(self) -> Tensor:
+        """Of each cell: see `detail`."""
+        return detail(self.lr)
+
 
 @dataclass(frozen=True)
 class Reread:
@@ -99,6 +108,7 @@ class Reread:
     recipe: Recipe
     size: tuple[int, int]
     digest: bytes
+    detail: Tensor
 
     @property
     def pair(self) -> Pair:
@@ -125,7 +135,9 @@ class Cache:
         if self.kind == "disk":
             return self._from_disk(path, recipe)
         sample = Sample(path, *recipe.pair(path))
-        return sample if self.kind == "memory" else Reread(path, recipe, sample.size, sample.digest)
+        if self.kind == "memory":
+            return sample
+        return Reread(path, recipe, sample.size, sample.digest, sample.detail)
 
     def _from_disk(self, path: Path, recipe: Recipe) -> Sample:
         """From the file that the picture's bytes and the recipe name, which is made if it is not there, or damaged."""
@@ -205,6 +217,18 @@ def with_planes(x: Tensor, planes: int) -> Tensor:
 
 def digest(hr: Tensor) -> bytes:
     return hashlib.sha256(repr(tuple(hr.shape)).encode() + hr.contiguous().numpy().tobytes()).digest()
+
+
+def detail(lr: Tensor) -> Tensor:
+    """(C, H, W) uint8 -> (H/8, W/8), rounded up: how much neighbouring pixels differ, in each cell of 8×8 pixels."""
+    x = lr.float().mean(dim=0)
+    return F.avg_pool2d((_differences(x, 0) + _differences(x, 1))[None], DETAIL_CELL, ceil_mode=True)[0]
+
+
+def _differences(x: Tensor, axis: int) -> Tensor:
+    """Of each value, how far the next one is away; of the last, the one before it."""
+    before_last = x.narrow(axis, max(x.shape[axis] - 2, 0), 1)
+    return x.diff(dim=axis, append=before_last).abs()
 
 
 def to_bytes(x: Tensor) -> Tensor:

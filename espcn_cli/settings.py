@@ -116,10 +116,10 @@ class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.
 
     The training ends after `steps`, or after `minutes` if that is not 0, or after `patience` validations without a
-    better one (0: never). `patch_size` is in HR pixels and is rounded down to a multiple of the scale. The learning
-    rate rises linearly over `warmup` steps and falls to zero at the end on the `schedule`: half a cosine, or a line
-    (`constant` stays). The last share `finish` of
-    the training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
+    better one (0: never). `patch_size` is in HR pixels and is rounded down to a multiple of the scale; each patch is
+    the most detailed of `candidates` random ones. The learning rate rises linearly over `warmup` steps and falls to
+    zero at the end on the `schedule`: half a cosine, or a line (`constant` stays). The last share `finish` of the
+    training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
     merged when saved.
     """
@@ -128,13 +128,14 @@ class TrainSettings:
     minutes: float = 0.0
     batch_size: int = 16
     patch_size: int = 96
+    candidates: int = 2
     optimiser: str = "adam"
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     loss: str = "l1"
     degradation: str = "bicubic"
     warmup: int = 200
-    clip: float = 0.0
+    clip: float = 0.3
     finish: float = 0.0
     patience: int = 0
     ema_decay: float = 0.999
@@ -143,7 +144,7 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "patch_size", "validate_every"):
+        for name in ("steps", "batch_size", "patch_size", "candidates", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.learning_rate < float("inf"):

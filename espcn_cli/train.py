@@ -240,7 +240,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         folder.make()
     events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
     batch = job.settings.batch_size
-    small = data.make_patches(pictures, job.patch, batch, degradation, device)
+    small = data.make_patches(pictures, job.patch, job.settings, device)
     large = small.of_size(min(2 * job.patch, pictures.smallest_side))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     plain = state.network.network

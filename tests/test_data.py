@@ -13,7 +13,7 @@ from espcn_cli import data, imageio
 from espcn_cli.colour import luma
 from espcn_cli.errors import EspcnError
 from espcn_cli.resize import crop_to_multiple, degrade
-from espcn_cli.samples import Recipe, Sample
+from espcn_cli.samples import Recipe, Sample, detail
 
 RECIPE = Recipe(scale=2, planes=1)
 
@@ -66,6 +66,51 @@ def test_every_position_of_every_picture_is_drawn(tmp_path: Path) -> None:
     assert min(counts.values()) > 60  # 100 are expected of each
 
 
+def test_detail_is_how_much_neighbours_differ_in_each_cell() -> None:
+    """Two cells and a half: stripes across (each pixel differs from the one below by 100), grey, and grey."""
+    lr = torch.full((1, 8, 20), 50, dtype=torch.uint8)
+    lr[:, ::2, :8] = 150
+    cells = detail(lr)
+    assert cells.shape == (1, 3)
+    assert cells[0].tolist() == [100 + 4 * 100 / 64, 0, 0]  # four stripes end beside the grey
+    assert detail(torch.zeros(3, 1, 1, dtype=torch.uint8)).tolist() == [[0]]
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_of_its_candidates_a_patch_is_the_most_detailed(tmp_path: Path, scale: int) -> None:
+    """A picture half flat, half noise: one candidate is flat as often as not, of five hardly one in 2^5."""
+    lr = torch.full((1, 40, 80), 128, dtype=torch.uint8)
+    lr[:, :, 40:] = torch.randint(0, 256, (1, 40, 40), generator=torch.Generator().manual_seed(0))
+    hr = lr.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    pictures = data.DataSet([Sample(tmp_path, hr, lr)], [], scale)
+
+    def flat(candidates: int) -> float:
+        patches = data.Patches(pictures, 16 * scale, 400, candidates)
+        drawn, _ = patches.draw(torch.Generator().manual_seed(1))
+        return float((drawn.std(dim=(1, 2, 3)) == 0).float().mean())
+
+    alone = flat(1)
+    assert 0.3 < alone < 0.5  # 25 of 65 columns
+    assert flat(2) == pytest.approx(alone**2, abs=0.07)
+    assert flat(5) < 0.05
+
+
+@pytest.mark.parametrize("patch", [6, 16, 20, 48])
+def test_the_detail_of_a_patch_is_known_to_within_half_a_cell(patch: int) -> None:
+    """On a slope that steepens evenly, detail tells the position, in pictures of any size."""
+    sizes = [(48, 57), (50, 90)]
+    lr = [((torch.arange(w).view(1, 1, w) ** 2) / 40).expand(1, h, w).to(torch.uint8) for h, w in sizes]
+    samples = [Sample(Path("a"), x, x) for x in lr]
+    maps = data.DetailMaps(samples, patch)
+    for index, (h, w) in enumerate(sizes):
+        columns = torch.arange(w - patch + 1)
+        for row in (0, h - patch):
+            known = maps.at(torch.full_like(columns, index), row * (w - patch + 1) + columns)
+            middle = columns + (patch - 1) / 2
+            assert (known - 2 * middle / 40).abs().max() <= 2 / 40 * 8 + 0.5  # a cell, and what uint8 rounds
+            assert (known.diff() >= -0.1).all()
+
+
 def test_same_seed_same_batches(tmp_path: Path) -> None:
     loaded = data.load_data([save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(3)], RECIPE, 16)
     patches = data.Patches(loaded, 16, 4)
@@ -76,12 +121,13 @@ def test_same_seed_same_batches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("scale", [2, 3])
-def test_a_device_cuts_the_same_patches_all_at_once(tmp_path: Path, scale: int, planes: int) -> None:
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_a_device_cuts_the_same_patches_all_at_once(tmp_path: Path, candidates: int, scale: int, planes: int) -> None:
     """Pictures of different sizes and all orientations, at the first size asked for and at another."""
     paths = [save_picture(tmp_path / f"{i}.png", 40 + 7 * i, 52 - 5 * i, i) for i in range(3)]
     loaded = data.load_data(paths, Recipe(scale, planes), 24)
-    host = data.Patches(loaded, 12, 32)
-    device = data.DevicePatches(loaded, 12, 32, torch.device("cpu"))
+    host = data.Patches(loaded, 12, 32, candidates)
+    device = data.DevicePatches(loaded, 12, 32, candidates, device=torch.device("cpu"))
     for one, other in ((host, device), (host.of_size(24), device.of_size(24))):
         expected = one.draw(torch.Generator().manual_seed(4))
         got = other.draw(torch.Generator().manual_seed(4))
