@@ -49,6 +49,9 @@ ROWS = {
     ),
     "half the learning rate": Row("--learning-rate 1e-3", {}, {"learning_rate": 1e-3}),
     "twice the learning rate": Row("--learning-rate 4e-3", {}, {"learning_rate": 4e-3}),
+    "any patch": Row("--candidates 1", {}, {"candidates": 1}),
+    "the most detailed of four patches": Row("--candidates 4", {}, {"candidates": 4}),
+    "no clipping": Row("--clip 0", {}, {"clip": 0.0}),
     "smaller patches": Row("--patch-size 64", {}, {"patch_size": 64}),
     "no weight averaging": Row("--ema-decay 0", {}, {"ema_decay": 0.0}),
     "MSE": Row("--loss mse", {}, {"loss": "mse"}),
@@ -81,7 +84,7 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     job = train.Job(Path("unused.safetensors"), "espcn-m", model, settings, [], [], init=start)
     training, pairs = pictures.at(row.scale)
     state = train.make_state(job, CPU, train.starting_point(job))
-    small = data.Patches(training, job.patch, settings.batch_size)
+    small = data.make_patches(training, job.patch, settings, CPU)
     worker = Threads(state.network.network, 1, CPU)
     precision = choose_precision("auto", CPU, training=True)
     large = small.of_size(2 * job.patch)

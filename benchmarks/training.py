@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     pictures = data.load_data(imageio.find_images(arguments.data), Recipe(2, 1), PATCH)
-    patches = data.Patches(pictures, PATCH, BATCH)
+    patches = data.Patches(pictures, PATCH, BATCH, TrainSettings().candidates)
     others = f", {arguments.busy} busy processes beside" if arguments.busy else ""
     print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
