@@ -15,8 +15,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from espcn_cli import evaluation, imageio
+from espcn_cli import evaluation, imageio, writing
 from espcn_cli.degradation import jpeg
+from espcn_cli.document import Picture
 from espcn_cli.resize import degrade, interpolate
 from espcn_cli.upscale import load
 
@@ -60,7 +61,7 @@ def main() -> None:
         print(f"{name}: bicubic {scores[0]:.2f} dB, {arguments.model} {scores[1]:.2f} dB")
         rows.append(torch.cat([view.expand(-1, 3, -1, -1).clamp(0, 1) for view in views], dim=3))
     sheet = torch.cat(rows, dim=2).repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3)
-    imageio.write(imageio.Picture(sheet), arguments.output)
+    writing.write(Picture(sheet), arguments.output)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espcn_cli import checkpoint, imageio
+from espcn_cli import checkpoint, writing
 from espcn_cli.device import choose_device, choose_precision
+from espcn_cli.document import Picture
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing, write_tensors
 from espcn_cli.mnist import SIZE, batches, read_pictures, read_training_data, to_unit
@@ -398,7 +399,7 @@ def reconstruct(
     """
     if count < 1:
         raise UsageError(f"the sheet needs at least one picture, not {count}")
-    imageio.format_of(output)
+    writing.format_of(output)
     if codes is not None and codes.suffix.lower() not in CODE_WRITERS:
         raise UsageError(f"{codes}: codes are written as {', '.join(CODE_WRITERS)}: choose one of these suffixes")
     network, _ = load(model)
@@ -410,7 +411,7 @@ def reconstruct(
     originals = to_unit(pictures.pixels)
     if codes is not None:
         CODE_WRITERS[codes.suffix.lower()](codes, encoded, pictures.names)
-    imageio.write(imageio.Picture(contact_sheet(originals[:count], decoded[:count])), output)
+    writing.write(Picture(contact_sheet(originals[:count], decoded[:count])), output)
     mse = F.mse_loss(decoded, originals).item()
     return Reconstruction(len(originals), min(count, len(originals)), mse, pictures.skipped)
 

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import torch
 
-from espcn_cli import imageio
+from espcn_cli import imageio, writing
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import clean
-from espcn_cli.imageio import STREAM, Document, Encoding
+from espcn_cli.imageio import STREAM
 from espcn_cli.sizes import Size
 from espcn_cli.upscale import Upscaler
+from espcn_cli.writing import Encoding
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,14 @@ def plan(
     destination does not suit the sources, or the format cannot be written.
     """
     if suffix:
-        imageio.format_of(Path(f"-f {suffix}"))
+        writing.format_of(Path(f"-f {suffix}"))
     if STREAM in (*sources, destination):
         return _plan_stream(sources, destination)
     missing = [source for source in sources if not is_there(source)]
     closed: list[OSError] = []
     if len(sources) == 1 and not is_folder(sources[0]) and not is_folder(destination) and destination.suffix:
         _check_file(destination)
-        if suffix and imageio.format_of(destination) != imageio.format_of(Path(f"-f {suffix}")):
+        if suffix and writing.format_of(destination) != writing.format_of(Path(f"-f {suffix}")):
             raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")
         tasks = [] if missing else [Task(sources[0], destination)]
     else:
@@ -94,7 +96,7 @@ def is_folder(path: Path) -> bool:
 def _check_file(destination: Path) -> None:
     if not is_folder(destination.parent):
         raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
-    imageio.format_of(destination)
+    writing.format_of(destination)
 
 
 def _plan_stream(sources: list[Path], destination: Path) -> list[Task | Outcome]:
@@ -109,7 +111,7 @@ def _plan_stream(sources: list[Path], destination: Path) -> list[Task | Outcome]
 
 def stream_format(suffix: str | None) -> str:
     """Pillow's name of the format for standard output: what `-f` says, else PNG."""
-    return imageio.format_of(Path(f"standard output{suffix or '.png'}"))
+    return writing.format_of(Path(f"standard output{suffix or '.png'}"))
 
 
 def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> None:
@@ -132,7 +134,7 @@ def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]
 
 def _output(source: Path, root: Path, destination: Path, suffix: str | None) -> Path:
     target = destination / source.relative_to(root)
-    if suffix is None and not imageio.is_writable(target):
+    if suffix is None and not writing.is_writable(target):
         suffix = ".png"
     return target if suffix is None else target.with_name(f"{target.stem}{suffix}")
 
@@ -262,7 +264,7 @@ class _Work:
     def _check(self, task: Task, document: Document) -> None:
         if task.output != STREAM:
             size = self.upscaler.output_size(document.size, self.options.size)
-            imageio.check_size(task.output, imageio.format_of(task.output), size)
+            writing.check_size(task.output, writing.format_of(task.output), size)
 
     def _finish(self, task: Task, size: tuple[int, int], document: Document, started: float) -> Outcome:
         try:
@@ -279,11 +281,11 @@ class _Work:
     def _write(self, task: Task, document: Document) -> Document:
         if task.output == STREAM:
             memory = BytesIO()
-            written = imageio.encode(document, self.options.stream_format, memory, "-", self.options.encoding)
+            written = writing.encode(document, self.options.stream_format, memory, "-", self.options.encoding)
             _to_stdout(memory.getvalue())
             return written
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return imageio.write_document(document, task.output, self.options.encoding)
+        return writing.write_document(document, task.output, self.options.encoding)
 
 
 def _name(output: Path) -> str:

@@ -99,7 +99,7 @@ def upscale(
     or not at all; a file that fails is named and the others are done.
     """
     from espcn_cli import batch as flow
-    from espcn_cli import imageio, sizes
+    from espcn_cli import imageio, sizes, writing
     from espcn_cli.upscale import load
 
     tile_size = parse_tile(tile)
@@ -112,7 +112,7 @@ def upscale(
     options = flow.Options(
         size=sizes.parse(size) if size else None,
         depth=depth,
-        encoding=imageio.Encoding(quality, png_level),
+        encoding=writing.Encoding(quality, png_level),
         skip_existing=skip_existing,
         jobs=jobs,
         stream_format=flow.stream_format(suffix) if streaming else "PNG",

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espcn_cli import imageio
+from espcn_cli import writing
+from espcn_cli.document import Picture
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 
@@ -75,7 +76,7 @@ class RunFolder:
         top, left, size = worst_place(bicubic, hr, SAMPLE)
         views = [x[..., top : top + size, left : left + size] for x in (bicubic, sr, hr)]
         row = torch.cat(views, dim=3).clamp(0, 1)
-        imageio.write(imageio.Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
+        writing.write(Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
 
 
 class EventWriter:

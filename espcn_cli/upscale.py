@@ -15,8 +15,8 @@ from torch import Tensor
 
 from espcn_cli import checkpoint, imageio, inference, sizes
 from espcn_cli.device import choose_device, choose_precision
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError
-from espcn_cli.imageio import Document
 from espcn_cli.raster import Raster
 from espcn_cli.resize import contributions, resize
 from espcn_cli.settings import DEFAULT_MODEL

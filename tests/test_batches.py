@@ -21,8 +21,9 @@ import pytest
 from pictures import natural, save_checkpoint, save_picture
 from PIL import Image
 
-from espcn_cli import batch, files, imageio, upscale
+from espcn_cli import batch, files, imageio, upscale, writing
 from espcn_cli.batch import Options, Outcome, Task
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
@@ -362,21 +363,21 @@ def test_large_pictures_are_alone_in_memory(
         save_picture(tmp_path / "in" / f"{index}.png", side, side)
     open_ones: list[int] = []
     together: list[set[int]] = []
-    read, write = imageio.read_document, imageio.write_document
+    read, write = imageio.read_document, writing.write_document
 
-    def reading(path: Path, depth: int | None = None) -> imageio.Document:
+    def read_and_count(path: Path, depth: int | None = None) -> Document:
         document = read(path, depth)
         open_ones.append(document.size[0])
         together.append(set(open_ones))
         return document
 
-    def writing(document: imageio.Document, *arguments: Any) -> imageio.Document:
+    def write_and_count(document: Document, *arguments: Any) -> Document:
         result = write(document, *arguments)
         open_ones.remove(document.size[0] // 2)
         return result
 
-    monkeypatch.setattr(imageio, "read_document", reading)
-    monkeypatch.setattr(imageio, "write_document", writing)
+    monkeypatch.setattr(imageio, "read_document", read_and_count)
+    monkeypatch.setattr(writing, "write_document", write_and_count)
     outcomes = list(batch.run(bicubic, batch.plan([tmp_path / "in"], tmp_path / "out"), Options(jobs=jobs)))
     assert [outcome.size and outcome.size[0] for outcome in outcomes] == sides
     assert all(len(sizes) == 1 for sizes in together if max(sizes) >= 40)

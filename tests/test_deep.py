@@ -18,7 +18,8 @@ from pictures import natural
 from PIL import ExifTags, Image, ImageCms
 from test_fuzz import mutations
 
-from espcn_cli import deep, imageio, upscale
+from espcn_cli import deep, imageio, upscale, writing
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
@@ -140,7 +141,7 @@ def test_cut_down_with_the_extra_they_are_rounded(tmp_path: Path, name: str) -> 
 def test_what_holds_16_bits_gets_16_bits(tmp_path: Path, bicubic: upscale.Upscaler, target: str) -> None:
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(colours()))
     document = bicubic.document(imageio.read_document(tmp_path / "in.png"))
-    written = imageio.write_document(document, tmp_path / f"out.{target}")
+    written = writing.write_document(document, tmp_path / f"out.{target}")
     assert written.warnings == ()
     again = imageio.read_document(tmp_path / f"out.{target}")
     assert np.array_equal(again.frames[0].array(), document.frames[0].array())
@@ -150,7 +151,7 @@ def test_what_holds_16_bits_gets_16_bits(tmp_path: Path, bicubic: upscale.Upscal
 
 @pytest.mark.parametrize("target", ["jpg", "webp", "avif", "bmp", "gif"])
 def test_what_holds_8_bits_says_so(tmp_path: Path, target: str) -> None:
-    written = imageio.write_document(imageio.Document((Raster(colours()),)), tmp_path / f"a.{target}")
+    written = writing.write_document(Document((Raster(colours()),)), tmp_path / f"a.{target}")
     assert "is written with 8 bits per sample" in written.warnings[0]
 
 
@@ -223,7 +224,7 @@ def test_pages_may_differ_in_depth(tmp_path: Path, bicubic: upscale.Upscaler) ->
             writer.write(first, photometric="rgb", metadata=None)
             writer.write(second, photometric="rgb", metadata=None)
         document = bicubic.document(imageio.read_document(tmp_path / "in.tif"))
-        imageio.write_document(document, tmp_path / "out.tif")
+        writing.write_document(document, tmp_path / "out.tif")
         again = imageio.read_document(tmp_path / "out.tif")
         for before, after in zip(document.frames, again.frames, strict=True):
             assert before.depth == after.depth
@@ -293,7 +294,7 @@ def test_every_damaged_deep_file_is_a_picture_or_one_line(
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
 
 
-def a_photograph() -> imageio.Document:
+def a_photograph() -> Document:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Maker"
     exif[ExifTags.Base.Artist] = "Zoe"
@@ -305,7 +306,7 @@ def a_photograph() -> imageio.Document:
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (48.0, 12.5, 0.0)
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     info = {"exif": exif.tobytes(), "xmp": XMP, "icc_profile": icc, "dpi": (300.0, 300.0)}
-    return imageio.Document((Raster(colours()),), info)
+    return Document((Raster(colours()),), info)
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -316,7 +317,7 @@ def test_a_tiff_of_more_than_4_gigabytes_is_a_big_one(
     deep_one = a_photograph()
     plain = replace(deep_one, frames=(Raster(Image.fromarray((colours() >> 8).astype(np.uint8))),))
     for document in (deep_one, plain, replace(deep_one, frames=deep_one.frames * 2)):
-        assert imageio.write_document(document, tmp_path / "a.tif").warnings == ()
+        assert writing.write_document(document, tmp_path / "a.tif").warnings == ()
         assert (tmp_path / "a.tif").read_bytes()[:3] == (b"II+" if big else b"II*")
         again = imageio.read_document(tmp_path / "a.tif")
         for before, after in zip(document.frames, again.frames, strict=True):
@@ -328,8 +329,8 @@ def test_a_tiff_of_more_than_4_gigabytes_is_a_big_one(
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_everything_beside_16_bit_colour_is_kept(tmp_path: Path, suffix: str) -> None:
     document = a_photograph()
-    assert imageio.write_document(document, tmp_path / f"a.{suffix}").warnings == ()
-    imageio.write_document(imageio.read_document(tmp_path / f"a.{suffix}"), tmp_path / f"b.{suffix}")
+    assert writing.write_document(document, tmp_path / f"a.{suffix}").warnings == ()
+    writing.write_document(imageio.read_document(tmp_path / f"a.{suffix}"), tmp_path / f"b.{suffix}")
     with Image.open(tmp_path / f"b.{suffix}") as image:
         exif = image.getexif()
         own = exif.get_ifd(ExifTags.IFD.Exif)
@@ -347,9 +348,9 @@ def test_everything_beside_16_bit_colour_is_kept(tmp_path: Path, suffix: str) ->
 
 
 def test_a_stream_of_16_bit_tiff_is_the_file(tmp_path: Path) -> None:
-    imageio.write_document(a_photograph(), tmp_path / "a.tif")
+    writing.write_document(a_photograph(), tmp_path / "a.tif")
     out = BytesIO()
-    imageio.encode(a_photograph(), "TIFF", out, "-", imageio.Encoding())
+    writing.encode(a_photograph(), "TIFF", out, "-", writing.Encoding())
     with Image.open(out) as image:
         assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
     assert len(out.getvalue()) == (tmp_path / "a.tif").stat().st_size
@@ -357,7 +358,7 @@ def test_a_stream_of_16_bit_tiff_is_the_file(tmp_path: Path) -> None:
 
 def test_exif_of_a_big_tiff_is_kept(tmp_path: Path) -> None:
     (tmp_path / "in.tif").write_bytes(tiff(colours(), bigtiff=True, software="Scanner"))
-    imageio.write_document(imageio.read_document(tmp_path / "in.tif"), tmp_path / "out.png")
+    writing.write_document(imageio.read_document(tmp_path / "in.tif"), tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert image.getexif()[ExifTags.Base.Software] == "Scanner"
 

@@ -17,14 +17,15 @@ from pictures import natural, save_picture
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 from torch import Tensor
 
-from espcn_cli import animation, imageio, sizes, upscale
+from espcn_cli import animation, imageio, sizes, upscale, writing
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.imageio import Encoding
 from espcn_cli.inference import Engine, NotFiniteError
 from espcn_cli.models import ESPCN
 from espcn_cli.raster import Raster
 from espcn_cli.resize import resize
 from espcn_cli.settings import ModelSettings
+from espcn_cli.writing import Encoding
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 DURATIONS = [40, 120, 80, 200]
@@ -38,7 +39,7 @@ def bicubic() -> upscale.Upscaler:
 
 def through(upscaler: upscale.Upscaler, source: Path, output: Path) -> tuple[str, ...]:
     """File to file; returns the warnings."""
-    return imageio.write_document(upscaler.document(imageio.read_document(source)), output).warnings
+    return writing.write_document(upscaler.document(imageio.read_document(source)), output).warnings
 
 
 def disc(index: int, background: tuple[int, ...] = (0, 0, 0, 0)) -> Image.Image:
@@ -107,25 +108,25 @@ def test_an_animation_runs_as_often_as_before(
 def test_equal_frames_in_a_row_stay_apart_in_png_or_are_said(tmp_path: Path, mode: str) -> None:
     """Pillow would merge them, libwebp does."""
     frames = [Raster(disc(index).convert(mode)) for index in (0, 0, 0, 1)]
-    document = imageio.Document(tuple(frames), durations=tuple(map(float, DURATIONS)), plays=0)
-    assert imageio.write_document(document, tmp_path / "out.png").warnings == ()
+    document = Document(tuple(frames), durations=tuple(map(float, DURATIONS)), plays=0)
+    assert writing.write_document(document, tmp_path / "out.png").warnings == ()
     after = frames_of(tmp_path / "out.png")
     assert [time for _, time in after] == DURATIONS
     for (image, _), frame in zip(after, frames, strict=True):
         assert np.array_equal(np.asarray(image), np.asarray(frame.image().convert("RGBA")))
     for suffix, kind in (("gif", "GIF"), ("webp", "WEBP")):
-        notes = imageio.write_document(document, tmp_path / f"out.{suffix}").warnings
+        notes = writing.write_document(document, tmp_path / f"out.{suffix}").warnings
         assert f"2 frames equal to those before them: {kind} shows these longer instead" in notes
         assert [time for _, time in frames_of(tmp_path / f"out.{suffix}")] == [sum(DURATIONS[:3]), DURATIONS[3]]
 
 
 def test_times_and_runs_that_a_format_cannot_hold_are_said(tmp_path: Path) -> None:
     frames = tuple(Raster(disc(index)) for index in range(4))
-    document = imageio.Document(frames, durations=(5.0, 33.3, 33.3, 33.4), plays=3)
-    said = imageio.write_document(document, tmp_path / "out.gif").warnings
+    document = Document(frames, durations=(5.0, 33.3, 33.3, 33.4), plays=3)
+    said = writing.write_document(document, tmp_path / "out.gif").warnings
     assert "GIF counts in hundredths of a second: times were rounded" in said
     assert [time for _, time in frames_of(tmp_path / "out.gif")] == [10, 30, 30, 30]
-    said = imageio.write_document(document, tmp_path / "out.avif").warnings
+    said = writing.write_document(document, tmp_path / "out.avif").warnings
     assert said == ("AVIF has no place for the number of runs: it runs for ever",)
 
 
@@ -150,7 +151,7 @@ def test_frames_that_hang_over_the_screen_are_cut_off(tmp_path: Path) -> None:
     document = imageio.read_document(tmp_path / "in.gif")
     assert {frame.size for frame in document.frames} == {(16, 12)}
     for suffix in ("gif", "png", "webp", "avif"):
-        imageio.write_document(document, tmp_path / f"out.{suffix}")
+        writing.write_document(document, tmp_path / f"out.{suffix}")
         assert len(frames_of(tmp_path / f"out.{suffix}")) == 3
 
 
@@ -473,11 +474,11 @@ def test_16_bit_colour_keeps_what_stands_beside_it(tmp_path: Path, bicubic: upsc
     imagecodecs = pytest.importorskip("imagecodecs")
     pytest.importorskip("tifffile")
     icc = profile("sRGB")
-    document = imageio.Document(
+    document = Document(
         (Raster(np.zeros((4, 5, 3), np.uint16)),),
         {"icc_profile": icc, "dpi": (300.0, 300.0), "text": {"Title": "Boat"}},
     )
-    imageio.write_document(document, tmp_path / "in.png")
+    writing.write_document(document, tmp_path / "in.png")
     through(bicubic, tmp_path / "in.png", tmp_path / "out.png")
     through(bicubic, tmp_path / "in.png", tmp_path / "out.tif")
     assert imagecodecs.png_decode((tmp_path / "out.png").read_bytes()).dtype == np.uint16
@@ -541,7 +542,7 @@ def test_an_exact_size_is_made_strip_by_strip_as_from_the_whole(mode: str) -> No
     torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
     image = Raster(Image.fromarray(natural(30, 70)).convert(mode))
     whole, _ = upscale.Upscaler(Engine(network), 0).raster(image)
-    document = imageio.Document((image,))
+    document = Document((image,))
     for tile in (0, 5, 16):
         for size in (sizes.Size(45, 131), sizes.Size(33, 71), sizes.Size(60, 140), sizes.Size(70, 150)):
             assert size.width is not None and size.height is not None
@@ -597,7 +598,7 @@ def test_when_memory_runs_out_the_tiles_shrink() -> None:
 
 
 def test_quality_and_level_are_obeyed(tmp_path: Path) -> None:
-    document = imageio.Document((Raster(Image.fromarray(natural(64, 64))),))
+    document = Document((Raster(Image.fromarray(natural(64, 64))),))
     for suffix, low, high in (
         ("jpg", Encoding(quality=10), Encoding(quality=99)),
         ("webp", Encoding(quality=10), Encoding()),
@@ -606,7 +607,7 @@ def test_quality_and_level_are_obeyed(tmp_path: Path) -> None:
         bytes_of = []
         for encoding in (low, high):
             out = BytesIO()
-            imageio.encode(document, imageio.format_of(Path(f"a.{suffix}")), out, "a", encoding)
+            writing.encode(document, writing.format_of(Path(f"a.{suffix}")), out, "a", encoding)
             bytes_of.append(len(out.getvalue()))
         assert bytes_of[0] < bytes_of[1]
 
@@ -625,6 +626,6 @@ def test_a_bomb_is_refused_with_its_size(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_side_too_long_for_a_format_is_said(tmp_path: Path) -> None:
-    document = imageio.Document((Raster(Image.new("L", (20000, 1))),))
+    document = Document((Raster(Image.new("L", (20000, 1))),))
     with pytest.raises(EspcnError, match="20000 x 1 is too large for WEBP"):
-        imageio.write_document(document, tmp_path / "a.webp")
+        writing.write_document(document, tmp_path / "a.webp")

@@ -15,7 +15,7 @@ import pytest
 from pictures import natural, save_checkpoint
 from PIL import Image
 
-from espcn_cli import imageio, upscale
+from espcn_cli import imageio, upscale, writing
 from espcn_cli.errors import EspcnError
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
@@ -82,7 +82,7 @@ def test_every_damaged_file_is_a_picture_or_one_line(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                imageio.write_document(bicubic.document(imageio.read_document(path)), output)
+                writing.write_document(bicubic.document(imageio.read_document(path)), output)
             except EspcnError as error:
                 assert "\n" not in str(error) and "odd.bin" in str(error), error
                 assert not output.exists()

@@ -1,4 +1,4 @@
-"""Reading and writing pictures: every mode becomes pixels in [0, 1] and alpha, and comes back as it was."""
+"""Finding and reading pictures: every mode becomes pixels in [0, 1] and alpha, and is written back as it was."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from pictures import natural, save_picture
 from PIL import Image, ImageCms
 
-from espcn_cli import imageio, metadata
-from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.imageio import Picture
+from espcn_cli import imageio, metadata, writing
+from espcn_cli.errors import EspcnError
 
 
 @pytest.mark.parametrize(("mode", "planes"), [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("CMYK", 3), ("YCbCr", 3)])
@@ -30,7 +29,7 @@ def test_reading_and_writing_keep_every_value(tmp_path: Path, mode: str) -> None
     channels = len(mode)
     values = np.random.default_rng(1).integers(0, 256, (9, 7, channels), dtype=np.uint8)
     Image.fromarray(values[..., 0] if channels == 1 else values).save(tmp_path / "in.png")
-    imageio.write(imageio.read(tmp_path / "in.png"), tmp_path / "out.png")
+    writing.write(imageio.read(tmp_path / "in.png"), tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert image.mode == mode
         assert np.array_equal(np.asarray(image).reshape(values.shape), values)
@@ -41,7 +40,7 @@ def test_16_bit_grey_keeps_its_depth(tmp_path: Path) -> None:
     Image.fromarray(values).save(tmp_path / "in.png")
     picture = imageio.read(tmp_path / "in.png")
     assert picture.depth == 16
-    imageio.write(picture, tmp_path / "out.png")
+    writing.write(picture, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert np.array_equal(np.asarray(image), values)
 
@@ -61,7 +60,7 @@ def test_a_rotated_photograph_is_turned_upright_once(tmp_path: Path) -> None:
     Image.fromarray(natural(24, 18)).save(tmp_path / "r.jpg", exif=exif)
     picture = imageio.read(tmp_path / "r.jpg")
     assert picture.size == (18, 24)
-    imageio.write(picture, tmp_path / "out.jpg")
+    writing.write(picture, tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.size == (18, 24)
         assert image.getexif().get(metadata.ORIENTATION, 1) == 1
@@ -70,24 +69,13 @@ def test_a_rotated_photograph_is_turned_upright_once(tmp_path: Path) -> None:
 def test_profile_and_resolution_are_carried_over(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(natural(8, 8)).save(tmp_path / "in.png", icc_profile=profile, dpi=(300, 300))
-    imageio.write(imageio.read(tmp_path / "in.png"), tmp_path / "out.png")
+    writing.write(imageio.read(tmp_path / "in.png"), tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert image.info["icc_profile"] == profile
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_values_are_rounded_and_clipped_when_written() -> None:
-    pixels = torch.tensor([-0.2, 0.4 / 255, 0.6 / 255, 1.3]).view(1, 1, 2, 2)
-    assert list(np.asarray(imageio.to_pil(Picture(pixels))).flat) == [0, 0, 1, 255]
-
-
-def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:
-    clear = Picture(torch.zeros(1, 3, 4, 4), alpha=torch.zeros(1, 1, 4, 4))
-    written = imageio.write(clear, tmp_path / "a.jpg")
-    assert "JPEG holds no transparency" in written.warnings[0]
-    with Image.open(tmp_path / "a.jpg") as image:
-        assert image.getpixel((0, 0)) == (255, 255, 255)
-    assert "8 bits" in imageio.write(Picture(torch.zeros(1, 1, 4, 4), depth=16), tmp_path / "b.jpg").warnings[0]
+def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
     Image.fromarray(natural(8, 8)).save(
         tmp_path / "c.gif", save_all=True, append_images=[Image.fromarray(natural(8, 8, seed=2))]
     )
@@ -114,21 +102,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "float.tif")
     with pytest.raises(EspcnError, match=r"float\.tif: floating-point samples are not supported"):
         imageio.read(tmp_path / "float.tif")
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"old")
-    broken = Picture(torch.zeros(1, 3, 4, 4), info={"icc_profile": "not bytes"})
-    with pytest.raises(EspcnError, match="cannot be written"):
-        imageio.write(broken, tmp_path / "a.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert (tmp_path / "a.png").read_bytes() == b"old"
-
-
-def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
-    for suffix in (".xyz", ".ico", ".pdf"):  # an icon would be cut down to its fixed sizes
-        with pytest.raises(UsageError, match=rf"cannot write \{suffix}"):
-            imageio.write(Picture(torch.zeros(1, 1, 2, 2)), tmp_path / f"a{suffix}")
 
 
 def test_a_folder_is_searched_in_order_without_hidden_files(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from pictures import natural
 from PIL import Image, ImageCms, PngImagePlugin
 
-from espcn_cli import boxes, imageio, upscale
+from espcn_cli import boxes, imageio, upscale, writing
+from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError
-from espcn_cli.imageio import Document
 from espcn_cli.inference import Engine
 from espcn_cli.models import ESPCN
 from espcn_cli.raster import Raster
@@ -82,9 +82,9 @@ def test_unusual_colour_without_a_profile_is_kept_in_png_and_its_loss_said(
     tmp_path: Path, chunks: tuple[bytes, ...], kept: set[str]
 ) -> None:
     document = read(tmp_path / "in.png", rgb_png(*chunks))
-    assert imageio.write_document(document, tmp_path / "out.png").warnings == ()
+    assert writing.write_document(document, tmp_path / "out.png").warnings == ()
     assert set(chunks_of(tmp_path / "out.png")) == kept
-    said = imageio.write_document(document, tmp_path / "out.jpg").warnings
+    said = writing.write_document(document, tmp_path / "out.jpg").warnings
     assert said == (("JPEG has no place for the gamma and primaries",) if kept else ())
 
 
@@ -130,7 +130,7 @@ def test_a_partly_transparent_palette(tmp_path: Path) -> None:
 
 def test_much_text_is_no_bomb(tmp_path: Path) -> None:
     document = read(tmp_path / "in.png", rgb_png(chunk(b"zTXt", b"Workflow\0\0" + zlib.compress(b"x" * 5_000_000))))
-    imageio.write_document(document, tmp_path / "out.png")
+    writing.write_document(document, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         image.load()
         assert len(image.text["Workflow"]) == 5_000_000  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def test_much_text_is_no_bomb(tmp_path: Path) -> None:
 def test_a_comment_becomes_a_png_s_text(tmp_path: Path, suffix: str) -> None:
     PICTURE.convert("L").save(tmp_path / f"in.{suffix}", comment="from Zoë's attic".encode())
     document = imageio.read_document(tmp_path / f"in.{suffix}")
-    assert imageio.write_document(document, tmp_path / "out.png").warnings == ()
+    assert writing.write_document(document, tmp_path / "out.png").warnings == ()
     with Image.open(tmp_path / "out.png") as image:
         image.load()
         assert image.text["Comment"] == "from Zoë's attic"  # type: ignore[attr-defined]
@@ -149,8 +149,8 @@ def test_a_comment_becomes_a_png_s_text(tmp_path: Path, suffix: str) -> None:
 def test_a_comment_of_any_bytes_and_xmp_that_is_no_text(tmp_path: Path) -> None:
     PICTURE.save(tmp_path / "in.jpg", comment=b"caf\xe9\0bar\0", xmp=b"<x>\xe9</x>")
     document = imageio.read_document(tmp_path / "in.jpg")
-    assert imageio.write_document(document, tmp_path / "out.jpg").warnings == ()
-    assert imageio.write_document(document, tmp_path / "out.png").warnings == ("XMP that is not UTF-8 was left out",)
+    assert writing.write_document(document, tmp_path / "out.jpg").warnings == ()
+    assert writing.write_document(document, tmp_path / "out.png").warnings == ("XMP that is not UTF-8 was left out",)
     with Image.open(tmp_path / "out.png") as image:
         image.load()
         assert image.text == {"Comment": "café bar"}  # type: ignore[attr-defined]
@@ -215,12 +215,12 @@ def test_code_points_of_an_hdr_avif_are_kept_in_png(tmp_path: Path) -> None:
     assert "colour" not in read(tmp_path / "in.avif", data).info
     place = data.index(b"nclx") + 4
     hdr = data[:place] + struct.pack(">HH", 9, 16) + data[place + 4 :]
-    imageio.write_document(read(tmp_path / "in.avif", hdr), tmp_path / "out.png")
+    writing.write_document(read(tmp_path / "in.avif", hdr), tmp_path / "out.png")
     assert chunks_of(tmp_path / "out.png") == {"cICP": bytes((9, 16, 0, 1))}
 
 
 def test_grey_avif_stays_grey(tmp_path: Path) -> None:
-    imageio.write_document(Document((Raster(PICTURE.convert("L")),)), tmp_path / "a.avif")
+    writing.write_document(Document((Raster(PICTURE.convert("L")),)), tmp_path / "a.avif")
     assert imageio.read_document(tmp_path / "a.avif").frames[0].channels == 1
 
 
@@ -279,7 +279,7 @@ def test_text_survives_a_second_time(tmp_path: Path) -> None:
     PICTURE.save(tmp_path / "in.png", pnginfo=text)
     document = imageio.read_document(tmp_path / "in.png")
     document.info["comment"] = b"another"
-    imageio.write_document(document, tmp_path / "out.png")
+    writing.write_document(document, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         image.load()
         assert image.text["Comment"] == "mine"  # type: ignore[attr-defined]
