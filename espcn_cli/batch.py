@@ -17,7 +17,7 @@ import torch
 from espcn_cli import imageio, writing
 from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import clean
+from espcn_cli.files import clean, is_file, is_folder, is_there
 from espcn_cli.imageio import STREAM
 from espcn_cli.sizes import Size
 from espcn_cli.upscale import Upscaler
@@ -81,16 +81,6 @@ def plan(
         Outcome(Path(e.filename), destination, error=f"{e.filename}: cannot be read ({e.strerror})") for e in closed
     ]
     return [*gone, *tasks]
-
-
-def is_there(path: Path) -> bool:
-    """As `Path.exists`, but a name that no file can have is of none instead of an error."""
-    return os.path.exists(path)  # noqa: PTH110
-
-
-def is_folder(path: Path) -> bool:
-    """As `Path.is_dir`, likewise."""
-    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _check_file(destination: Path) -> None:
@@ -220,7 +210,7 @@ def run(
 
 def _is_large(source: Path) -> bool:
     """Whether a picture fills so much memory that no other should be there at the same time."""
-    if not os.path.isfile(source):  # noqa: PTH113 - a pipe can be read only once
+    if not is_file(source):  # a pipe can be read only once
         return False
     try:
         width, height = imageio.size_of(source)

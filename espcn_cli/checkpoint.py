@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import write_tensors
+from espcn_cli.files import is_file, write_tensors
 from espcn_cli.settings import AutoencoderSettings, ModelSettings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def find(model: str, scale: int | None = None) -> Path:
     """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
     path = Path(model)
     if path.suffix == ".safetensors" or os.sep in model:
-        if not os.path.isfile(path):  # noqa: PTH113 - False for a name that no file can have, where `Path` raises
+        if not is_file(path):
             raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
         return path
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}

@@ -100,6 +100,7 @@ def upscale(
     """
     from espcn_cli import batch as flow
     from espcn_cli import imageio, sizes, writing
+    from espcn_cli.files import is_folder
     from espcn_cli.upscale import load
 
     tile_size = parse_tile(tile)
@@ -140,7 +141,7 @@ def upscale(
     if as_json:
         typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
     elif not quiet and not streaming:
-        others = sum(imageio.count_others(source, recursive) for source in sources if flow.is_folder(source))
+        others = sum(imageio.count_others(source, recursive) for source in sources if is_folder(source))
         typer.echo(summarise(outcomes, others))
     if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""What is there, whatever name is asked for; and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left behind where files cannot be locked."""
 
 _umask_lock = threading.Lock()
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something; False where `Path.exists` raises: a name too long, a folder closed to us."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: Path) -> bool:
+    """Likewise whether it leads to a file: no folder, pipe or device."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Likewise whether it leads to a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _umask() -> int:

@@ -1,0 +1,21 @@
+"""What is there is said of any name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from espcn_cli.files import is_file, is_folder, is_there
+
+
+def test_files_and_folders_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert is_there(tmp_path / "file") and is_file(tmp_path / "file") and not is_folder(tmp_path / "file")
+    assert is_there(tmp_path) and is_folder(tmp_path) and not is_file(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing", "x" * 300, "a\0b", "round"])
+def test_a_name_that_no_file_can_have_is_of_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "round").symlink_to("round")
+    assert not any(ask(tmp_path / name) for ask in (is_there, is_file, is_folder))
