@@ -28,7 +28,7 @@ from espcn_cli import checkpoint, writing
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.document import Picture
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import replacing, write_tensors
+from espcn_cli.files import is_folder, is_there, replacing, write_tensors
 from espcn_cli.mnist import SIZE, batches, read_pictures, read_training_data, to_unit
 from espcn_cli.settings import SHEET_PICTURES, AutoencoderSettings
 from espcn_cli.subpixel import SubpixelConvolution, inverse_phase_shift, phase_shift
@@ -178,7 +178,7 @@ Card = checkpoint.Card[AutoencoderSettings]
 def find(name: str) -> Path:
     """A checkpoint's path: as given, or the shipped one's if the name is `autoencoder` and no such file is there."""
     shipped = checkpoint.weights_folder() / f"{SHIPPED}.safetensors"
-    return shipped if name == SHIPPED and not Path(name).exists() else Path(name)
+    return shipped if name == SHIPPED and not is_there(Path(name)) else Path(name)
 
 
 def read_card(path: Path) -> Card:
@@ -357,11 +357,11 @@ def describe(settings: AutoencoderSettings, about: dict[str, Any], history: list
 
 def check_output(output: Path, inputs: Iterable[Path]) -> None:
     """Raise EspcnError, before any work, if `output` has no folder to go to, is one, or would overwrite an input."""
-    if output.is_dir():
+    if is_folder(output):
         raise EspcnError(f"{output} is a folder: name a file")
-    if not output.absolute().parent.is_dir():
+    if not is_folder(output.absolute().parent):
         raise EspcnError(f"cannot write {output}: there is no folder {output.parent}")
-    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
+    if is_there(output) and any(is_there(path) and output.samefile(path) for path in inputs):
         raise EspcnError(f"{output} is an input and would be overwritten: choose another destination")
 
 

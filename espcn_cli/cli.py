@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from espcn_cli import cli_autoencoder, cli_upscale
 from espcn_cli.cli_upscale import INTERRUPTED, SCALE_HELP
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import is_folder
 from espcn_cli.settings import (
     ARCHITECTURES,
     CACHES,
@@ -333,7 +334,7 @@ def benchmark(
         raise UsageError(f"--protocol {protocol!r}: use {' or '.join(evaluation.PROTOCOLS)}")
     if degradation not in DEGRADATIONS:
         raise UsageError(f"--degradation {degradation!r}: use {', '.join(DEGRADATIONS)}")
-    if lr is not None and (len(sources) > 1 or not lr.is_dir()):
+    if lr is not None and (len(sources) > 1 or not is_folder(lr)):
         raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
     methods = {
         name: evaluation.network(load(name, scale, device=device, precision=precision, ensemble=ensemble).engine)

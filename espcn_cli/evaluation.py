@@ -16,6 +16,7 @@ from espcn_cli import imageio
 from espcn_cli.colour import quantise, studio_luma
 from espcn_cli.degradation import DESCRIPTIONS, make_lr
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_file
 from espcn_cli.inference import Engine, upscale
 from espcn_cli.metrics import SSIM_WINDOW, psnr, shave, ssim
 from espcn_cli.resize import crop_to_multiple, interpolate
@@ -67,7 +68,7 @@ def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation
         generator = torch.Generator().manual_seed(zlib.crc32(path.name.encode(errors="surrogateescape")))
         return Pair(path.stem, make_lr(hr, scale, degradation, generator), hr)
     candidates = [lr_folder / path.name, lr_folder / f"{path.stem}.png"]
-    lr_path = next((p for p in candidates if p.is_file()), candidates[0])
+    lr_path = next((p for p in candidates if is_file(p)), candidates[0])
     lr = imageio.read(lr_path).pixels
     if (lr.shape[1], lr.shape[2] * scale, lr.shape[3] * scale) != tuple(hr.shape[1:]):
         raise EspcnError(

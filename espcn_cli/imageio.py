@@ -23,6 +23,7 @@ from espcn_cli import animation, boxes, deep, metadata, profiles, raster
 from espcn_cli.boxes import Fields
 from espcn_cli.document import Document, Picture
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_folder, is_there
 from espcn_cli.metadata import Info
 from espcn_cli.raster import Raster
 
@@ -91,9 +92,9 @@ def count_others(folder: Path, recursive: bool = True) -> int:
 def existing_folders(paths: list[Path]) -> Iterator[Path]:
     """Pictures below folders, and files named outright. Raises EspcnError for a path that is not there."""
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
             yield from find_images(path)
-        elif path.exists():
+        elif is_there(path):
             yield path
         else:
             raise EspcnError(f"{path}: no such file or folder")

@@ -22,6 +22,7 @@ from torch import Tensor
 from espcn_cli import imageio
 from espcn_cli.colour import luma
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_file, is_folder
 from espcn_cli.resize import resize
 
 SIZE = 28
@@ -55,7 +56,7 @@ def find_idx(folder: Path, part: str) -> Path | None:
     The plain file goes before the gzipped one; some copies write a dot where the original has a dash.
     """
     names = [f"{part}-images{mark}idx3-ubyte{end}" for end in ("", ".gz") for mark in "-."]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if is_file(folder / name)), None)
 
 
 def read_images(path: Path) -> Tensor:
@@ -132,7 +133,7 @@ def read_pictures(source: Path, part: str = "t10k") -> Pictures:
     Pictures are made grey, laid on white where they are transparent, and fitted to 28×28. Unreadable ones in a folder
     are skipped and listed. Raises EspcnError if there is nothing to read, or an idx file is not what it should be.
     """
-    if source.is_dir():
+    if is_folder(source):
         found = [find_idx(source, name) for name in sorted(PARTS, key=lambda name: name != part)]
         path = next((path for path in found if path is not None), None)
         return _read_idx(path) if path is not None else _read_folder(source)
@@ -205,7 +206,7 @@ def read_training_data(source: Path) -> tuple[Pictures, Pictures]:
 
     Raises EspcnError as `read_pictures`, for test pictures without training pictures, and for a single picture.
     """
-    if source.is_dir() and find_idx(source, "t10k") is not None:
+    if is_folder(source) and find_idx(source, "t10k") is not None:
         if find_idx(source, "train") is None:
             raise EspcnError(f"{source} has MNIST's test pictures only: put train-images-idx3-ubyte beside them")
         return read_pictures(source, "train"), read_pictures(source, "t10k")

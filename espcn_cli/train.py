@@ -22,6 +22,7 @@ from espcn_cli import checkpoint, data, evaluation, imageio
 from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import is_folder
 from espcn_cli.inference import Engine, out_of_memory, upscale
 from espcn_cli.models import ESPCN
 from espcn_cli.objective import learning_rate, make_loss
@@ -128,7 +129,7 @@ def make_job(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
-    if not output.parent.is_dir():
+    if not is_folder(output.parent):
         raise EspcnError(f"no folder {output.parent}: make it, or choose another --output")
     pictures = list(imageio.existing_folders(sources))
     if not pictures:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import write_tensors
+from espcn_cli.files import is_file, write_tensors
 from espcn_cli.optimiser import Optimiser
 from espcn_cli.reparameterise import TrainingForm
 
@@ -57,7 +57,7 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
 
 def check_state(path: Path, wanted: dict[str, Any]) -> None:
     """Raises EspcnError if there is no state, it cannot be read, or it belongs to a training that differs."""
-    if not path.is_file():
+    if not is_file(path):
         raise EspcnError(f"nothing to resume: there is no {path}")
     try:
         with safe_open(path, framework="pt") as file:

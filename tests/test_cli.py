@@ -264,6 +264,7 @@ def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["nowhere"], 1, ["nowhere", "no such file or folder"]),
+        (["too-long-a-name" * 20], 1, ["no such file or folder"]),
         (["hollow"], 1, ["no pictures in hollow"]),
         (["small"], 1, ["no usable picture", "smaller than a patch"]),
         (["photos", "--resume"], 1, ["nothing to resume"]),
@@ -328,6 +329,7 @@ def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: P
     ("arguments", "code", "words"),
     [
         (["nowhere"], 1, ["no such file or folder"]),
+        (["too-long-a-name" * 20], 1, ["no such file or folder"]),
         (["hollow"], 1, ["no pictures in hollow"]),
         (["photos", "--protocol", "best"], 2, ["--protocol"]),
         (["photos", "-s", "7"], 2, ["--scale 7"]),
