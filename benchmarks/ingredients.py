@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from espcn_cli import checkpoint, data, evaluation, imageio, train
+from espcn_cli import checkpoint, data, evaluation, folders, train
 from espcn_cli.device import choose_precision
 from espcn_cli.inference import Engine
 from espcn_cli.parallel import Group, Threads
@@ -71,8 +71,8 @@ class Pictures:
 
     def at(self, scale: int) -> tuple[data.DataSet, list[evaluation.Pair]]:
         if scale not in self.read:
-            pairs = [evaluation.make_pair(path, scale) for path in imageio.existing_folders([self.valid])]
-            self.read[scale] = data.load_data(imageio.existing_folders([self.train]), Recipe(scale, 1), 96), pairs
+            pairs = [evaluation.make_pair(path, scale) for path in folders.find_all([self.valid])]
+            self.read[scale] = data.load_data(folders.find_all([self.train]), Recipe(scale, 1), 96), pairs
         return self.read[scale]
 
 

@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from espcn_cli import data, imageio, train
+from espcn_cli import data, folders, train
 from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.parallel import Group, Threads
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    pictures = data.load_data(imageio.find_images(arguments.data), Recipe(2, 1), PATCH)
+    pictures = data.load_data(folders.find_images(arguments.data), Recipe(2, 1), PATCH)
     patches = data.Patches(pictures, PATCH, BATCH, TrainSettings().candidates)
     others = f", {arguments.busy} busy processes beside" if arguments.busy else ""
     print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")

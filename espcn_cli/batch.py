@@ -18,7 +18,7 @@ from espcn_cli import imageio, writing
 from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import clean, is_file, is_folder, is_there
-from espcn_cli.imageio import STREAM
+from espcn_cli.folders import STREAM, SUFFIXES, find_images
 from espcn_cli.sizes import Size
 from espcn_cli.upscale import Upscaler
 from espcn_cli.writing import Encoding
@@ -107,7 +107,7 @@ def stream_format(suffix: str | None) -> str:
 def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> None:
     if os.path.lexists(destination) and not is_folder(destination):
         raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
-    if not is_folder(destination) and destination.suffix.lower() in imageio.SUFFIXES:
+    if not is_folder(destination) and destination.suffix.lower() in SUFFIXES:
         raise UsageError(f"{destination} looks like a picture: several pictures or a folder need a folder to go to")
     for source in sources if recursive else []:
         if is_folder(source) and _real(destination).is_relative_to(_real(source)):
@@ -117,7 +117,7 @@ def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> No
 def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[tuple[Path, Path]]:
     """Pictures with the folder that their place in the output tree is relative to."""
     if is_folder(source):
-        yield from ((path, source) for path in imageio.find_images(source, recursive, on_error))
+        yield from ((path, source) for path in find_images(source, recursive, on_error))
     else:
         yield source, source.parent
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espcn_cli import evaluation, imageio
+from espcn_cli import evaluation, folders
 from espcn_cli.errors import EspcnError
 from espcn_cli.evaluation import Method, Pair, Score
 
@@ -60,7 +60,7 @@ def benchmark(
     rows: list[Row] = []
     errors: list[str] = []
     for source in sources:
-        paths = list(imageio.existing_folders([source]))
+        paths = list(folders.find_all([source]))
         if not paths:
             raise EspcnError(f"no pictures in {source}: name a folder with images")
         scores: dict[str, list[Score]] = {name: [] for name in table}

@@ -325,7 +325,7 @@ def benchmark(
 ) -> None:
     """Measure PSNR and SSIM of models beside bicubic and Lanczos, per picture and in the mean."""
     from espcn_cli import benchmark as flow
-    from espcn_cli import evaluation, imageio
+    from espcn_cli import evaluation, folders
     from espcn_cli.upscale import load
 
     if scale not in SCALES:
@@ -340,7 +340,7 @@ def benchmark(
         name: evaluation.network(load(name, scale, device=device, precision=precision, ensemble=ensemble).engine)
         for name in models or [DEFAULT_MODEL]
     }
-    count = sum(1 for _ in imageio.existing_folders(sources))
+    count = sum(1 for _ in folders.find_all(sources))
     with progress(count, "picture", quiet) as bar:
         table = flow.benchmark(sources, methods, scale, lr, protocol, lambda name: bar.update(), degradation)
     for error in table.errors:

@@ -99,13 +99,13 @@ def upscale(
     or not at all; a file that fails is named and the others are done.
     """
     from espcn_cli import batch as flow
-    from espcn_cli import imageio, sizes, writing
+    from espcn_cli import folders, imageio, sizes, writing
     from espcn_cli.files import is_folder
     from espcn_cli.upscale import load
 
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format else None
-    streaming = destination == imageio.STREAM
+    streaming = destination == folders.STREAM
     if streaming and not dry_run and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if streaming and as_json:
@@ -141,7 +141,7 @@ def upscale(
     if as_json:
         typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
     elif not quiet and not streaming:
-        others = sum(imageio.count_others(source, recursive) for source in sources if is_folder(source))
+        others = sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
         typer.echo(summarise(outcomes, others))
     if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Finding and reading pictures: one as a `Picture` in floats, all that a file holds as a `Document` in whole levels.
+"""Reading pictures: one as a `Picture` in floats, all that a file holds as a `Document` in whole levels.
 
 Pictures come upright, grey or RGB, whatever their mode; what could not be kept is said in their warnings.
 """
@@ -6,12 +6,10 @@ Pictures come upright, grey or RGB, whatever their mode; what could not be kept 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -23,21 +21,9 @@ from espcn_cli import animation, boxes, deep, metadata, profiles, raster
 from espcn_cli.boxes import Fields
 from espcn_cli.document import Document, Picture
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import is_folder, is_there
+from espcn_cli.folders import STREAM
 from espcn_cli.metadata import Info
 from espcn_cli.raster import Raster
-
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "gif", "tif", "tiff", "bmp", "dib"),
-        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "ico", "mpo", "pcx"),
-    )
-)
-"""What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
-
-STREAM = Path("-")
-"""Standard input as a source, standard output as a destination."""
 
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 MODES_OF_DEEP_GREY = (*MODES_16_BIT, "I", "F")
@@ -74,40 +60,6 @@ UNREAD = ("HEIC", "JPEG XL", "OpenEXR", "Radiance HDR", "PDF")
 
 MAX_PIXELS = 2**28
 """16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
-
-
-def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too.
-
-    `on_error` is told of folders that cannot be listed.
-    """
-    return [path for path in _walk(folder, recursive, on_error) if _is_image(path)]
-
-
-def count_others(folder: Path, recursive: bool = True) -> int:
-    """Files in a folder that `find_images` passes over: hidden ones, and what is no picture by its suffix."""
-    return sum(not _is_image(path) for path in _walk(folder, recursive))
-
-
-def existing_folders(paths: list[Path]) -> Iterator[Path]:
-    """Pictures below folders, and files named outright. Raises EspcnError for a path that is not there."""
-    for path in paths:
-        if is_folder(path):
-            yield from find_images(path)
-        elif is_there(path):
-            yield path
-        else:
-            raise EspcnError(f"{path}: no such file or folder")
-
-
-def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=on_error):
-        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        yield from (Path(root, name) for name in sorted(names))
-
-
-def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path) -> Picture:

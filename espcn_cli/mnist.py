@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espcn_cli import imageio
+from espcn_cli import folders, imageio
 from espcn_cli.colour import luma
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, is_folder
@@ -137,7 +137,7 @@ def read_pictures(source: Path, part: str = "t10k") -> Pictures:
         found = [find_idx(source, name) for name in sorted(PARTS, key=lambda name: name != part)]
         path = next((path for path in found if path is not None), None)
         return _read_idx(path) if path is not None else _read_folder(source)
-    if source.suffix.lower() in imageio.SUFFIXES:
+    if source.suffix.lower() in folders.SUFFIXES:
         return Pictures(_read_picture(source), [source.name], [source], [])
     return _read_idx(source)
 
@@ -150,7 +150,7 @@ def _read_idx(path: Path) -> Pictures:
 
 
 def _read_folder(folder: Path) -> Pictures:
-    paths = imageio.find_images(folder)
+    paths = folders.find_images(folder)
     if not paths:
         raise EspcnError(f"{folder} holds neither pictures nor MNIST's idx files: give another folder")
     pixels: dict[Path, Tensor] = {}

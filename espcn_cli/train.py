@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from espcn_cli import checkpoint, data, evaluation, imageio
+from espcn_cli import checkpoint, data, evaluation, folders
 from espcn_cli.cuda_graph import Recorded
 from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
@@ -131,10 +131,10 @@ def make_job(
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     if not is_folder(output.parent):
         raise EspcnError(f"no folder {output.parent}: make it, or choose another --output")
-    pictures = list(imageio.existing_folders(sources))
+    pictures = list(folders.find_all(sources))
     if not pictures:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")
-    validation = list(imageio.existing_folders([valid])) if valid else []
+    validation = list(folders.find_all([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
     return Job(output, name, model, settings, pictures, validation, **options)

@@ -14,7 +14,7 @@ from espcn_cli import animation, deep, metadata, profiles, raster
 from espcn_cli.document import Document, Picture
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.imageio import SUFFIXES
+from espcn_cli.folders import SUFFIXES
 from espcn_cli.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {

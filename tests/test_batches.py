@@ -21,7 +21,7 @@ import pytest
 from pictures import natural, save_checkpoint, save_picture
 from PIL import Image
 
-from espcn_cli import batch, files, imageio, upscale, writing
+from espcn_cli import batch, files, folders, imageio, upscale, writing
 from espcn_cli.batch import Options, Outcome, Task
 from espcn_cli.document import Document
 from espcn_cli.errors import EspcnError, UsageError
@@ -337,7 +337,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "b.png")
     result = espcn("in", "out", "-m", tiny, cwd=tmp_path)
     assert result.stdout == b"2 upscaled; 2 other files passed over\n"
-    assert imageio.count_others(tmp_path / "in", recursive=True) == 3
+    assert folders.count_others(tmp_path / "in", recursive=True) == 3
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -10,7 +10,7 @@ import torch
 from pictures import natural, save_picture
 from PIL import Image, ImageCms
 
-from espcn_cli import imageio, metadata, writing
+from espcn_cli import folders, imageio, metadata, writing
 from espcn_cli.errors import EspcnError
 
 
@@ -108,6 +108,6 @@ def test_a_folder_is_searched_in_order_without_hidden_files(tmp_path: Path) -> N
     for name in ("b.png", "a.JPG", "sub/c.webp", ".hidden.png", ".dir/d.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in imageio.find_images(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in folders.find_images(tmp_path)]
     assert found == ["a.JPG", "b.png", "sub/c.webp"]
-    assert [path.name for path in imageio.find_images(tmp_path, recursive=False)] == ["a.JPG", "b.png"]
+    assert [path.name for path in folders.find_images(tmp_path, recursive=False)] == ["a.JPG", "b.png"]
