@@ -63,20 +63,22 @@ NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$
 .PHONY: $(NETWORKS) autoencoder scores
 weights: $(NETWORKS) autoencoder
 
-SOAP := --optimiser soap --learning-rate 5e-3 --expansion 0
+# espcn and espcn-s: any patch and no clipping, as they were trained before these were the defaults.
+ANY := --candidates 1 --clip 0
+SOAP := --optimiser soap --learning-rate 5e-3 --expansion 0 $(ANY)
 
 espcn_x2:   install ; $(TRAIN) -m espcn   -s 2 --steps 30000 --validate-every 3000 $(SOAP) --patch-size 64
 espcn_x3:   install ; $(TRAIN) -m espcn   -s 3 --steps 30000 --validate-every 3000 $(SOAP)
 espcn_x4:   install ; $(TRAIN) -m espcn   -s 4 --steps 30000 --validate-every 3000 $(SOAP)
-espcn-s_x2: install ; $(TRAIN) -m espcn-s -s 2 --steps 30000 --validate-every 3000
-espcn-s_x3: install ; $(TRAIN) -m espcn-s -s 3 --steps 12000 --validate-every 3000 --init weights/espcn-s_x2.safetensors
-espcn-s_x4: install ; $(TRAIN) -m espcn-s -s 4 --steps 12000 --validate-every 3000 --init weights/espcn-s_x2.safetensors --patch-size 128
-espcn-m_x2: install ; $(TRAIN) -m espcn-m -s 2 --steps 45000 --validate-every 3000
+espcn-s_x2: install ; $(TRAIN) -m espcn-s -s 2 --steps 30000 --validate-every 3000 $(ANY)
+espcn-s_x3: install ; $(TRAIN) -m espcn-s -s 3 --steps 12000 --validate-every 3000 $(ANY) --init weights/espcn-s_x2.safetensors
+espcn-s_x4: install ; $(TRAIN) -m espcn-s -s 4 --steps 12000 --validate-every 3000 $(ANY) --init weights/espcn-s_x2.safetensors --patch-size 128
+espcn-m_x2: install ; $(TRAIN) -m espcn-m -s 2 --minutes 60 --validate-every 3000
 espcn-m_x3: install ; $(TRAIN) -m espcn-m -s 3 --steps 12000 --validate-every 3000 --init weights/espcn-m_x2.safetensors
-espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 6000 --validate-every 2000 --init weights/espcn-m_x2.safetensors --patch-size 128
-espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 8000
-espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 8000
-espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 8000
+espcn-m_x4: install ; $(TRAIN) -m espcn-m -s 4 --steps 12000 --validate-every 3000 --init weights/espcn-m_x2.safetensors --patch-size 128
+espcn-l_x2: install ; $(TRAIN) -m espcn-l -s 2 --steps 27000 --validate-every 3000
+espcn-l_x3: install ; $(TRAIN) -m espcn-l -s 3 --steps 7000 --init weights/espcn-l_x2.safetensors
+espcn-l_x4: install ; $(TRAIN) -m espcn-l -s 4 --steps 7000 --init weights/espcn-l_x2.safetensors --patch-size 128
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install

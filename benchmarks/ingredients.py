@@ -87,7 +87,7 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     small = data.make_patches(training, job.patch, settings, CPU)
     worker = Threads(state.network.network, 1, CPU)
     precision = choose_precision("auto", CPU, training=True)
-    large = small.of_size(2 * job.patch)
+    large = small.of_size(min(2 * job.patch, training.largest_patch))
     loop = train.Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, worker, None)
     began = time.process_time()
     while not train.finished(loop):

@@ -21,6 +21,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder
 from espcn_cli.settings import (
     ARCHITECTURES,
+    BEFORE_SETTINGS,
     CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
@@ -443,7 +444,7 @@ def training_command(card: ModelCard) -> str | None:
     parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
     parts += [f"--planes {name}" for name in planes]
     parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
-    for name, value in card.training["settings"].items():
+    for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():
         if value != getattr(TRAIN, name, None):
             parts.append(f"--{name.replace('_', '-')} {value}")
     return " ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -57,9 +58,9 @@ class DataSet:
         return [s.path for s in self.samples if first.setdefault(s.digest, s.path) != s.path]
 
     @property
-    def smallest_side(self) -> int:
-        """HR pixels of the shortest side of any picture."""
-        return self.scale * min(min(sample.size) for sample in self.samples)
+    def largest_patch(self) -> int:
+        """HR pixels of the side of the largest patch that any picture holds."""
+        return self.scale * max(min(sample.size) for sample in self.samples)
 
     @property
     def fingerprint(self) -> dict[str, int | str]:
@@ -128,13 +129,13 @@ class Patches:
 
     def _fit(self, patch: int) -> None:
         self.patch = patch // self.scale
-        positions = [(s.size[0] - self.patch + 1) * (s.size[1] - self.patch + 1) for s in self.samples]
+        positions = [math.prod(max(side - self.patch + 1, 0) for side in sample.size) for sample in self.samples]
         self.ends = torch.tensor(positions).cumsum(0)
         if self.candidates > 1:
             self.detail = DetailMaps(self.samples, self.patch)
 
     def of_size(self, patch: int) -> Self:
-        """Patches of another size from the same pictures."""
+        """Patches of another size from the same pictures, of which smaller ones are passed over."""
         other = copy.copy(self)
         other._fit(patch)
         return other
@@ -173,7 +174,11 @@ class DetailMaps:
 
     def __init__(self, samples: Sequence[AnySample], patch: int) -> None:
         cells = max(patch // DETAIL_CELL, 1)
-        maps = [F.avg_pool2d(sample.detail[None], cells, stride=1)[0] for sample in samples]
+        nowhere = torch.zeros(0, 0)
+        maps = [
+            F.avg_pool2d(sample.detail[None], cells, stride=1)[0] if min(sample.size) >= patch else nowhere
+            for sample in samples
+        ]
         self.rows, self.columns = torch.tensor([m.shape for m in maps]).T
         self.starts = F.pad((self.rows * self.columns).cumsum(0), (1, 0))[:-1]
         self.values = torch.cat([m.flatten() for m in maps])

@@ -169,6 +169,9 @@ class TrainSettings:
         return asdict(self)
 
 
+BEFORE_SETTINGS = {"candidates": 1}
+"""How a network was trained whose checkpoint is older than a setting, where that is not as by default."""
+
 UPSAMPLERS = ("subpixel", "deconvolution", "resize")
 
 SHEET_PICTURES = 32

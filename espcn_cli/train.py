@@ -242,7 +242,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
     batch = job.settings.batch_size
     small = data.make_patches(pictures, job.patch, job.settings, device)
-    large = small.of_size(min(2 * job.patch, pictures.smallest_side))
+    large = small.of_size(min(2 * job.patch, pictures.largest_patch))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     plain = state.network.network
     worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)

@@ -362,6 +362,17 @@ def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) ->
     )
 
 
+def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
+    from espcn_cli.checkpoint import Card
+    from espcn_cli.cli import training_command
+    from espcn_cli.settings import TrainSettings, architecture
+
+    settings = TrainSettings(steps=7).to_dict()
+    del settings["candidates"]  # which came later: until then, any patch was taken
+    card = Card(architecture("espcn-s"), "espcn-s", {"settings": settings}, {}, "")
+    assert training_command(card) == "espcn train DATA --valid VALID -m espcn-s -s 2 --candidates 1 --steps 7"
+
+
 def test_models_with_nothing_shipped_is_an_empty_table() -> None:
     from espcn_cli.cli import format_models
 

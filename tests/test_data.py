@@ -135,6 +135,22 @@ def test_a_device_cuts_the_same_patches_all_at_once(tmp_path: Path, candidates: 
     assert host.draw(torch.Generator())[1].shape[-1] == 12  # the first is as it was
 
 
+@pytest.mark.parametrize("candidates", [1, 2])
+def test_larger_patches_come_from_the_pictures_that_hold_them(tmp_path: Path, candidates: int) -> None:
+    sizes = {10: (25, 25), 20: (44, 30), 30: (40, 60)}
+    samples = []
+    for value, (h, w) in sizes.items():
+        lr = torch.full((1, h, w), value, dtype=torch.uint8)
+        samples.append(Sample(tmp_path, lr.repeat_interleave(2, 1).repeat_interleave(2, 2), lr))
+    loaded = data.DataSet(samples, [], 2)
+    assert loaded.largest_patch == 80
+    patches = data.Patches(loaded, 40, 300, candidates)
+    for size, expected in ((40, {10, 20, 30}), (60, {20, 30}), (80, {30})):
+        lr, hr = patches.of_size(size).draw(torch.Generator().manual_seed(0))
+        assert hr.shape[-2:] == (size, size)
+        assert set((lr * 255).round().int().flatten().tolist()) == expected
+
+
 def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> None:
     good = save_picture(tmp_path / "good.png", 40, 40)
     small = save_picture(tmp_path / "small.png", 8, 40)
