@@ -18,7 +18,6 @@ from typer.core import TyperGroup
 from espcn_cli import cli_autoencoder, cli_upscale
 from espcn_cli.cli_upscale import INTERRUPTED, SCALE_HELP
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder
 from espcn_cli.settings import (
     ARCHITECTURES,
     BEFORE_SETTINGS,
@@ -327,6 +326,7 @@ def benchmark(
     """Measure PSNR and SSIM of models beside bicubic and Lanczos, per picture and in the mean."""
     from espcn_cli import benchmark as flow
     from espcn_cli import evaluation, folders
+    from espcn_cli.files import is_folder
     from espcn_cli.upscale import load
 
     if scale not in SCALES:

@@ -169,7 +169,7 @@ class TrainSettings:
         return asdict(self)
 
 
-BEFORE_SETTINGS = {"candidates": 1}
+BEFORE_SETTINGS = {"candidates": 1, "clip": 0.0}
 """How a network was trained whose checkpoint is older than a setting, where that is not as by default."""
 
 UPSAMPLERS = ("subpixel", "deconvolution", "resize")

@@ -368,9 +368,10 @@ def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
     from espcn_cli.settings import TrainSettings, architecture
 
     settings = TrainSettings(steps=7).to_dict()
-    del settings["candidates"]  # which came later: until then, any patch was taken
+    del settings["candidates"], settings["clip"]  # which came later: any patch was taken, any gradient followed
     card = Card(architecture("espcn-s"), "espcn-s", {"settings": settings}, {}, "")
-    assert training_command(card) == "espcn train DATA --valid VALID -m espcn-s -s 2 --candidates 1 --steps 7"
+    command = "espcn train DATA --valid VALID -m espcn-s -s 2 --candidates 1 --clip 0.0 --steps 7"
+    assert training_command(card) == command
 
 
 def test_models_with_nothing_shipped_is_an_empty_table() -> None:
