@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from espcn_cli.linear_path import GREY, linear_path
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 from espcn_cli.subpixel import bicubic_kernel, phase_shift
 
@@ -111,8 +112,9 @@ class BicubicSkip(nn.Module):
 class ESPCN(nn.Module):
     """(N, planes, H, W) in [0, 1] -> (N, planes, H·scale, W·scale), not clipped.
 
-    Freshly made, a network with the bicubic skip *is* bicubic upsampling: its last layer starts at zero. The hidden
-    layers start with Kaiming's variance for their slope, without which a deep narrow stack does not start at all.
+    Freshly made, a network with the bicubic skip *is* bicubic upsampling: its last layer starts at zero. So is one
+    without, by its linear path, as nearly as tanh is straight. The hidden layers start with Kaiming's variance for
+    their slope, without which a deep narrow stack does not start at all.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -135,8 +137,15 @@ class ESPCN(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, a=PRELU_SLOPE)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        if self.skip is not None:
+        path = linear_path(self.settings)
+        if self.skip is not None or path:
             nn.init.zeros_(self.tail.weight)
+        if path:
+            assert self.tail.bias is not None
+            nn.init.constant_(self.tail.bias, GREY)
+        with torch.no_grad():
+            for name, (where, values) in path.items():
+                self.get_parameter(name)[where] = values[where]
 
     @property
     def tail(self) -> Convolution:

@@ -8,10 +8,13 @@ one k×k kernel. It is merged before each convolution: a training step costs har
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from espcn_cli.linear_path import Held
 
 BRANCH_GAIN = 0.9
 """Variance that the product adds to an identity, so that a leaky ReLU's output keeps its scale through the stack."""
@@ -35,19 +38,25 @@ class TrainingForm(nn.Module):
     """A network with a linear block of `width` channels beside each convolution (0: none).
 
     In an untrained one, square layers start as the identity plus their block, and a layer of zeros keeps its output at
-    zero. A trained one starts as it is: its blocks' products are zero.
+    zero. A trained one starts as it is: its blocks' products are zero. Weights that are `held` stay as they are.
     """
 
-    def __init__(self, network: nn.Module, width: int, trained: bool = False) -> None:
+    def __init__(self, network: nn.Module, width: int, trained: bool = False, held: Mapping[str, Held] = {}) -> None:
         super().__init__()
         self.network = network
+        self.held_names = list(held)
+        for index, (where, values) in enumerate(held.values()):
+            self.register_buffer(f"where_{index}", where, persistent=False)
+            self.register_buffer(f"values_{index}", values, persistent=False)
         self.names: list[str] = []
         self.blocks = nn.ModuleList()
         for name, layer in network.named_modules():
             if width and isinstance(layer, nn.Conv2d):
                 self.names.append(f"{name}.weight")
+                free = ~held[f"{name}.weight"].where if f"{name}.weight" in held else slice(None)
+                zero = not layer.weight[free].any()
                 self.blocks.append(
-                    LinearBlock(layer.weight.shape, width, 0.0) if trained else _block_for_(layer, width)
+                    LinearBlock(layer.weight.shape, width, 0.0) if trained else _block_for_(layer, width, zero)
                 )
 
     def merged(self) -> dict[str, Tensor]:
@@ -55,6 +64,9 @@ class TrainingForm(nn.Module):
         parameters: dict[str, Tensor] = dict(self.network.named_parameters())
         for name, block in zip(self.names, self.blocks, strict=True):
             parameters[name] = parameters[name] + block()
+        for index, name in enumerate(self.held_names):
+            where, values = self.get_buffer(f"where_{index}"), self.get_buffer(f"values_{index}")
+            parameters[name] = torch.where(where, values, parameters[name])
         return parameters
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,9 +74,8 @@ class TrainingForm(nn.Module):
         return result
 
 
-def _block_for_(layer: nn.Conv2d, width: int) -> LinearBlock:
+def _block_for_(layer: nn.Conv2d, width: int, zero: bool) -> LinearBlock:
     outputs, inputs = layer.weight.shape[:2]
-    zero = not layer.weight.any()
     square = outputs == inputs and not zero
     with torch.no_grad():
         layer.weight.zero_()

@@ -24,6 +24,7 @@ from espcn_cli.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder
 from espcn_cli.inference import Engine, out_of_memory, upscale
+from espcn_cli.linear_path import follows, linear_path
 from espcn_cli.models import ESPCN
 from espcn_cli.objective import learning_rate, make_loss
 from espcn_cli.optimiser import OPTIMISERS
@@ -366,7 +367,10 @@ def starting_point(job: Job) -> ESPCN | None:
 def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> State:
     """A start from the seed or a trained network: the global generator makes weights, one of its own the patches."""
     torch.manual_seed(job.settings.seed)
-    network = TrainingForm(start or ESPCN(job.model), job.settings.expansion, trained=start is not None).to(device)
+    plain = start or ESPCN(job.model)
+    path = linear_path(job.model)
+    held = path if follows(plain.state_dict(), path) else {}
+    network = TrainingForm(plain, job.settings.expansion, trained=start is not None, held=held).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = OPTIMISERS[job.settings.optimiser](network.parameters())
     return State(network, average, optimiser, torch.Generator().manual_seed(job.settings.seed))
