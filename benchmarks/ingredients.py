@@ -1,8 +1,9 @@
 """What each ingredient of the recipe gives: python benchmarks/ingredients.py TRAIN VALID [--minutes 3] [--seeds 0]
 
-TRAIN and VALID are folders of photographs. espcn-m x2 (the last two rows: x3) is trained once per row and seed, changed
-in one thing against the default settings, for the same processor time on one thread each: rows can be run side by side,
-and on a busy machine. PSNR and SSIM of the averaged network are means over VALID by the protocol of `espcn benchmark`.
+TRAIN and VALID are folders of photographs. espcn-m x2 (the last rows: x3, and the paper's network) is trained once per
+row and seed, changed in one thing against the default settings, for the same processor time on one thread each: rows
+can be run side by side, and on a busy machine. PSNR and SSIM of the averaged network are means over VALID by the
+protocol of `espcn benchmark`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from espcn_cli import checkpoint, data, evaluation, folders, train
 from espcn_cli.device import choose_precision
 from espcn_cli.inference import Engine
+from espcn_cli.models import ESPCN, Convolution
 from espcn_cli.parallel import Group, Threads
 from espcn_cli.samples import Recipe
-from espcn_cli.settings import TrainSettings, architecture
+from espcn_cli.settings import ModelSettings, TrainSettings, architecture
 
 CPU = torch.device("cpu")
 
@@ -36,7 +39,13 @@ class Row:
     scale: int = 2
     init: str | None = None
     ensemble: bool = False
+    name: str = "espcn-m"
+    random: bool = False
+    """Whether all weights are drawn anew, where the network itself would start as bicubic."""
 
+
+PAPER = "-m espcn --optimiser soap --learning-rate 5e-3 --expansion 0"
+SOAP: dict[str, Any] = {"optimiser": "soap", "learning_rate": 5e-3, "expansion": 0}
 
 ROWS = {
     "default": Row("", {}, {}),
@@ -59,6 +68,8 @@ ROWS = {
     "the mean over eight flips and turns": Row("(espcn benchmark) --ensemble", {}, {}, ensemble=True),
     "x3": Row("-s 3", {}, {}, scale=3),
     "x3, warm start from x2": Row("-s 3 --init weights/espcn-m_x2.safetensors", {}, {}, scale=3, init="espcn-m"),
+    "the paper's network": Row(PAPER, {}, SOAP, name="espcn"),
+    "the paper's network, random start": Row(f"(all weights drawn) {PAPER}", {}, SOAP, name="espcn", random=True),
 }
 
 
@@ -76,14 +87,26 @@ class Pictures:
         return self.read[scale]
 
 
+def draw_all(settings: ModelSettings, seed: int) -> ESPCN:
+    """A tanh network without the path that makes it bicubic: Xavier's variance in every layer."""
+    torch.manual_seed(seed)
+    network = ESPCN(settings)
+    for layer in network.body:
+        if isinstance(layer, Convolution):
+            nn.init.xavier_normal_(layer.weight, gain=nn.init.calculate_gain("tanh"))
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+    return network
+
+
 def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float, float, int]:
     """PSNR, SSIM and steps taken after `minutes` of processor time."""
     settings = TrainSettings(minutes=minutes, seed=seed, **row.training)
-    model = replace(architecture("espcn-m", row.scale), **row.model)
+    model = replace(architecture(row.name, row.scale), **row.model)
     start = checkpoint.find(row.init, 2) if row.init else None
-    job = train.Job(Path("unused.safetensors"), "espcn-m", model, settings, [], [], init=start)
+    job = train.Job(Path("unused.safetensors"), row.name, model, settings, [], [], init=start)
     training, pairs = pictures.at(row.scale)
-    state = train.make_state(job, CPU, train.starting_point(job))
+    state = train.make_state(job, CPU, draw_all(model, seed) if row.random else train.starting_point(job))
     small = data.make_patches(training, job.patch, settings, CPU)
     worker = Threads(state.network.network, 1, CPU)
     precision = choose_precision("auto", CPU, training=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from espcn_cli.colour import luma
+from espcn_cli.device import PRECISION_NAMES
 from espcn_cli.models import ESPCN, BicubicSkip
 from espcn_cli.settings import BICUBIC_REACH
 from espcn_cli.subpixel import phase_shift
@@ -21,9 +22,6 @@ STEADY_HALO = 4
 single plane sums in another order, and a tile would differ from the whole in the last bit."""
 
 CPU = torch.device("cpu")
-
-
-PRECISION_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
 class NotFiniteError(ArithmeticError):
@@ -78,7 +76,7 @@ class Engine:
         x = x.to(self.device)
         sr = self._mean_of_turns(x) if self.ensemble else self._once(x)
         if self.precision != torch.float32 and not sr.isfinite().all():
-            raise NotFiniteError(f"{PRECISION_NAMES.get(self.precision, self.precision)} overflows on this picture")
+            raise NotFiniteError(f"{PRECISION_NAMES[self.precision]} overflows on this picture")
         return sr
 
     def _mean_of_turns(self, x: Tensor) -> Tensor:

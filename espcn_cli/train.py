@@ -20,7 +20,7 @@ import torch
 
 from espcn_cli import checkpoint, data, evaluation, folders
 from espcn_cli.cuda_graph import Recorded
-from espcn_cli.device import choose_device, choose_precision
+from espcn_cli.device import PRECISIONS, choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder
 from espcn_cli.inference import Engine, out_of_memory, upscale
@@ -221,7 +221,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     if resume:
         check_state(folder.state, identity(job))
     start = starting_point(job)
-    precision = choose_precision(job.precision, device, training=True)
+    choose_precision(job.precision, device, training=True)
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     recipe = Recipe(scale, job.model.planes, degradation)
     kept = choose_cache(job.cache, job.pictures, recipe)
@@ -238,6 +238,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     if resume:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
+    precision = settle_precision(job, state, device, group)
     if group.leads:
         folder.make()
     events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
@@ -376,6 +377,15 @@ def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> St
     return State(network, average, optimiser, torch.Generator().manual_seed(job.settings.seed))
 
 
+def settle_precision(job: Job, state: State, device: torch.device, group: Group) -> torch.dtype:
+    """The precision of all processes' steps, noted in the state: `auto` stays what it was before an interruption."""
+    asked = state.precision if job.precision == "auto" else job.precision
+    own = list(PRECISIONS.values()).index(choose_precision(asked, device, training=True))
+    (leaders,) = group.from_leader(own)
+    state.precision, precision = list(PRECISIONS.items())[int(leaders)]
+    return precision
+
+
 def progress(state: State, settings: TrainSettings) -> float:
     """How much of the training is done: 0 at the start, 1 or more at the end."""
     if settings.minutes:
@@ -467,6 +477,7 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
         "settings": job.settings.to_dict(),
         "step": state.step,
         "seconds": round(state.seconds),
+        "precision": state.precision,
         **({"init": job.init.name} if job.init else {}),
         "versions": {"espcn": version("espcn"), "torch": torch.__version__, "python": platform.python_version()},
         "history": state.history,

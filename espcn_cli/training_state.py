@@ -19,7 +19,7 @@ from espcn_cli.reparameterise import TrainingForm
 STATE_FORMAT = "espcn-training-state"
 STATE_VERSION = "2"
 
-PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing")
+PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing", "precision")
 
 
 @dataclass
@@ -38,6 +38,8 @@ class State:
     """Seconds spent on steps since the last validation."""
     drawing: float = 0.0
     """Of them, seconds spent waiting for patches."""
+    precision: str = "auto"
+    """What `auto` came to, which goes on to hold."""
 
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:

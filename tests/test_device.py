@@ -83,8 +83,27 @@ def test_auto_keeps_fp32_for_pictures_on_a_cpu() -> None:
     assert choose_precision("auto", CPU) == torch.float32
 
 
-def test_auto_trains_in_bf16_on_a_cpu_that_has_it(native_bf16: bool) -> None:
-    assert choose_precision("auto", CPU, training=True) == (torch.bfloat16 if native_bf16 else torch.float32)
+@pytest.mark.parametrize("faster", [False, True])
+def test_auto_trains_in_bf16_on_a_cpu_that_has_it_and_gains_by_it(
+    native_bf16: bool, faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "bf16_trains_faster", lambda: faster)
+    expected = torch.bfloat16 if native_bf16 and faster else torch.float32
+    assert choose_precision("auto", CPU, training=True) == expected
+
+
+@pytest.mark.parametrize(("bf16", "faster"), [(0.5, True), (0.95, False), (1.5, False)])
+def test_bf16_has_to_be_clearly_faster(bf16: float, faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {torch.bfloat16: bf16, torch.float32: 1.0}
+    monkeypatch.setattr(device, "measure_convolution", seconds.__getitem__)
+    assert device.bf16_trains_faster.__wrapped__() is faster
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_measuring_takes_time_and_no_random_numbers(dtype: torch.dtype) -> None:
+    before = torch.random.get_rng_state()
+    assert device.measure_convolution(dtype) > 0
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_auto_on_cuda_is_fp16_for_pictures_and_bf16_for_training() -> None:

@@ -16,7 +16,7 @@ from pictures import save_checkpoint, save_picture
 from PIL import Image
 from torch import Tensor
 
-from espcn_cli import checkpoint, objective, train
+from espcn_cli import checkpoint, device, objective, train
 from espcn_cli.degradation import DESCRIPTIONS
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.run_folder import RunFolder
@@ -106,6 +106,18 @@ def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(
     train.train(job, resume=True)
     assert same(tensors(job.output), tensors(straight.output))
     assert not RunFolder.of(job.output).state.exists()
+
+
+def test_auto_goes_on_in_the_precision_it_began_with(job: train.Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is measured, and on a busy machine another day's measurement may say otherwise."""
+    job = replace(job, precision="auto")
+    monkeypatch.setattr(device, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(device, "bf16_trains_faster", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(job, report=StopAt(1))
+    monkeypatch.setattr(device, "bf16_trains_faster", lambda: False)
+    assert train.train(job, resume=True).training["precision"] == "bf16"
+    assert train.train(job).training["precision"] == "fp32"
 
 
 def test_the_checkpoint_says_how_it_was_made(job: train.Job) -> None:
