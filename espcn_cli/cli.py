@@ -444,6 +444,7 @@ def training_command(card: ModelCard) -> str | None:
     parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
     parts += [f"--planes {name}" for name in planes]
     parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
+    parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
     for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():
         if value != getattr(TRAIN, name, None):
             parts.append(f"--{name.replace('_', '-')} {value}")

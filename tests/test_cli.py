@@ -353,12 +353,12 @@ def test_models_describes_a_checkpoint(tiny: Path) -> None:
 
 def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) -> None:
     folder = photos.parent
-    options = [*QUICK, "--steps", 4, "--planes", "rgb", "--loss", "mse", "-s", 3]
+    options = [*QUICK, "--steps", 4, "--planes", "rgb", "--loss", "mse", "-s", 3, "--precision", "bf16"]
     assert espcn("train", "photos", "-o", "m.safetensors", *options, cwd=folder).returncode == 0
     [card] = json.loads(espcn("models", "m.safetensors", cwd=folder).stdout)
     assert card["command"] == (
-        "espcn train photos --valid VALID -m espcn-s -s 3 --planes rgb --steps 4 --batch-size 2 --patch-size 16"
-        " --loss mse --expansion 4 --validate-every 4"
+        "espcn train photos --valid VALID -m espcn-s -s 3 --planes rgb --precision bf16 --steps 4 --batch-size 2"
+        " --patch-size 16 --loss mse --expansion 4 --validate-every 4"
     )
 
 
