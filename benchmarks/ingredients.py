@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from espcn_cli import checkpoint, data, evaluation, folders, train
 from espcn_cli.device import choose_precision
@@ -88,14 +87,12 @@ class Pictures:
 
 
 def draw_all(settings: ModelSettings, seed: int) -> ESPCN:
-    """A tanh network without the path that makes it bicubic: Xavier's variance in every layer."""
+    """A network without the path by which it would start as bicubic."""
     torch.manual_seed(seed)
     network = ESPCN(settings)
     for layer in network.body:
         if isinstance(layer, Convolution):
-            nn.init.xavier_normal_(layer.weight, gain=nn.init.calculate_gain("tanh"))
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            layer.draw_(settings.activation)
     return network
 
 

@@ -32,6 +32,15 @@ class Convolution(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
 
+    def draw_(self, activation: str) -> None:
+        """Random weights, of the variance that keeps the scale of what goes through an activation; biases of zero."""
+        if activation == "tanh":
+            nn.init.xavier_normal_(self.weight, gain=nn.init.calculate_gain("tanh"))
+        else:
+            nn.init.kaiming_normal_(self.weight, a=PRELU_SLOPE)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
     def forward(self, x: Tensor) -> Tensor:
         if not wants_onednn(x):
             return super().forward(x)
@@ -131,12 +140,7 @@ class ESPCN(nn.Module):
     def _initialise_(self) -> None:
         convolutions = [layer for layer in self.body if isinstance(layer, Convolution)]
         for layer in convolutions:
-            if self.settings.activation == "tanh":
-                nn.init.xavier_normal_(layer.weight, gain=nn.init.calculate_gain("tanh"))
-            else:
-                nn.init.kaiming_normal_(layer.weight, a=PRELU_SLOPE)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            layer.draw_(self.settings.activation)
         path = linear_path(self.settings)
         if self.skip is not None or path:
             nn.init.zeros_(self.tail.weight)

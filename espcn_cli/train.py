@@ -362,6 +362,8 @@ def starting_point(job: Job) -> ESPCN | None:
     network = ESPCN(job.model)
     tail = {f"body.{len(network.body) - 1}.{name}" for name in ("weight", "bias")}
     network.load_state_dict({k: v for k, v in trained.state_dict().items() if k not in tail}, strict=False)
+    if not follows(network.state_dict(), linear_path(job.model)):
+        network.tail.draw_(job.model.activation)  # its start as bicubic is for units that are not there
     return network
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from espcn_cli import train
+from espcn_cli import checkpoint, train
 from espcn_cli.linear_path import follows, linear_path
 from espcn_cli.models import ESPCN
 from espcn_cli.resize import interpolate
@@ -108,3 +108,25 @@ def test_a_trained_network_with_its_path_keeps_it_and_one_without_is_free() -> N
     free = train_(make_state(SMALL, trained), SMALL).state_dict()
     changed = [not torch.equal(free[name][where], values[where]) for name, (where, values) in path.items()]
     assert all(changed[:-1])  # the last bias has no part in the path
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_warm_start_of_another_scale_is_bicubic_if_the_body_has_the_path(kept: bool, tmp_path: Path) -> None:
+    """Where it has none, the bicubic kernels would meet units that are something else, ten times too strongly."""
+    trained = train_(make_state(SMALL), SMALL)
+    if not kept:
+        trained.get_parameter("body.0.weight").data.normal_()
+    checkpoint.save(tmp_path / "start.safetensors", trained, checkpoint.Card(SMALL, "mine"))
+    other = replace(SMALL, scale=3)
+    job = train.Job(
+        Path("unused.safetensors"), "mine", other, TrainSettings(), [], [], init=tmp_path / "start.safetensors"
+    )
+    start = train.starting_point(job)
+    assert start is not None
+    assert follows(start.state_dict(), linear_path(other)) == kept
+    assert kept or start.tail.weight.abs().max() < 1.5
+    x = noise(0, 1, 1, 12, 12)
+    if kept:
+        with torch.no_grad():
+            sr = start(x)
+        torch.testing.assert_close(sr[..., 6:-6, 6:-6], interpolate(x, 3)[..., 6:-6, 6:-6], atol=2e-3, rtol=0)
