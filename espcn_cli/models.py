@@ -122,8 +122,8 @@ class ESPCN(nn.Module):
     """(N, planes, H, W) in [0, 1] -> (N, planes, H·scale, W·scale), not clipped.
 
     Freshly made, a network with the bicubic skip *is* bicubic upsampling: its last layer starts at zero. So is one
-    without, by its linear path, as nearly as tanh is straight. The hidden layers start with Kaiming's variance for
-    their slope, without which a deep narrow stack does not start at all.
+    without that has a `linear_path`, as nearly as tanh is straight. The hidden layers start with Kaiming's variance
+    for their slope, without which a deep narrow stack does not start at all.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
