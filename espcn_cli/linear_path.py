@@ -59,12 +59,12 @@ def linear_path(settings: ModelSettings) -> dict[str, Held]:
             units = slice(1)
             weight[0, 0, centre, centre] = 1.0 if layer else GAIN
             bias[0] = 0.0 if layer else -GAIN * GREY
-        rows, values = torch.zeros_like(weight, dtype=torch.bool), torch.zeros_like(bias, dtype=torch.bool)
-        rows[units] = values[units] = True
+        weights_held, biases_held = torch.zeros_like(weight, dtype=torch.bool), torch.zeros_like(bias, dtype=torch.bool)
+        weights_held[units] = biases_held[units] = True
         if last:
-            rows[:, : len(DIAGONALS)] = True
-        path[f"body.{2 * layer}.weight"] = Held(rows, weight)
-        path[f"body.{2 * layer}.bias"] = Held(values, bias)
+            weights_held[:, : len(DIAGONALS)] = True
+        path[f"body.{2 * layer}.weight"] = Held(weights_held, weight)
+        path[f"body.{2 * layer}.bias"] = Held(biases_held, bias)
     return path
 
 

@@ -52,11 +52,13 @@ class TrainingForm(nn.Module):
         self.blocks = nn.ModuleList()
         for name, layer in network.named_modules():
             if width and isinstance(layer, nn.Conv2d):
-                self.names.append(f"{name}.weight")
-                free = ~held[f"{name}.weight"].where if f"{name}.weight" in held else slice(None)
-                zero = not layer.weight[free].any()
+                weight = f"{name}.weight"
+                self.names.append(weight)
+                free = layer.weight[~held[weight].where] if weight in held else layer.weight
                 self.blocks.append(
-                    LinearBlock(layer.weight.shape, width, 0.0) if trained else _block_for_(layer, width, zero)
+                    LinearBlock(layer.weight.shape, width, 0.0)
+                    if trained
+                    else _block_for_(layer, width, zero=not free.any())
                 )
 
     def merged(self) -> dict[str, Tensor]:

@@ -221,7 +221,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     if resume:
         check_state(folder.state, identity(job))
     start = starting_point(job)
-    choose_precision(job.precision, device, training=True)
+    choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     recipe = Recipe(scale, job.model.planes, degradation)
     kept = choose_cache(job.cache, job.pictures, recipe)
