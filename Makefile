@@ -52,7 +52,9 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The shipped weights, each by the command that made it. DATA and VALID are folders of photographs; the model card,
-# weights/README.md, says which. An interrupted training goes on with: make espcn-l_x2 RESUME=--resume (or make runs/...)
+# weights/README.md, says which. An interrupted training goes on with: make espcn-l_x2 RESUME=--resume (or make
+# runs/espcn-l_x2.safetensors RESUME=--resume, where it was the first of the two). runs/ knows nothing of DATA: remove it to
+# train on other pictures.
 
 DATA ?= ../shared/data/train
 VALID ?= ../shared/data/valid
