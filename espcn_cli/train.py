@@ -80,10 +80,22 @@ class Validation:
     """Share of the steps' time that was spent waiting for patches."""
 
 
+@dataclass(frozen=True)
+class Retreat:
+    """The training diverged, and goes on from an earlier step at half the learning rate; `share` is what is left."""
+
+    diverged: int
+    step: int
+    loss: float
+    share: float
+
+
 DIVERGED = 1.0
 """A loss that no start has: pixels are in [0, 1]."""
 
-Event = Loading | Loaded | Step | Validation
+MOST_RETREATS = 5
+
+Event = Loading | Loaded | Step | Validation | Retreat
 Report = Callable[[Event], None]
 
 
@@ -147,7 +159,7 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs. Ctrl-C and
     SIGTERM save the training state and go on their way (KeyboardInterrupt, SystemExit); `resume` continues from there,
     and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, a state that
-    does not belong to this job, or a training that diverges.
+    does not belong to this job, or a training that diverges again and again.
     """
     device = own_device(choose_device(job.device))
     with joined(device, job.settings.batch_size) as group:
@@ -172,15 +184,17 @@ def descend(run: Run, report: Report) -> None:
             (state.seconds,) = run.group.from_leader(time.monotonic() - began)
             interruption.signal = run.group.greatest(interruption.signal)
             if not loss < DIVERGED:
-                raise diverged(run, loss)
+                report(retreat_(run, loss))
+                continue
             done = progress(state, settings)
             report(Step(state.step, round(state.step / done), loss))
             if state.step % settings.validate_every == 0 or done >= 1:
                 result = validate(run)
                 report(result)
                 if math.isnan(result.psnr):
-                    raise diverged(run, loss)
-                keep(run, result)
+                    report(retreat_(run, loss))
+                else:
+                    keep(run, result)
         if interruption.signal:
             if run.group.leads:
                 save_state(state, run.folder.state, run.identity)
@@ -315,10 +329,27 @@ class Interruption:
         return KeyboardInterrupt() if self.signal == signal.SIGINT else SystemExit(128 + self.signal)
 
 
+def retreat_(run: Run, loss: float) -> Retreat:
+    """Go back to the state that was saved last, and to half the learning rate: the clock runs on.
+
+    Raises EspcnError if nothing was saved yet, or it has not helped several times before.
+    """
+    state = run.state
+    step, retreats = state.step, state.retreats + 1
+    if retreats > MOST_RETREATS or not was_saved(state):
+        raise diverged(run, loss)
+    restore_(state, run.folder.state)
+    state.retreats = retreats
+    return Retreat(step, state.step, loss, 0.5**retreats)
+
+
+def was_saved(state: State) -> bool:
+    return any(entry["step"] > 0 and math.isfinite(entry["psnr"]) for entry in state.history)
+
+
 def diverged(run: Run, loss: float) -> EspcnError:
-    saved = any(entry["step"] > 0 and math.isfinite(entry["psnr"]) for entry in run.state.history)
-    kept = f"{run.job.output} holds the last good weights" if saved else "nothing was saved yet"
-    gentler = run.job.settings.learning_rate / 4
+    kept = f"{run.job.output} holds the last good weights" if was_saved(run.state) else "nothing was saved yet"
+    gentler = 0.5**run.state.retreats * run.job.settings.learning_rate / 4
     return EspcnError(
         f"training diverged at step {run.state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
     )
@@ -429,7 +460,7 @@ def take_step(run: Run) -> float:
     torch.autograd.backward(list(merged.values()), gradients)
     if settings.clip:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-    state.optimiser.step(learning_rate(settings, state.step, done))
+    state.optimiser.step(0.5**state.retreats * learning_rate(settings, state.step, done))
     state.step += 1
     decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
     with torch.no_grad():
@@ -458,7 +489,8 @@ def validate(run: Run) -> Validation:
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
         entry["loss"] = fmean(state.losses)
-        entry["learning_rate"] = learning_rate(settings, state.step, progress(state, settings))
+        rate = learning_rate(settings, state.step, progress(state, settings))
+        entry["learning_rate"] = 0.5**state.retreats * rate
         entry["steps_per_second"] = len(state.losses) / max(state.stepping, 1e-3)
         entry["waiting"] = state.drawing / max(state.stepping, 1e-3)
         state.losses.clear()

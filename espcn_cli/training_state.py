@@ -19,7 +19,7 @@ from espcn_cli.reparameterise import TrainingForm
 STATE_FORMAT = "espcn-training-state"
 STATE_VERSION = "2"
 
-PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing", "precision")
+PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing", "precision", "retreats")
 
 
 @dataclass
@@ -40,6 +40,8 @@ class State:
     """Of them, seconds spent waiting for patches."""
     precision: str = "auto"
     """What `auto` came to, which goes on to hold."""
+    retreats: int = 0
+    """How often the training diverged and went back, each time to half the learning rate."""
 
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:

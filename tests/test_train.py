@@ -365,10 +365,38 @@ def test_other_degradations_are_trained_on_and_measured_by(job: train.Job, tmp_p
     assert same(tensors(job.output), straight)
 
 
-def test_divergence_stops_keeps_the_last_good_weights_and_names_a_remedy(job: train.Job) -> None:
+BOLD = replace(QUICK, learning_rate=0.3, clip=0, warmup=15, steps=40)
+"""Diverges at this rate, and at half of it."""
+
+
+def test_divergence_leads_back_and_on_at_half_the_learning_rate(job: train.Job) -> None:
+    events: list[train.Event] = []
+    card = train.train(replace(job, settings=BOLD), report=events.append)
+    retreats = [event for event in events if isinstance(event, train.Retreat)]
+    assert [(event.step, event.share) for event in retreats] == [(5, 0.5), (5, 0.25)]
+    assert all(event.step < event.diverged and not event.loss < train.DIVERGED for event in retreats)
+    history = card.training["history"]
+    assert [entry["step"] for entry in history] == list(range(5, card.training["step"] + 1, 5))
+    assert events[-1] == train.Validation(40, *(getattr(events[-1], n) for n in list(vars(events[-1]))[1:]))
+    assert not RunFolder.of(job.output).state.exists()
+
+
+def test_a_training_that_went_back_resumes_with_the_same_bits(job: train.Job) -> None:
+    bold = replace(job, settings=BOLD)
+    train.train(bold)
+    straight = tensors(job.output)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(bold, report=StopAt(23))
+    train.train(bold, resume=True)
+    assert same(tensors(job.output), straight)
+
+
+def test_divergence_again_and_again_keeps_the_last_good_weights_and_names_a_remedy(job: train.Job) -> None:
     wild = replace(job, settings=replace(QUICK, learning_rate=1e4, warmup=4, validate_every=1, steps=100))
-    with pytest.raises(EspcnError, match=r"diverged at step \d+ .*last good weights: try --learning-rate 2e\+03"):
-        train.train(wild)
+    events: list[train.Event] = []
+    with pytest.raises(EspcnError, match=r"diverged at step \d+ .*last good weights: try --learning-rate 8e\+01"):
+        train.train(wild, report=events.append)
+    assert sum(isinstance(event, train.Retreat) for event in events) == train.MOST_RETREATS
     assert all(tensor.isfinite().all() for tensor in tensors(job.output).values())
 
 
