@@ -68,10 +68,12 @@ weights: $(NETWORKS) autoencoder
 # First into runs/, each file once; ×3 and ×4 start from ×2. Then those that gained by it again, from there. Of an option
 # given twice, the last one counts.
 FIRST = mkdir -p runs/unfinished && $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" --precision bf16 \
-	--validate-every 3000 --output runs/unfinished/$(@F) $(RESUME) $(1) && cp runs/unfinished/$(@F) $@
-AGAIN = $(TRAIN) --precision fp32 --learning-rate 1.5e-3 --finish 0.15 --init runs/$@.safetensors
+	--learning-rate 2e-3 --clip 0.3 --validate-every 3000 --output runs/unfinished/$(@F) $(RESUME) $(1) \
+	&& cp runs/unfinished/$(@F) $@
+AGAIN = $(TRAIN) --precision fp32 --learning-rate 1.5e-3 --clip 0.3 --finish 0.15 --init runs/$@.safetensors
 SOAP := --optimiser soap --learning-rate 5e-3 --expansion 0 --finish 0.1 --precision fp32
 ANY := --candidates 1 --clip 0
+SOFT := --precision fp32 --learning-rate 1e-3 --clip 0.1
 
 runs/espcn_x2.safetensors: | install ; $(call FIRST,-m espcn -s 2 --minutes 16 $(SOAP) --patch-size 64)
 runs/espcn_x3.safetensors: runs/espcn_x2.safetensors ; $(call FIRST,-m espcn -s 3 --minutes 10 $(SOAP) --init $<)
@@ -79,9 +81,9 @@ runs/espcn_x4.safetensors: runs/espcn_x2.safetensors ; $(call FIRST,-m espcn -s 
 runs/espcn-s_x2.safetensors: | install ; $(call FIRST,-m espcn-s -s 2 --steps 30000 $(ANY))
 runs/espcn-s_x3.safetensors: runs/espcn-s_x2.safetensors ; $(call FIRST,-m espcn-s -s 3 --steps 12000 $(ANY) --init $<)
 runs/espcn-s_x4.safetensors: runs/espcn-s_x2.safetensors ; $(call FIRST,-m espcn-s -s 4 --steps 12000 $(ANY) --init $< --patch-size 128)
-runs/espcn-m_x2.safetensors: | install ; $(call FIRST,-m espcn-m -s 2 --minutes 60)
-runs/espcn-m_x3.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-m -s 3 --steps 12000 --init $<)
-runs/espcn-m_x4.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-m -s 4 --steps 12000 --init $< --patch-size 128)
+runs/espcn-m_x2.safetensors: | install ; $(call FIRST,-m espcn-m -s 2 --minutes 46 $(SOFT) --patch-size 64 --finish 0.1 --validate-every 6000)
+runs/espcn-m_x3.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-m -s 3 --minutes 20 $(SOFT) --finish 0.15 --validate-every 4000 --init $<)
+runs/espcn-m_x4.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-m -s 4 --minutes 20 $(SOFT) --finish 0.15 --validate-every 4000 --init $< --patch-size 128)
 runs/espcn-l_x2.safetensors: | install ; $(call FIRST,-m espcn-l -s 2 --steps 27000)
 runs/espcn-l_x3.safetensors: runs/espcn-l_x2.safetensors ; $(call FIRST,-m espcn-l -s 3 --steps 7000 --validate-every 1000 --init $<)
 runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors ; $(call FIRST,-m espcn-l -s 4 --steps 7000 --validate-every 1000 --init $< --patch-size 128)
@@ -91,11 +93,12 @@ espcn_x2: ; $(AGAIN) -m espcn -s 2 --minutes 11 --validate-every 3000 $(SOAP) --
 espcn_x4: ; $(AGAIN) -m espcn -s 4 --minutes 11 --validate-every 3000 $(SOAP) --learning-rate 3e-3 --patch-size 128
 espcn-s_x2: ; $(AGAIN) -m espcn-s -s 2 --minutes 13 --validate-every 6000 --patch-size 64
 espcn-s_x3: ; $(AGAIN) -m espcn-s -s 3 --minutes 14 --validate-every 6000
-espcn-m_x4: ; $(AGAIN) -m espcn-m -s 4 --minutes 15 --validate-every 4000 --patch-size 128
 espcn-l_x2: ; $(AGAIN) -m espcn-l -s 2 --minutes 60 --validate-every 4000 --patch-size 64
 espcn-l_x3: ; $(AGAIN) -m espcn-l -s 3 --minutes 24 --validate-every 3000
-espcn-l_x4: ; $(AGAIN) -m espcn-l -s 4 --minutes 28 --validate-every 3000 --patch-size 128
-espcn_x3 espcn-s_x4 espcn-m_x2 espcn-m_x3: ; cp runs/$@.safetensors weights/$@.safetensors
+espcn-l_x4: # without RESUME: one output, twice
+	$(AGAIN) -m espcn-l -s 4 --minutes 28 --validate-every 3000 --patch-size 128
+	$(AGAIN) -m espcn-l -s 4 --minutes 27 --validate-every 3000 --patch-size 128 --clip 0.1 --seed 1 --init weights/$@.safetensors
+espcn_x3 espcn-s_x4 espcn-m_x2 espcn-m_x3 espcn-m_x4: ; cp runs/$@.safetensors weights/$@.safetensors
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install

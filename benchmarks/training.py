@@ -67,7 +67,7 @@ def cut_patches(patches: data.Patches, folder: Path, count: int) -> None:
 def usual_network(settings: ModelSettings) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs, kernel in zip(settings.channels[:-1], settings.channels[1:], settings.kernels, strict=True):
-        activation = nn.Tanh() if settings.activation == "tanh" else nn.PReLU()
+        activation = {"tanh": nn.Tanh, "prelu": nn.PReLU, "hardswish": nn.Hardswish}[settings.activation]()
         layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), activation]
     return nn.Sequential(*layers[:-1], nn.PixelShuffle(settings.scale))
 

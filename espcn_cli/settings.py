@@ -8,7 +8,7 @@ from typing import Any
 
 SCALES = (2, 3, 4)
 PLANES = {"luma": 1, "rgb": 3}
-ACTIVATIONS = ("tanh", "prelu")
+ACTIVATIONS = ("tanh", "prelu", "hardswish")
 SKIPS = ("none", "bicubic")
 LOSSES = ("l1", "mse", "charbonnier")
 OPTIMISERS = ("soap", "adam")
@@ -32,14 +32,15 @@ class ModelSettings:
 
     `widths` are the channels of the hidden layers, `kernels` the odd kernel sizes of all layers (one more than
     `widths`). The last layer's planes·scale² channels go through the phase shift. `activation` follows every hidden
-    layer: `tanh`, or `prelu`, a leaky ReLU whose one slope per layer is learned. `skip` is added to the last layer's
-    output. Raises ValueError if the values do not make a network.
+    layer: `tanh`, `prelu`, a leaky ReLU whose one slope per layer is learned, or `hardswish`, a ReLU with a soft knee
+    (x·clip(x + 3, 0, 6)/6). `skip` is added to the last layer's output. Raises ValueError if the values do not make a
+    network.
     """
 
     scale: int = DEFAULT_SCALE
     widths: tuple[int, ...] = (16,) * 11
     kernels: tuple[int, ...] = (3,) * 12
-    activation: str = "prelu"
+    activation: str = "hardswish"
     skip: str = "bicubic"
     planes: int = 1
 
@@ -98,9 +99,9 @@ class ModelSettings:
 
 ARCHITECTURES: dict[str, ModelSettings] = {
     "espcn": ModelSettings(widths=(64, 32), kernels=(5, 3, 3), activation="tanh", skip="none"),
-    "espcn-s": ModelSettings(widths=(16,) * 5, kernels=(3,) * 6),
+    "espcn-s": ModelSettings(widths=(16,) * 5, kernels=(3,) * 6, activation="prelu"),
     "espcn-m": ModelSettings(widths=(16,) * 11, kernels=(3,) * 12),
-    "espcn-l": ModelSettings(widths=(32,) * 11, kernels=(3,) * 12),
+    "espcn-l": ModelSettings(widths=(32,) * 11, kernels=(3,) * 12, activation="prelu"),
 }
 
 
@@ -130,12 +131,12 @@ class TrainSettings:
     patch_size: int = 96
     candidates: int = 2
     optimiser: str = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     schedule: str = "cosine"
     loss: str = "l1"
     degradation: str = "bicubic"
     warmup: int = 200
-    clip: float = 0.3
+    clip: float = 0.1
     finish: float = 0.0
     patience: int = 0
     ema_decay: float = 0.999

@@ -150,7 +150,13 @@ def make_job(
     validation = list(folders.find_all([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
+    model = continued(model, options.get("init"))
     return Job(output, name, model, settings, pictures, validation, **options)
+
+
+def continued(model: ModelSettings, init: Path | None) -> ModelSettings:
+    """The settings to train with: a network goes on with the activation that it has, whatever its name has now."""
+    return replace(model, activation=checkpoint.read_card(init).settings.activation) if init else model
 
 
 def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:

@@ -21,7 +21,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.models import ESPCN
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
 
-SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
+SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
 CARD = Card(
     settings=SMALL,
     name="small",

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from espcn_cli.models import ESPCN, HAS_ONEDNN, BicubicSkip, Convolution, ScalarPReLU, channels_last, prelu
+from espcn_cli.models import ESPCN, HAS_ONEDNN, BicubicSkip, Convolution, Hardswish, ScalarPReLU, channels_last, prelu
 from espcn_cli.resize import interpolate
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
 from espcn_cli.subpixel import phase_shift
 
 OURS = [name for name, settings in ARCHITECTURES.items() if settings.skip == "bicubic"]
-SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
+SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
 SHAPES = [
     SMALL,
     replace(SMALL, activation="tanh", skip="none"),
@@ -67,7 +67,7 @@ def test_the_papers_network_starts_without_a_skip_and_not_at_zero(photo: Tensor)
 
 @pytest.mark.parametrize("name", ["espcn-s", "espcn-m", "espcn-l"])
 def test_hidden_activations_keep_their_scale_through_the_stack(name: str) -> None:
-    """Kaiming's variance for the slope: no layer is far from the first. It is what lets a deep narrow stack start."""
+    """The variance that the activation asks for: no layer is far from the first. It lets a deep narrow stack start."""
     torch.manual_seed(0)
     scales = hidden_scales(ESPCN(architecture(name)))
     assert all(0.4 < scale / scales[0] < 2.5 for scale in scales)
@@ -130,8 +130,9 @@ def test_an_activation_follows_every_layer_but_the_last() -> None:
     layers = list(ESPCN(SMALL).body)
     assert [type(layer) for layer in layers] == [Convolution, ScalarPReLU] * 2 + [Convolution]
     assert [p.numel() for layer in layers if isinstance(layer, ScalarPReLU) for p in layer.parameters()] == [1, 1]
-    tanh = ESPCN(replace(SMALL, activation="tanh")).body
-    assert [type(layer) for layer in tanh] == [Convolution, nn.Tanh] * 2 + [Convolution]
+    for activation, kind in {"tanh": nn.Tanh, "hardswish": Hardswish}.items():
+        body = ESPCN(replace(SMALL, activation=activation)).body
+        assert [type(layer) for layer in body] == [Convolution, kind] * 2 + [Convolution]
 
 
 # --- how far they see ------------------------------------------------------------------------------------------------
@@ -226,6 +227,16 @@ def test_prelu_is_a_leaky_relu_with_its_learned_slope() -> None:
     nn.init.constant_(layer.weight, 0.5)
     with torch.no_grad():
         assert layer(x.clone()).tolist() == [-1, -0.5, 0, 3]
+
+
+def test_hardswish_is_a_relu_with_a_knee_from_minus_3_to_3() -> None:
+    """Howard et al. 2019 (arXiv 1905.02244), Section 5.2: x·ReLU6(x + 3)/6."""
+    x = torch.tensor([-4.0, -3.0, -1.5, 0.0, 1.5, 3.0, 4.0])
+    expected = [0, 0, -0.375, 0, 1.125, 3, 4]
+    assert Hardswish()(x).tolist() == expected
+    with torch.no_grad():
+        assert Hardswish()(x) is x  # in place
+    assert x.tolist() == expected
 
 
 @pytest.mark.parametrize("slope", [0.25, 1.5, -0.5])

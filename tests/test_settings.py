@@ -43,12 +43,15 @@ def test_espcn_is_the_papers_network() -> None:
     assert paper.channels == (1, 64, 32, 9)
 
 
-@pytest.mark.parametrize(("name", "width", "hidden"), [("espcn-s", 16, 5), ("espcn-m", 16, 11), ("espcn-l", 32, 11)])
-def test_ours_are_narrow_and_deep_over_a_bicubic_skip(name: str, width: int, hidden: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "width", "hidden", "activation"),
+    [("espcn-s", 16, 5, "prelu"), ("espcn-m", 16, 11, "hardswish"), ("espcn-l", 32, 11, "prelu")],
+)
+def test_ours_are_narrow_and_deep_over_a_bicubic_skip(name: str, width: int, hidden: int, activation: str) -> None:
     ours = architecture(name)
     assert ours.widths == (width,) * hidden
     assert ours.kernels == (3,) * (hidden + 1)
-    assert (ours.activation, ours.skip) == ("prelu", "bicubic")
+    assert (ours.activation, ours.skip) == (activation, "bicubic")
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -86,6 +89,7 @@ def test_multiply_adds_are_the_weights_each_used_once_per_lr_pixel(scale: int, t
 def test_each_slope_counts_as_a_parameter_and_the_skip_as_none() -> None:
     plain = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="tanh", skip="none")
     assert replace(plain, activation="prelu").parameters == plain.parameters + 2
+    assert replace(plain, activation="hardswish").parameters == plain.parameters
     assert replace(plain, skip="bicubic").parameters == plain.parameters
 
 
@@ -192,7 +196,7 @@ def test_an_impossible_value_is_refused(change: dict[str, Any]) -> None:
 def test_the_choices_are_what_help_offers() -> None:
     assert SCALES == (2, 3, 4)
     assert PLANES == {"luma": 1, "rgb": 3}
-    assert ACTIVATIONS == ("tanh", "prelu")
+    assert ACTIVATIONS == ("tanh", "prelu", "hardswish")
     assert SKIPS == ("none", "bicubic")
 
 

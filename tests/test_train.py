@@ -22,7 +22,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.run_folder import RunFolder
 from espcn_cli.settings import LOSSES, SCHEDULES, ModelSettings, TrainSettings
 
-TINY = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
+TINY = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
 QUICK = TrainSettings(steps=12, batch_size=4, patch_size=16, warmup=2, expansion=8, validate_every=5)
 
 
@@ -406,6 +406,16 @@ def test_divergence_before_anything_was_saved_says_so(job: train.Job, tmp_path: 
     with pytest.raises(EspcnError, match=r"diverged at step \d+ .*; nothing was saved yet"):
         train.train(wild)
     assert not job.output.exists()
+
+
+def test_fine_tuning_goes_on_with_the_activation_that_the_checkpoint_has(job: train.Job, tmp_path: Path) -> None:
+    """A name may have come to stand for another one since."""
+    older = replace(TINY, activation="tanh")
+    start = save_checkpoint(tmp_path / "start.safetensors", older)
+    again = train.make_job(
+        job.pictures, job.output, job.name, TINY, QUICK, tmp_path / "valid", init=start, device="cpu", precision="fp32"
+    )
+    assert train.train(again).settings == older
 
 
 def test_fine_tuning_starts_where_the_checkpoint_is(job: train.Job, tmp_path: Path) -> None:
