@@ -121,7 +121,7 @@ def started(tmp_path: Path, tiny: Path, extra_wait: float) -> subprocess.Popen[s
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, number: int, code: int) -> None:
-    many(tmp_path / "in", 300)
+    many(tmp_path / "in", 600)
     with started(tmp_path, tiny, 0.05) as process:
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -131,7 +131,7 @@ def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, numb
     assert match, err
     assert out == ""
     assert int(match[1]) == all_whole(tmp_path / "out")
-    assert int(match[1]) + int(match[2]) == 300
+    assert int(match[1]) + int(match[2]) == 600
     assert not list((tmp_path / "out").glob(".*"))
 
 
