@@ -282,8 +282,9 @@ class TrainingScreen:
             self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
         elif isinstance(event, flow.Retreat):
             self.loss = None
-            line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"
-            say(f"{line}; going on from step {event.step} at {event.share:g} of the learning rate")
+            if not self.quiet:
+                line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"
+                say(f"{line}; going on from step {event.step} at {event.share:g} of the learning rate")
         else:
             self.psnr = event.psnr
             if not self.quiet:

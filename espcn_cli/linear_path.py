@@ -37,8 +37,8 @@ class Held(NamedTuple):
 def linear_path(settings: ModelSettings) -> dict[str, Held]:
     """The path's weights and biases by the network's names for them.
 
-    Empty for a network that has a skip or a leaky ReLU, more planes than luma, or no room: it takes two hidden layers,
-    five units in the last one, and 3×3 kernels or larger in the last two layers.
+    Empty for a network that has a skip, another activation than tanh, more planes than luma, or no room: it takes two
+    hidden layers, five units in the last one, and 3×3 kernels or larger in the last two layers.
     """
     widths, kernels, channels = settings.widths, settings.kernels, settings.channels
     roomy = len(widths) > 1 and widths[-1] > len(DIAGONALS) and min(kernels[-2:]) > 1

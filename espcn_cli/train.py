@@ -346,7 +346,7 @@ def retreat_(run: Run, loss: float) -> Retreat:
         raise diverged(run, loss)
     restore_(state, run.folder.state)
     state.retreats = retreats
-    return Retreat(step, state.step, loss, 0.5**retreats)
+    return Retreat(step, state.step, loss, state.share)
 
 
 def was_saved(state: State) -> bool:
@@ -355,7 +355,7 @@ def was_saved(state: State) -> bool:
 
 def diverged(run: Run, loss: float) -> EspcnError:
     kept = f"{run.job.output} holds the last good weights" if was_saved(run.state) else "nothing was saved yet"
-    gentler = 0.5**run.state.retreats * run.job.settings.learning_rate / 4
+    gentler = run.state.share * run.job.settings.learning_rate / 4
     return EspcnError(
         f"training diverged at step {run.state.step} (loss {loss:.3g}); {kept}: try --learning-rate {gentler:.1g}"
     )
@@ -466,7 +466,7 @@ def take_step(run: Run) -> float:
     torch.autograd.backward(list(merged.values()), gradients)
     if settings.clip:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-    state.optimiser.step(0.5**state.retreats * learning_rate(settings, state.step, done))
+    state.optimiser.step(state.share * learning_rate(settings, state.step, done))
     state.step += 1
     decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
     with torch.no_grad():
@@ -496,7 +496,7 @@ def validate(run: Run) -> Validation:
     if state.losses:
         entry["loss"] = fmean(state.losses)
         rate = learning_rate(settings, state.step, progress(state, settings))
-        entry["learning_rate"] = 0.5**state.retreats * rate
+        entry["learning_rate"] = state.share * rate
         entry["steps_per_second"] = len(state.losses) / max(state.stepping, 1e-3)
         entry["waiting"] = state.drawing / max(state.stepping, 1e-3)
         state.losses.clear()

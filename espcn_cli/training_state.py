@@ -43,6 +43,11 @@ class State:
     retreats: int = 0
     """How often the training diverged and went back, each time to half the learning rate."""
 
+    @property
+    def share(self) -> float:
+        """What is left of the learning rate."""
+        return 0.5**self.retreats
+
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
     """Write everything that resuming needs; `identity` says which training it belongs to. Safetensors and JSON only."""
