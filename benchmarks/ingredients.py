@@ -24,6 +24,7 @@ from espcn_cli.models import ESPCN, Convolution
 from espcn_cli.parallel import Group, Threads
 from espcn_cli.samples import Recipe
 from espcn_cli.settings import ModelSettings, TrainSettings, architecture
+from espcn_cli.warm_start import warm_start
 
 CPU = torch.device("cpu")
 
@@ -105,7 +106,8 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     start = checkpoint.find(row.init, 2) if row.init else None
     job = train.Job(Path("unused.safetensors"), row.name, model, settings, [], [], init=start)
     training, pairs = pictures.at(row.scale)
-    state = train.make_state(job, CPU, draw_all(model, seed) if row.random else train.starting_point(job))
+    network = draw_all(model, seed) if row.random else warm_start(start, model, seed) if start else None
+    state = train.make_state(job, CPU, network)
     small = data.make_patches(training, job.patch, settings, CPU)
     worker = Threads(state.network.network, 1, CPU)
     precision = choose_precision("auto", CPU, training=True)
@@ -115,8 +117,7 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     while not train.finished(loop):
         train.take_step(loop)
         state.seconds = time.process_time() - began
-    network = train.plain_network(state.average, model)
-    method = evaluation.network(Engine(network, CPU, ensemble=row.ensemble))
+    method = evaluation.network(Engine(train.plain_network(state.average, model), CPU, ensemble=row.ensemble))
     return *evaluation.mean(evaluation.evaluate(method, pairs, row.scale)), state.step
 
 

@@ -114,7 +114,10 @@ def train(
     ] = "luma",
     init: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="Start from a checkpoint, of this scale or another."),
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Start from a checkpoint, of this scale or another; a narrower network is widened.",
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
     minutes: Annotated[

@@ -35,6 +35,7 @@ from espcn_cli.run_folder import EventWriter, RunFolder
 from espcn_cli.samples import Recipe, choose_cache
 from espcn_cli.settings import ModelSettings, TrainSettings
 from espcn_cli.training_state import State, check_state, restore_, save_state
+from espcn_cli.warm_start import warm_start
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ Report = Callable[[Event], None]
 @dataclass(frozen=True)
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
-    `init` is a checkpoint to start from: one of the same kind, at this or another scale.
+    `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
     """
@@ -240,7 +241,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     folder = RunFolder.of(job.output)
     if resume:
         check_state(folder.state, identity(job))
-    start = starting_point(job)
+    start = warm_start(job.init, job.model, job.settings.seed) if job.init else None
     choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
     scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
     recipe = Recipe(scale, job.model.planes, degradation)
@@ -384,24 +385,6 @@ def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[li
     if not pairs:
         raise EspcnError(f"no usable validation picture; the first: {unusable[0]}")
     return pairs, unusable
-
-
-def starting_point(job: Job) -> ESPCN | None:
-    """The trained network to start from, brought to this job's scale. Raises EspcnError if it does not suit."""
-    if job.init is None:
-        return None
-    trained, card = checkpoint.load(job.init)
-    if replace(card.settings, scale=job.model.scale) != job.model:
-        raise EspcnError(f"{job.init} is another kind of network ({card.name}): start from one like {job.name}")
-    if card.settings == job.model:
-        return trained.requires_grad_(True)
-    torch.manual_seed(job.settings.seed)
-    network = ESPCN(job.model)
-    tail = {f"body.{len(network.body) - 1}.{name}" for name in ("weight", "bias")}
-    network.load_state_dict({k: v for k, v in trained.state_dict().items() if k not in tail}, strict=False)
-    if not follows(network.state_dict(), linear_path(job.model)):
-        network.tail.draw_(job.model.activation)  # its start as bicubic is for units that are not there
-    return network
 
 
 def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> State:

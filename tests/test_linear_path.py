@@ -15,6 +15,7 @@ from espcn_cli.models import ESPCN
 from espcn_cli.resize import interpolate
 from espcn_cli.settings import SCALES, ModelSettings, TrainSettings, architecture
 from espcn_cli.training_state import State
+from espcn_cli.warm_start import warm_start
 
 SMALL = ModelSettings(widths=(4, 6), kernels=(5, 3, 3), activation="tanh", skip="none")
 
@@ -118,11 +119,7 @@ def test_a_warm_start_of_another_scale_is_bicubic_if_the_body_has_the_path(kept:
         trained.get_parameter("body.0.weight").data.normal_()
     checkpoint.save(tmp_path / "start.safetensors", trained, checkpoint.Card(SMALL, "mine"))
     other = replace(SMALL, scale=3)
-    job = train.Job(
-        Path("unused.safetensors"), "mine", other, TrainSettings(), [], [], init=tmp_path / "start.safetensors"
-    )
-    start = train.starting_point(job)
-    assert start is not None
+    start = warm_start(tmp_path / "start.safetensors", other, seed=0)
     assert follows(start.state_dict(), linear_path(other)) == kept
     assert kept or start.tail.weight.abs().max() < 1.5
     x = noise(0, 1, 1, 12, 12)
