@@ -188,7 +188,7 @@ def ripple(network: ESPCN) -> float:
     return float((phases.amax(dim=2) - phases.amin(dim=2)).max())
 
 
-class Hardswish(nn.Module):
+class Hardswish(nn.Hardswish):
     """x·clip(x + 3, 0, 6)/6, a ReLU with a soft knee (Howard et al. 2019, arXiv 1905.02244, Section 5.2).
 
     Works in place where no gradient is wanted.
