@@ -101,7 +101,7 @@ ARCHITECTURES: dict[str, ModelSettings] = {
     "espcn": ModelSettings(widths=(64, 32), kernels=(5, 3, 3), activation="tanh", skip="none"),
     "espcn-s": ModelSettings(widths=(16,) * 5, kernels=(3,) * 6, activation="prelu"),
     "espcn-m": ModelSettings(widths=(16,) * 11, kernels=(3,) * 12),
-    "espcn-l": ModelSettings(widths=(32,) * 11, kernels=(3,) * 12, activation="prelu"),
+    "espcn-l": ModelSettings(widths=(32,) * 11, kernels=(3,) * 12),
 }
 
 
