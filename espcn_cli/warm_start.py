@@ -30,8 +30,10 @@ def warm_start(path: Path, settings: ModelSettings, seed: int) -> ESPCN:
 
 
 def fits_into(narrow: ModelSettings, wide: ModelSettings) -> bool:
-    alike = replace(narrow, widths=wide.widths, scale=wide.scale) if len(narrow.widths) == len(wide.widths) else None
-    return alike == wide and all(n <= w for n, w in zip(narrow.widths, wide.widths, strict=True))
+    if len(narrow.widths) != len(wide.widths):
+        return False
+    no_wider = all(n <= w for n, w in zip(narrow.widths, wide.widths, strict=True))
+    return no_wider and replace(narrow, widths=wide.widths, scale=wide.scale) == wide
 
 
 def widened(network: ESPCN, widths: tuple[int, ...]) -> ESPCN:

@@ -13,6 +13,7 @@ from espcn_cli import checkpoint
 from espcn_cli.errors import EspcnError
 from espcn_cli.linear_path import follows, linear_path
 from espcn_cli.models import ESPCN
+from espcn_cli.resize import interpolate
 from espcn_cli.settings import ACTIVATIONS, ModelSettings
 from espcn_cli.warm_start import warm_start, widened
 
@@ -68,6 +69,7 @@ def test_a_warm_start_widens_and_changes_the_scale_at_once(tmp_path: Path) -> No
     x = noise(1, 1, 9, 11)
     hidden = network.body[:-1](x)
     torch.testing.assert_close(start.body[:-1](x)[:, :5], hidden, atol=1e-6, rtol=0)
+    torch.testing.assert_close(start(x), interpolate(x, 3), atol=1e-6, rtol=0)
     again = warm_start(tmp_path / "start.safetensors", settings, seed=1)
     assert not torch.equal(again.get_parameter("body.0.weight"), start.get_parameter("body.0.weight"))
 
