@@ -116,7 +116,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="Start from a checkpoint, of this scale or another; a narrower network is widened.",
+            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,

@@ -1,8 +1,9 @@
-"""A trained network as the start of another training: as it is, at another scale, or with more planes."""
+"""A trained network as the start of another training: as it is, at another scale, with more planes or with fewer."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -13,31 +14,49 @@ from espcn_cli.linear_path import follows, linear_path
 from espcn_cli.models import ESPCN
 from espcn_cli.settings import ModelSettings
 
+kind = attrgetter("kernels", "activation", "skip", "planes")
+"""What a network of other widths or another scale has in common with the one that it starts from."""
+
 
 def warm_start(path: Path, settings: ModelSettings, seed: int) -> ESPCN:
     """The network in a checkpoint, brought to these settings; what it lacks is drawn from the seed.
 
-    Raises EspcnError if the checkpoint cannot be read, or its network differs in more than its scale and fewer planes
-    in the hidden layers.
+    Raises EspcnError if the checkpoint cannot be read, or its network differs in more than its scale and the planes of
+    its hidden layers.
     """
     trained, card = checkpoint.load(path)
-    if not fits_into(card.settings, settings):
-        raise EspcnError(
-            f"{path} is another kind of network ({card.name}): start from one with the same layers, and at most as wide"
-        )
+    if kind(card.settings) != kind(settings):
+        raise EspcnError(f"{path} is another kind of network ({card.name}): start from one with the same layers")
     torch.manual_seed(seed)
-    return rescaled(widened(trained, settings.widths), settings.scale).requires_grad_(True)
+    resized = widened(narrowed(trained, settings.widths), settings.widths)
+    return rescaled(resized, settings.scale).requires_grad_(True)
 
 
-def fits_into(narrow: ModelSettings, wide: ModelSettings) -> bool:
-    if len(narrow.widths) != len(wide.widths):
-        return False
-    no_wider = all(n <= w for n, w in zip(narrow.widths, wide.widths, strict=True))
-    return no_wider and replace(narrow, widths=wide.widths, scale=wide.scale) == wide
+@torch.no_grad()
+def narrowed(network: ESPCN, widths: tuple[int, ...]) -> ESPCN:
+    """A network with at most so many planes in its hidden layers, without those whose kernels are the weakest.
+
+    A plane is as strong as the norms of the kernels that make it and of those that read it, multiplied; the units of a
+    `linear_path` stay. It no longer does the same, but is a better start than random weights: see weights/README.md.
+    """
+    if all(old <= new for old, new in zip(network.settings.widths, widths, strict=True)):
+        return network
+    path, state = linear_path(network.settings), network.state_dict()
+    for layer, width in enumerate(widths):
+        weight, bias, reader = f"body.{2 * layer}.weight", f"body.{2 * layer}.bias", f"body.{2 * layer + 2}.weight"
+        strength = state[weight].flatten(1).norm(dim=1) * state[reader].transpose(0, 1).flatten(1).norm(dim=1)
+        if path:
+            strength[path[bias].where] = torch.inf
+        kept = strength.topk(min(width, len(strength))).indices.sort().values
+        state[weight], state[bias], state[reader] = state[weight][kept], state[bias][kept], state[reader][:, kept]
+    fewer = tuple(map(min, network.settings.widths, widths))
+    narrow = ESPCN(replace(network.settings, widths=fewer))
+    narrow.load_state_dict(state)
+    return narrow
 
 
 def widened(network: ESPCN, widths: tuple[int, ...]) -> ESPCN:
-    """A network with so many planes in its hidden layers that does the same (Net2Net, Chen et al. 2016, 1511.05641).
+    """A network with so many planes in its hidden layers, or more, that does the same (Chen et al. 2016, 1511.05641).
 
     The new planes' kernels are drawn at random; the old ones do not listen to them yet, nor does the last layer.
     """
