@@ -115,7 +115,8 @@ def load_data(
 class Patches:
     """Random aligned patches from every position in every picture, in one of eight orientations.
 
-    Each is the most detailed of `candidates` equally likely ones: a flat patch, which bicubic gets right already,
+    A picture is drawn first, and then a position in it: small pictures count as much as large ones, as they do in a
+    mean score. Each patch is the most detailed of `candidates` drawn so: a flat one, which bicubic gets right already,
     teaches nothing. With `degraded_anew`, each patch's LR is made by `camera` when it is drawn.
     """
 
@@ -130,7 +131,8 @@ class Patches:
     def _fit(self, patch: int) -> None:
         self.patch = patch // self.scale
         positions = [math.prod(max(side - self.patch + 1, 0) for side in sample.size) for sample in self.samples]
-        self.ends = torch.tensor(positions).cumsum(0)
+        self.positions = torch.tensor(positions)
+        self.large_enough = self.positions.nonzero()[:, 0]
         if self.candidates > 1:
             self.detail = DetailMaps(self.samples, self.patch)
 
@@ -150,10 +152,11 @@ class Patches:
 
     def places(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Of each patch in a batch: the picture's index, the position counted row by row, the orientation."""
-        drawn = torch.randint(int(self.ends[-1]), (self.batch, self.candidates), generator=generator)
+        drawn = torch.randint(len(self.large_enough), (self.batch, self.candidates), generator=generator)
+        where = torch.rand(drawn.shape, dtype=torch.float64, generator=generator)
         orientations = torch.randint(8, (self.batch,), generator=generator)
-        pictures = torch.searchsorted(self.ends, drawn, right=True)
-        positions = drawn - F.pad(self.ends, (1, 0))[pictures]
+        pictures = self.large_enough[drawn]
+        positions = (where * self.positions[pictures]).long()
         if self.candidates > 1:
             best = self.detail.at(pictures, positions).argmax(dim=1, keepdim=True)
             pictures, positions = pictures.gather(1, best), positions.gather(1, best)
