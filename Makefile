@@ -53,7 +53,7 @@ clean:
 
 # The shipped weights, each by the command that made it. DATA and VALID are folders of photographs; the model card,
 # weights/README.md, says which. An interrupted training goes on with: make espcn-l_x2 RESUME=--resume (or make
-# runs/espcn-l_x2.safetensors RESUME=--resume, where it was the first of the two). runs/ knows nothing of DATA: remove it to
+# runs/espcn-l_x2.safetensors RESUME=--resume, where it was not the last of several). runs/ knows nothing of DATA: remove it to
 # train on other pictures.
 
 DATA ?= ../shared/data/train
@@ -65,12 +65,13 @@ NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$
 .PHONY: $(NETWORKS) autoencoder scores
 weights: $(NETWORKS) autoencoder
 
-# First into runs/, each file once; ×3 and ×4 start from ×2. Then those that gained by it again, from there. Of an option
-# given twice, the last one counts.
+# First into runs/, each file once; ×3 and ×4 start from ×2. Then those that gained by it again, from there, two of them
+# twice. Of an option given twice, the last one counts.
 FIRST = mkdir -p runs/unfinished && $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" --precision bf16 \
 	--learning-rate 2e-3 --clip 0.3 --validate-every 3000 --output runs/unfinished/$(@F) $(RESUME) $(1) \
 	&& cp runs/unfinished/$(@F) $@
 AGAIN = $(TRAIN) --precision fp32 --learning-rate 1.5e-3 --clip 0.3 --finish 0.15 --init runs/$@.safetensors
+THIRD = $(TRAIN) --precision bf16 --init runs/$@_again.safetensors
 SOAP := --optimiser soap --learning-rate 5e-3 --expansion 0 --finish 0.1 --precision fp32
 ANY := --candidates 1 --clip 0
 SOFT := --precision fp32 --learning-rate 1e-3 --clip 0.1
@@ -89,6 +90,7 @@ runs/espcn-m_x2_again.safetensors: runs/espcn-m_x2.safetensors
 runs/espcn-m_x3.safetensors: runs/espcn-m_x2_again.safetensors ; $(call FIRST,-m espcn-m -s 3 --minutes 19 $(SOFT) --finish 0.15 --validate-every 5000 --init $<)
 runs/espcn-m_x4.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-m -s 4 --minutes 20 $(SOFT) --finish 0.15 --validate-every 4000 --init $< --patch-size 128)
 runs/espcn-l_x2.safetensors: runs/espcn-m_x2.safetensors ; $(call FIRST,-m espcn-l -s 2 --minutes 75 $(WIDE) --patch-size 64 --finish 0.1 --seed 1 --init $<)
+runs/espcn-l_x2_again.safetensors: runs/espcn-l_x2.safetensors ; $(call FIRST,-m espcn-l -s 2 --minutes 42 $(WIDE) --learning-rate 7e-4 --patch-size 64 --finish 0.1 --seed 2 --init $<)
 runs/espcn-l_x3.safetensors: runs/espcn-l_x2.safetensors ; $(call FIRST,-m espcn-l -s 3 --minutes 15 $(WIDE) --finish 0.15 --init $<)
 runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors ; $(call FIRST,-m espcn-l -s 4 --minutes 13 $(WIDE) --finish 0.15 --patch-size 128 --init $<)
 
@@ -97,9 +99,11 @@ espcn_x2: ; $(AGAIN) -m espcn -s 2 --minutes 11 --validate-every 3000 $(SOAP) --
 espcn_x4: ; $(AGAIN) -m espcn -s 4 --minutes 11 --validate-every 3000 $(SOAP) --learning-rate 3e-3 --patch-size 128
 espcn-s_x2: ; $(AGAIN) -m espcn-s -s 2 --minutes 13 --validate-every 6000 --patch-size 64
 espcn-s_x3: ; $(AGAIN) -m espcn-s -s 3 --minutes 14 --validate-every 6000
-espcn-m_x2: runs/espcn-m_x2_again.safetensors ; cp runs/$@_again.safetensors weights/$@.safetensors
-espcn-l_x2: ; $(AGAIN) -m espcn-l -s 2 --minutes 42 $(WIDE) --precision bf16 --learning-rate 7e-4 --patch-size 64 --finish 0.1 --seed 2
-espcn_x3 espcn-s_x4 espcn-m_x3 espcn-m_x4 espcn-l_x3 espcn-l_x4: ; cp runs/$@.safetensors weights/$@.safetensors
+espcn-m_x2 espcn-l_x2: %: runs/%_again.safetensors
+espcn-m_x2: ; $(THIRD) -m espcn-m -s 2 --minutes 42 $(SOFT) --learning-rate 6e-4 --patch-size 64 --finish 0.12 --validate-every 10000 --seed 4
+espcn-l_x2: ; $(THIRD) -m espcn-l -s 2 --minutes 45 $(WIDE) --learning-rate 7e-4 --patch-size 64 --finish 0.12 --seed 3
+espcn-l_x3: ; $(AGAIN) -m espcn-l -s 3 --minutes 50 $(WIDE) --precision bf16 --finish 0.15 --seed 1
+espcn_x3 espcn-s_x4 espcn-m_x3 espcn-m_x4 espcn-l_x4: ; cp runs/$@.safetensors weights/$@.safetensors
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install

@@ -68,6 +68,7 @@ ROWS = {
     "MSE": Row("--loss mse", {}, {"loss": "mse"}),
     "L1, then MSE on larger patches": Row("--finish 0.2", {}, {"finish": 0.2}),
     "the mean over eight flips and turns": Row("(espcn benchmark) --ensemble", {}, {}, ensemble=True),
+    "the strongest half of espcn-l as the start": Row("--init espcn-l", {}, {}, init="espcn-l"),
     "x3": Row("-s 3", {}, {}, scale=3),
     "x3, warm start from x2": Row("-s 3 --init weights/espcn-m_x2.safetensors", {}, {}, scale=3, init="espcn-m"),
     "the paper's network": Row(PAPER, {}, SOAP, name="espcn"),

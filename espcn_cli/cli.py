@@ -98,7 +98,10 @@ app.command()(cli_upscale.upscale)
 
 @app.command()
 def train(
-    sources: Annotated[list[Path], typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: ./<model>_x<scale>.safetensors")
     ] = None,
