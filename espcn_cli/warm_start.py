@@ -39,24 +39,24 @@ def narrowed(network: ESPCN, widths: tuple[int, ...]) -> ESPCN:
     A plane is as strong as the norms of the kernels that make it and of those that read it, multiplied; the units of a
     `linear_path` stay. It no longer does the same, but is a better start than random weights: see weights/README.md.
     """
-    if all(old <= new for old, new in zip(network.settings.widths, widths, strict=True)):
+    fewer = tuple(map(min, network.settings.widths, widths))
+    if fewer == network.settings.widths:
         return network
     path, state = linear_path(network.settings), network.state_dict()
-    for layer, width in enumerate(widths):
+    for layer, width in enumerate(fewer):
         weight, bias, reader = f"body.{2 * layer}.weight", f"body.{2 * layer}.bias", f"body.{2 * layer + 2}.weight"
         strength = state[weight].flatten(1).norm(dim=1) * state[reader].transpose(0, 1).flatten(1).norm(dim=1)
         if path:
             strength[path[bias].where] = torch.inf
-        kept = strength.topk(min(width, len(strength))).indices.sort().values
+        kept = strength.topk(width).indices.sort().values
         state[weight], state[bias], state[reader] = state[weight][kept], state[bias][kept], state[reader][:, kept]
-    fewer = tuple(map(min, network.settings.widths, widths))
     narrow = ESPCN(replace(network.settings, widths=fewer))
     narrow.load_state_dict(state)
     return narrow
 
 
 def widened(network: ESPCN, widths: tuple[int, ...]) -> ESPCN:
-    """A network with so many planes in its hidden layers, or more, that does the same (Chen et al. 2016, 1511.05641).
+    """A network with so many planes in its hidden layers that does the same (Net2Net, Chen et al. 2016, 1511.05641).
 
     The new planes' kernels are drawn at random; the old ones do not listen to them yet, nor does the last layer.
     """
