@@ -126,6 +126,7 @@ class Group:
 def joined(device: torch.device, batch_size: int) -> Iterator[Group]:
     """The group that `torchrun` set up in the environment (gloo on CPUs, NCCL on GPUs), or a group of one.
 
+    Afterwards nothing is left of it: a thread of gloo's that outlives Python's own end aborts the process.
     Raises UsageError if the batch cannot be shared out evenly: the average of gradients would not be the batch's.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -134,6 +135,8 @@ def joined(device: torch.device, batch_size: int) -> Iterator[Group]:
         return
     if batch_size % size:
         raise UsageError(f"--batch-size {batch_size} cannot be shared by {size} processes: use a multiple of {size}")
+    import torch.distributed.nn  # noqa: F401  # imported later, its functions' defaults would hold the group for ever
+
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), size)

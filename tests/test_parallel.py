@@ -49,6 +49,29 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
         assert torch.allclose(tensor, networks[1][name], atol=1e-5), name
 
 
+AFTERWARDS = """
+import weakref
+import torch
+import torch.distributed as dist
+from espcn_cli.parallel import joined
+
+with joined(torch.device("cpu"), 2):
+    import torch.distributed.nn.functional  # as PyTorch does itself sooner or later
+    held = weakref.ref(dist.distributed_c10d._get_default_group())
+assert held() is None
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo is tested on Unix")
+def test_nothing_is_left_of_a_group_to_end_after_python_does(tmp_path: Path) -> None:
+    """A thread of gloo's that did so aborted a finished training now and then."""
+    script = tmp_path / "afterwards.py"
+    script.write_text(AFTERWARDS)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run = subprocess.run([*launcher, str(script)], capture_output=True, text=True, timeout=200)
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.mark.parametrize(("threads", "batch"), [(1, 4), (2, 4), (2, 5), (3, 2), (9, 8)])
 def test_threads_work_out_the_gradients_of_the_whole_batch(threads: int, batch: int, make_network: Make) -> None:
     """However many there are, and however unevenly the batch falls to them: up to the order of sums, and the same bits
