@@ -103,7 +103,7 @@ def train(
         typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: ./<model>_x<scale>.safetensors")
+        Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: here, named by model and scale.")
     ] = None,
     valid: Annotated[
         Path | None, typer.Option(help="Folder of pictures to measure by. Default: a held-out tenth of DATA.")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from digits import save_mnist
 from pictures import save_checkpoint, save_picture
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from typer.main import get_command
+
+from espcn_cli.cli import app
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ("upscale", "train", "benchmark", "models", "autoencoder train", "autoencoder reconstruct")
@@ -79,6 +83,22 @@ def test_every_option_has_help() -> None:
         for line in result.stdout.splitlines():
             if match := re.match(r"^│ +\*? +(--[a-z-]+)", line):
                 assert len(line.replace("│", "").strip()) > len(match[1]) + 20, line
+
+
+def spoken(text: str) -> str:
+    """Its words alone."""
+    return " ".join(re.findall(r"\w+", text))
+
+
+def test_help_shows_every_word() -> None:
+    """Help is Markdown, which swallows what looks like a tag."""
+    for words in COMMANDS:
+        command: Any = get_command(app)
+        for word in words.split():
+            command = command.commands[word]
+        shown = spoken(espcn(*words.split(), "--help").stdout)
+        for parameter in command.params:
+            assert spoken(parameter.help or "") in shown, parameter.name
 
 
 def test_version_and_module_entry() -> None:
