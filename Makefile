@@ -110,8 +110,10 @@ runs/espcn-l_x2.safetensors: runs/espcn-l_x2_2.safetensors
 	$(call TRAIN,$(WIDE) --minutes 45 --learning-rate 7e-4 --patch-size 64 --finish 0.12 --seed 3)
 runs/espcn-l_x3_1.safetensors: runs/espcn-l_x2_1.safetensors
 	$(call TRAIN,$(WIDE) --minutes 15 --learning-rate 1e-3 --finish 0.15)
-runs/espcn-l_x3.safetensors: runs/espcn-l_x3_1.safetensors
+runs/espcn-l_x3_2.safetensors: runs/espcn-l_x3_1.safetensors
 	$(call TRAIN,$(WIDE) --minutes 50 --learning-rate 1e-3 --finish 0.15 --seed 1)
+runs/espcn-l_x3.safetensors: runs/espcn-l_x3_2.safetensors
+	$(call TRAIN,$(WIDE) --minutes 80 --learning-rate 1e-3 --finish 0.15 --seed 4)
 runs/espcn-l_x4.safetensors: runs/espcn-l_x2_1.safetensors
 	$(call TRAIN,$(WIDE) --minutes 13 --learning-rate 1e-3 --patch-size 128 --finish 0.15)
 
