@@ -98,8 +98,8 @@ runs/espcn-m_x2.safetensors: runs/espcn-m_x2_2.safetensors
 	$(call TRAIN,$(SOFT) --minutes 42 --learning-rate 6e-4 --patch-size 64 --finish 0.12 --validate-every 10000 --seed 4)
 runs/espcn-m_x3.safetensors: runs/espcn-m_x2_2.safetensors
 	$(call TRAIN,$(SOFT) --minutes 19 --learning-rate 1e-3 --finish 0.15 --validate-every 5000)
-runs/espcn-m_x4.safetensors: runs/espcn-m_x2_1.safetensors
-	$(call TRAIN,$(SOFT) --minutes 20 --learning-rate 1e-3 --patch-size 128 --finish 0.15 --validate-every 4000)
+runs/espcn-m_x4.safetensors: runs/espcn-m_x2.safetensors
+	$(call TRAIN,$(SOFT) --minutes 40 --learning-rate 1e-3 --patch-size 128 --finish 0.15 --validate-every 4000)
 
 WIDE := --precision bf16 --clip 0.1 --validate-every 4000
 runs/espcn-l_x2_1.safetensors: runs/espcn-m_x2_1.safetensors
@@ -114,8 +114,8 @@ runs/espcn-l_x3_2.safetensors: runs/espcn-l_x3_1.safetensors
 	$(call TRAIN,$(WIDE) --minutes 50 --learning-rate 1e-3 --finish 0.15 --seed 1)
 runs/espcn-l_x3.safetensors: runs/espcn-l_x3_2.safetensors
 	$(call TRAIN,$(WIDE) --minutes 80 --learning-rate 1e-3 --finish 0.15 --seed 4)
-runs/espcn-l_x4.safetensors: runs/espcn-l_x2_1.safetensors
-	$(call TRAIN,$(WIDE) --minutes 13 --learning-rate 1e-3 --patch-size 128 --finish 0.15)
+runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors
+	$(call TRAIN,$(WIDE) --minutes 42 --learning-rate 1e-3 --patch-size 128 --finish 0.15)
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install
