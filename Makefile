@@ -96,8 +96,10 @@ runs/espcn-m_x2_2.safetensors: runs/espcn-m_x2_1.safetensors
 	cp $(UNFINISHED).run/last.safetensors $@ # not the best mean: see kodim15 in the model card
 runs/espcn-m_x2.safetensors: runs/espcn-m_x2_2.safetensors
 	$(call TRAIN,$(SOFT) --minutes 42 --learning-rate 6e-4 --patch-size 64 --finish 0.12 --validate-every 10000 --seed 4)
-runs/espcn-m_x3.safetensors: runs/espcn-m_x2_2.safetensors
+runs/espcn-m_x3_1.safetensors: runs/espcn-m_x2_2.safetensors
 	$(call TRAIN,$(SOFT) --minutes 19 --learning-rate 1e-3 --finish 0.15 --validate-every 5000)
+runs/espcn-m_x3.safetensors: runs/espcn-m_x3_1.safetensors
+	$(call TRAIN,$(SOFT) --minutes 20 --learning-rate 1e-3 --finish 0.15 --validate-every 4000 --seed 1)
 runs/espcn-m_x4.safetensors: runs/espcn-m_x2.safetensors
 	$(call TRAIN,$(SOFT) --minutes 40 --learning-rate 1e-3 --patch-size 128 --finish 0.15 --validate-every 4000)
 
