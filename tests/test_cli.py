@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,19 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@cache
+def help_of(command: str) -> str:
+    result = espcn(*command.split(), "--help")
+    assert result.returncode == 0
+    return result.stdout
+
+
 def test_every_option_has_help() -> None:
     for command in COMMANDS:
-        result = espcn(*command.split(), "--help")
-        assert result.returncode == 0
-        options = re.findall(r"--[a-z-]+", result.stdout)
+        shown = help_of(command)
+        options = re.findall(r"--[a-z-]+", shown)
         assert "--help" in options
-        for line in result.stdout.splitlines():
+        for line in shown.splitlines():
             if match := re.match(r"^│ +\*? +(--[a-z-]+)", line):
                 assert len(line.replace("│", "").strip()) > len(match[1]) + 20, line
 
@@ -96,7 +103,7 @@ def test_help_shows_every_word() -> None:
         command: Any = get_command(app)
         for word in words.split():
             command = command.commands[word]
-        shown = spoken(espcn(*words.split(), "--help").stdout)
+        shown = spoken(help_of(words))
         for parameter in command.params:
             assert spoken(parameter.help or "") in shown, parameter.name
 

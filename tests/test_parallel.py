@@ -24,6 +24,7 @@ Make = Callable[..., ESPCN]
 
 OPTIONS = ["-m", "espcn-s", "--steps", "6", "--batch-size", "4", "--patch-size", "16"]
 ADAM = ["--optimiser", "adam", "--learning-rate", "2e-3", "--expansion", "4"]
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 EXACT = ["--validate-every", "3", "--device", "cpu", "--precision", "fp32", "--valid", "valid"]
 
 
@@ -39,7 +40,7 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
         save_picture(tmp_path / "data" / f"{index}.png", 48, 40, index)
     save_picture(tmp_path / "valid" / "v.png", 40, 40, 9)
     one = train(tmp_path, "one.safetensors")
-    two = train(tmp_path, "two.safetensors", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+    two = train(tmp_path, "two.safetensors", *TORCHRUN, "-m")
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("dB on 1 validation pictures") == 1  # rank 0 alone speaks
@@ -67,8 +68,8 @@ def test_nothing_is_left_of_a_group_to_end_after_python_does(tmp_path: Path) -> 
     """A thread of gloo's that did so aborted a finished training now and then."""
     script = tmp_path / "afterwards.py"
     script.write_text(AFTERWARDS)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    run = subprocess.run([*launcher, str(script)], capture_output=True, text=True, timeout=200)
+    command = [sys.executable, "-m", *TORCHRUN, str(script)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
 
 
