@@ -51,7 +51,7 @@ clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The shipped weights, each by the commands that made it. DATA and VALID are folders of photographs; the model card,
+# The shipped weights, each by the commands that make it. DATA and VALID are folders of photographs; the model card,
 # weights/README.md, says which. What is finished is kept in runs/, and what was interrupted goes on there: remove runs/
 # to train on other pictures.
 
