@@ -17,10 +17,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from espcn_cli import inference, upscale
-from espcn_cli.metrics import psnr
-from espcn_cli.raster import Raster
-from espcn_cli.resize import degrade
+from espcn_cli.engines import torch_engine
+from espcn_cli.maths.resize import degrade
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.scoring.metrics import psnr
+from espcn_cli.upscaling.upscaler import Upscaler, load, within_neighbours
 
 SIDE = 288
 """HR pixels of a drawing's side: a multiple of every scale."""
@@ -64,15 +65,13 @@ def drawn(sheet: Image.Image) -> Tensor:
     return Raster(sheet.reduce(FINER)).whole()
 
 
-def compare(upscaler: upscale.Upscaler, hr: Tensor) -> dict[str, tuple[float, float]]:
+def compare(upscaler: Upscaler, hr: Tensor) -> dict[str, tuple[float, float]]:
     """PSNR by the network and by bicubic, for the soft and for the cut out edges."""
     soft = degrade(hr, upscaler.scale)
     result = {}
     for name, lr in (("soft", soft), ("cut out", (soft >= 0.5).float())):
-        by_network = inference.upscale(upscaler.engine, lr)
-        ways = (
-            upscale.within_neighbours(sr, lr, upscaler.scale) for sr in (by_network, upscaler.engine.interpolate(lr))
-        )
+        by_network = torch_engine.upscale(upscaler.engine, lr)
+        ways = (within_neighbours(sr, lr, upscaler.scale) for sr in (by_network, upscaler.engine.interpolate(lr)))
         network, bicubic = (float(psnr(sr, hr)) for sr in ways)
         result[name] = network, bicubic
     return result
@@ -85,7 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("scale  picture  edges     network  bicubic  network - bicubic   (dB, means of 8 drawings)")
     for scale in arguments.scale:
-        upscaler = upscale.load(arguments.model, scale)
+        upscaler = load(arguments.model, scale)
         for name, draw in (("shapes", shapes), ("letters", letters)):
             scores = [compare(upscaler, drawn(draw(seed))) for seed in range(8)]
             for edges in ("soft", "cut out"):

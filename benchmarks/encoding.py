@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from espcn_cli.writing import SAVE_OPTIONS
+from espcn_cli.pictures.writing import SAVE_OPTIONS
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "PNG": {},

@@ -17,14 +17,18 @@ from typing import Any
 
 import torch
 
-from espcn_cli import checkpoint, data, evaluation, folders, train
-from espcn_cli.device import choose_precision
-from espcn_cli.inference import Engine
-from espcn_cli.models import ESPCN, Convolution
-from espcn_cli.parallel import Group, Threads
-from espcn_cli.samples import Recipe
+from espcn_cli.engines.device import choose_precision
+from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.network import checkpoint
+from espcn_cli.network.espcn import ESPCN, Convolution
+from espcn_cli.pictures import folders
+from espcn_cli.scoring import evaluation
 from espcn_cli.settings import ModelSettings, TrainSettings, architecture
-from espcn_cli.warm_start import warm_start
+from espcn_cli.training import patches
+from espcn_cli.training.loop import Job, Run, finished, make_state, plain_network, take_step
+from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.samples import Recipe
+from espcn_cli.training.warm_start import warm_start
 
 CPU = torch.device("cpu")
 
@@ -81,12 +85,12 @@ class Pictures:
 
     def __init__(self, train: Path, valid: Path) -> None:
         self.train, self.valid = train, valid
-        self.read: dict[int, tuple[data.DataSet, list[evaluation.Pair]]] = {}
+        self.read: dict[int, tuple[patches.DataSet, list[evaluation.Pair]]] = {}
 
-    def at(self, scale: int) -> tuple[data.DataSet, list[evaluation.Pair]]:
+    def at(self, scale: int) -> tuple[patches.DataSet, list[evaluation.Pair]]:
         if scale not in self.read:
             pairs = [evaluation.make_pair(path, scale) for path in folders.find_all([self.valid])]
-            self.read[scale] = data.load_data(folders.find_all([self.train]), Recipe(scale, 1), 96), pairs
+            self.read[scale] = patches.load_data(folders.find_all([self.train]), Recipe(scale, 1), 96), pairs
         return self.read[scale]
 
 
@@ -105,20 +109,20 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     settings = TrainSettings(minutes=minutes, seed=seed, **row.training)
     model = replace(architecture(row.name, row.scale), **row.model)
     start = checkpoint.find(row.init, 2) if row.init else None
-    job = train.Job(Path("unused.safetensors"), row.name, model, settings, [], [], init=start)
+    job = Job(Path("unused.safetensors"), row.name, model, settings, [], [], init=start)
     training, pairs = pictures.at(row.scale)
     network = draw_all(model, seed) if row.random else warm_start(start, model, seed) if start else None
-    state = train.make_state(job, CPU, network)
-    small = data.make_patches(training, job.patch, settings, CPU)
+    state = make_state(job, CPU, network)
+    small = patches.make_patches(training, job.patch, settings, CPU)
     worker = Threads(state.network.network, 1, CPU)
     precision = choose_precision("auto", CPU, training=True)
     large = small.of_size(min(2 * job.patch, training.largest_patch))
-    loop = train.Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, worker, None)
+    loop = Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, worker, None)
     began = time.process_time()
-    while not train.finished(loop):
-        train.take_step(loop)
+    while not finished(loop):
+        take_step(loop)
         state.seconds = time.process_time() - began
-    method = evaluation.network(Engine(train.plain_network(state.average, model), CPU, ensemble=row.ensemble))
+    method = evaluation.network(Engine(plain_network(state.average, model), CPU, ensemble=row.ensemble))
     return *evaluation.mean(evaluation.evaluate(method, pairs, row.scale)), state.step
 
 

@@ -12,9 +12,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from espcn_cli import checkpoint, evaluation
-from espcn_cli.benchmark import Row, benchmark
-from espcn_cli.inference import Engine
+from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.network import checkpoint
+from espcn_cli.scoring import evaluation
+from espcn_cli.scoring.benchmark import Row, benchmark
 from espcn_cli.settings import SCALES
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cat.png"

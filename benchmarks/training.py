@@ -27,12 +27,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from espcn_cli import data, folders, train
-from espcn_cli.cuda_graph import Recorded
-from espcn_cli.device import choose_device, choose_precision
-from espcn_cli.parallel import Group, Threads
-from espcn_cli.samples import Recipe
+from espcn_cli.engines.device import choose_device, choose_precision
+from espcn_cli.pictures import folders
 from espcn_cli.settings import ARCHITECTURES, ModelSettings, TrainSettings, architecture
+from espcn_cli.training.cuda_graph import Recorded
+from espcn_cli.training.loop import Job, Run, make_state, take_step
+from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.patches import Patches, load_data
+from espcn_cli.training.samples import Recipe
 
 BATCH, PATCH = 16, 96
 
@@ -55,7 +57,7 @@ class PatchFiles(Dataset[tuple[Tensor, Tensor]]):
             return torch.from_numpy(np.array(image.convert("YCbCr"))[..., :1]).permute(2, 0, 1).float() / 255
 
 
-def cut_patches(patches: data.Patches, folder: Path, count: int) -> None:
+def cut_patches(patches: Patches, folder: Path, count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for start in range(0, count, BATCH):
         for index, pair in enumerate(zip(*patches.draw(generator), strict=True)):
@@ -86,16 +88,16 @@ def usual_steps(settings: ModelSettings, folder: Path, device: torch.device) -> 
             yield
 
 
-def our_steps(settings: ModelSettings, patches: data.Patches, device: torch.device, expansion: int) -> Iterator[None]:
+def our_steps(settings: ModelSettings, patches: Patches, device: torch.device, expansion: int) -> Iterator[None]:
     options = TrainSettings(batch_size=BATCH, patch_size=PATCH, expansion=expansion)
-    job = train.Job(Path("unused.safetensors"), "timed", settings, options, [], [])
+    job = Job(Path("unused.safetensors"), "timed", settings, options, [], [])
     precision = choose_precision("auto", device, training=True)
-    state = train.make_state(job, device)
+    state = make_state(job, device)
     network = state.network.network
     worker = Recorded(network) if device.type == "cuda" else Threads(network, BATCH, device)
-    run = train.Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, worker, None)
+    run = Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, worker, None)
     while True:
-        train.take_step(run)
+        take_step(run)
         yield
 
 
@@ -127,8 +129,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    pictures = data.load_data(folders.find_images(arguments.data), Recipe(2, 1), PATCH)
-    patches = data.Patches(pictures, PATCH, BATCH, TrainSettings().candidates)
+    pictures = load_data(folders.find_images(arguments.data), Recipe(2, 1), PATCH)
+    patches = Patches(pictures, PATCH, BATCH, TrainSettings().candidates)
     others = f", {arguments.busy} busy processes beside" if arguments.busy else ""
     print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
@@ -145,7 +147,7 @@ def main() -> None:
             print(row(name, loops, patches, arguments.rounds, arguments.steps), flush=True)
 
 
-def row(name: str, loops: dict[str, Iterator[None]], patches: data.Patches, rounds: int, steps: int) -> str:
+def row(name: str, loops: dict[str, Iterator[None]], patches: Patches, rounds: int, steps: int) -> str:
     times: dict[str, list[float]] = {loop: [] for loop in loops}
     for turn in range(-1, rounds):
         for loop, iterator in loops.items():

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espcn_cli.subpixel import Deconvolution
+from espcn_cli.network.subpixel import Deconvolution
 
 Form = Callable[[Tensor], Tensor]
 

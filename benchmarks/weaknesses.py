@@ -15,11 +15,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from espcn_cli import evaluation, imageio, writing
-from espcn_cli.degradation import jpeg
-from espcn_cli.document import Picture
-from espcn_cli.resize import degrade, interpolate
-from espcn_cli.upscale import load
+from espcn_cli.maths.resize import degrade, interpolate
+from espcn_cli.pictures import reading, writing
+from espcn_cli.pictures.document import Picture
+from espcn_cli.scoring import evaluation
+from espcn_cli.scoring.degradation import jpeg
+from espcn_cli.upscaling.upscaler import load
 
 SCALE, SIDE, ZOOM, GAP = 2, 96, 3, 8
 QUALITY = 30
@@ -43,7 +44,7 @@ def stripes() -> Tensor:
 
 
 def photograph() -> Tensor:
-    return imageio.read(Path(__file__).parents[1] / "examples" / "cat.png").pixels[..., 40 : 40 + SIDE, 80 : 80 + SIDE]
+    return reading.read(Path(__file__).parents[1] / "examples" / "cat.png").pixels[..., 40 : 40 + SIDE, 80 : 80 + SIDE]
 
 
 def main() -> None:

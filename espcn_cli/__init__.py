@@ -1,7 +1,7 @@
 """espcn: super-resolution with sub-pixel convolutions.
 
 The public names below are imported when they are first used, so that `import espcn_cli` costs nothing. Functions that
-share their module's name are found there: `from espcn_cli.train import train`, likewise `benchmark` and `resize`.
+share their module's name are found there: `from espcn_cli.training.loop import train`, likewise `benchmark`.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from espcn_cli.errors import EspcnError as EspcnError
-    from espcn_cli.metrics import psnr as psnr
-    from espcn_cli.metrics import ssim as ssim
-    from espcn_cli.models import ESPCN as ESPCN
-    from espcn_cli.resize import degrade as degrade
+    from espcn_cli.maths.resize import degrade as degrade
+    from espcn_cli.network.espcn import ESPCN as ESPCN
+    from espcn_cli.network.subpixel import phase_shift as phase_shift
+    from espcn_cli.scoring.metrics import psnr as psnr
+    from espcn_cli.scoring.metrics import ssim as ssim
     from espcn_cli.settings import ModelSettings as ModelSettings
     from espcn_cli.settings import TrainSettings as TrainSettings
-    from espcn_cli.subpixel import phase_shift as phase_shift
-    from espcn_cli.upscale import Upscaler as Upscaler
-    from espcn_cli.upscale import load as load
+    from espcn_cli.upscaling.upscaler import Upscaler as Upscaler
+    from espcn_cli.upscaling.upscaler import load as load
 
 _HOMES = {
     "EspcnError": "errors",
-    "psnr": "metrics",
-    "ssim": "metrics",
-    "ESPCN": "models",
-    "degrade": "resize",
+    "psnr": "scoring.metrics",
+    "ssim": "scoring.metrics",
+    "ESPCN": "network.espcn",
+    "degrade": "maths.resize",
     "ModelSettings": "settings",
     "TrainSettings": "settings",
-    "phase_shift": "subpixel",
-    "Upscaler": "upscale",
-    "load": "upscale",
+    "phase_shift": "network.subpixel",
+    "Upscaler": "upscaling.upscaler",
+    "load": "upscaling.upscaler",
 }
 
 __all__ = list(_HOMES)

@@ -12,7 +12,7 @@ from hypothesis import settings
 from PIL import Image
 from torch import Tensor
 
-from espcn_cli.models import ESPCN
+from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one

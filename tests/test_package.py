@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pictures import save_picture
+from making import save_picture
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent

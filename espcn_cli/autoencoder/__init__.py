@@ -1,0 +1,1 @@
+"""The sub-pixel autoencoder for 28×28 grey pictures: network, training, reconstruction."""

@@ -1,0 +1,68 @@
+"""The command line: options -> settings -> one call -> print. Nothing below it prints, draws progress or exits."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from espcn_cli.cli import autoencoder, benchmark, models, train, upscale
+from espcn_cli.cli.terminal import INTERRUPTED, TERMINATED, say
+from espcn_cli.errors import EspcnError
+
+
+class Commands(TyperGroup):
+    """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
+
+    def invoke(self, ctx: Any) -> Any:
+        signal.signal(signal.SIGTERM, _terminated)
+        try:
+            return super().invoke(ctx)
+        except EspcnError as error:
+            say(f"espcn: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            say("espcn: interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Super-resolution with sub-pixel convolutions: upscale pictures, train networks, measure both.",
+)
+
+app.add_typer(autoencoder.app, name="autoencoder")
+
+
+def show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"espcn {version('espcn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(upscale.upscale)
+app.command()(train.train)
+app.command()(benchmark.benchmark)
+app.command("models")(models.list_models)

@@ -1,0 +1,135 @@
+"""`espcn autoencoder train` and `espcn autoencoder reconstruct`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from espcn_cli.cli.terminal import Device, Json, Precision, Quiet, progress, say
+from espcn_cli.errors import UsageError
+from espcn_cli.settings import SHEET_PICTURES, UPSAMPLERS, AutoencoderSettings
+
+if TYPE_CHECKING:
+    from espcn_cli.autoencoder.network import Event, Result
+
+AUTOENCODER = AutoencoderSettings()
+
+app = typer.Typer(
+    no_args_is_help=True, help="The sub-pixel autoencoder: train it on small grey pictures, look at what it rebuilds."
+)
+
+
+@app.command("train")
+def train(
+    source: Annotated[
+        Path, typer.Argument(metavar="DATA", help="MNIST's folder, an idx3 file, or a folder of pictures.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The checkpoint; written whole after every epoch.")
+    ] = Path("autoencoder.safetensors"),
+    code: Annotated[int, typer.Option(help="Width of the code.")] = AUTOENCODER.code,
+    upsampler: Annotated[
+        str,
+        typer.Option(metavar="|".join(UPSAMPLERS), help="How the decoder grows the picture; all at the same cost."),
+    ] = AUTOENCODER.upsampler,
+    epochs: Annotated[int, typer.Option(help="Passes over the pictures.")] = AUTOENCODER.epochs,
+    batch_size: Annotated[int, typer.Option(help="Pictures per step.")] = AUTOENCODER.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = AUTOENCODER.learning_rate,
+    seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = AUTOENCODER.seed,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train the autoencoder on 28 x 28 grey pictures and say what it costs and how well it rebuilds them.
+
+    MNIST's own test pictures measure it; of other data every tenth picture is held out. Pictures of other sizes are
+    made grey and fitted. Ctrl-C leaves the checkpoint of the last finished epoch.
+    """
+    from espcn_cli.autoencoder import network as flow
+
+    try:
+        settings = AutoencoderSettings(
+            code=code,
+            upsampler=upsampler,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
+        result = flow.train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), **result.to_dict()}, indent=2))
+    elif not quiet:
+        typer.echo(f"{output}: test MSE {result.test_mse:.5f} after {result.epochs} epochs, {describe_cost(result)}")
+
+
+def describe_cost(result: Result) -> str:
+    return (
+        f"{result.upsampler}, {result.parameters:,} parameters, {result.macs:,} multiply-adds per picture, "
+        f"{result.epoch_seconds:.1f} s per epoch"
+    )
+
+
+class AutoencoderScreen:
+    """Draws what `train_autoencoder` reports: a bar, and one line per epoch."""
+
+    def __init__(self, bar: Any, quiet: bool) -> None:
+        self.bar, self.quiet = bar, quiet
+
+    def __call__(self, event: Event) -> None:
+        from espcn_cli.autoencoder import network as flow
+
+        if isinstance(event, flow.Step):
+            self.bar.total = event.steps
+            self.bar.n = event.step - 1
+            self.bar.update()
+        elif self.quiet:
+            return
+        elif isinstance(event, flow.Loaded):
+            for line in event.skipped:
+                say(f"skipped {line}")
+            held = " held out of them" if event.held_out else ""
+            say(f"training on {event.pictures} pictures, measured by {event.test}{held}")
+        else:
+            say(f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.5f}, test MSE {event.test_mse:.5f}")
+            if event.dead:
+                say(f"{event.dead} of the output's 4 phases are always black: if it stays so, use another --seed")
+
+
+@app.command()
+def reconstruct(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A trained checkpoint, or `autoencoder`, the shipped one.")
+    ],
+    source: Annotated[Path, typer.Argument(help="MNIST's folder, an idx3 file, a folder of pictures, or a picture.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.png", help="The contact sheet: originals over reconstructions.")
+    ],
+    codes: Annotated[
+        Path | None, typer.Option(help="Write the code of every picture: .npy, .csv or .safetensors.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Pictures on the sheet.")] = SHEET_PICTURES,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Put pictures through a trained autoencoder: a contact sheet, and the codes if wanted."""
+    from espcn_cli.autoencoder import network as flow
+
+    result = flow.reconstruct(flow.find(checkpoint), source, output, codes, count)
+    if not quiet:
+        for line in result.skipped:
+            say(f"skipped {line}")
+    if as_json:
+        files = {"output": str(output), "codes": str(codes) if codes else None}
+        typer.echo(json.dumps({**files, **result.to_dict()}, indent=2))
+    elif not quiet:
+        typer.echo(f"{output}: {result.shown} of {result.pictures} pictures; MSE {result.mse:.5f} over all")
+    if result.skipped:
+        raise typer.Exit(1)

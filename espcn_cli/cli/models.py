@@ -1,0 +1,100 @@
+"""`espcn models` on the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from espcn_cli.cli.terminal import Json
+from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
+
+if TYPE_CHECKING:
+    from espcn_cli.network.checkpoint import ModelCard
+
+TRAIN = TrainSettings()
+
+
+def list_models(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the shipped models, or describe checkpoints: size, cost, how they were made and what they score.
+
+    Of the checkerboard, -v tells two things. Ripple is what the network does print on flat grey, in levels of 255.
+    The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
+    """
+    from espcn_cli.network import checkpoint
+
+    cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
+    described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
+    if paths or as_json:
+        typer.echo(json.dumps(described, indent=2))
+    else:
+        typer.echo(format_models(described))
+
+
+def format_models(models: list[dict[str, Any]]) -> str:
+    measured = any("ripple" in model for model in models)
+    lines = [f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
+    lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
+    for model in models:
+        scores = model["metrics"].get("validation", {"psnr": float("nan"), "bicubic": float("nan")})
+        line = f"{model['name']:10}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
+        line += f"{model['macs_per_lr_pixel']:>12,}"
+        line += f"{model['bytes'] / 1000:>6.0f}{scores['psnr']:>8.2f}{scores['bicubic']:>9.2f}"
+        lines.append(line + (f"{model['ripple']:>8.2f}{model['checkerboard']:>8.1f}" if measured else ""))
+    lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
+    return "\n".join(lines)
+
+
+def measure_checkerboard(path: Path) -> dict[str, float]:
+    """In levels of 255: what a network prints on flat grey, and what its last layer could."""
+    from espcn_cli.network import checkpoint
+    from espcn_cli.network.espcn import ripple
+    from espcn_cli.network.subpixel import checkerboard
+
+    network, _ = checkpoint.load(path)
+    bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
+    return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
+
+
+def training_command(card: ModelCard) -> str | None:
+    """The command that makes a checkpoint again, from the folders that it names; None if it does not say."""
+    if "settings" not in card.training:
+        return None
+    folders = card.training.get("data", {}).get("folders", ["DATA"])
+    planes = [name for name, count in PLANES.items() if count == card.settings.planes and name != "luma"]
+    parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
+    parts += [f"--planes {name}" for name in planes]
+    parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
+    parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
+    for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():
+        if value != getattr(TRAIN, name, None):
+            parts.append(f"--{name.replace('_', '-')} {value}")
+    return " ".join(parts)
+
+
+def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
+    settings = card.settings
+    return {
+        "name": card.name,
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "scale": settings.scale,
+        "parameters": settings.parameters,
+        "macs_per_lr_pixel": settings.macs,
+        "settings": settings.to_dict(),
+        "metrics": card.metrics,
+        "command": training_command(card),
+        "training": card.training,
+        "license": card.license,
+    }

@@ -1,0 +1,39 @@
+"""What the commands share on the screen: lines and progress on stderr, and the options that most of them have."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from espcn_cli.settings import SCALES
+
+INTERRUPTED = 130
+TERMINATED = 143
+"""Exit codes after Ctrl-C and after SIGTERM: 128 and the signal's number."""
+
+SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def say(line: str) -> None:
+    """One line on stderr: progress, warnings and errors. Results go to stdout."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+@contextmanager
+def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
+    """A bar on stderr, drawn only where stderr is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
+        yield bar

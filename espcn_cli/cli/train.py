@@ -1,0 +1,247 @@
+"""`espcn train` on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precision, Quiet, progress, say
+from espcn_cli.errors import UsageError
+from espcn_cli.settings import (
+    ARCHITECTURES,
+    CACHES,
+    DEFAULT_MODEL,
+    DEFAULT_SCALE,
+    DEGRADATIONS,
+    LOSSES,
+    OPTIMISERS,
+    PLANES,
+    SCHEDULES,
+    TrainSettings,
+    architecture,
+)
+
+if TYPE_CHECKING:
+    from espcn_cli.network.checkpoint import ModelCard
+    from espcn_cli.training.loop import Event, Loaded
+
+TRAIN = TrainSettings()
+
+
+def train(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: here, named by model and scale.")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="Folder of pictures to measure by. Default: a held-out tenth of DATA.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
+    ] = DEFAULT_MODEL,
+    scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
+    planes: Annotated[
+        str, typer.Option(metavar="luma|rgb", help="What the network sees; with luma, chroma is interpolated.")
+    ] = "luma",
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed.",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
+    minutes: Annotated[
+        float, typer.Option(help="Train for so long instead; the learning rate falls accordingly.")
+    ] = TRAIN.minutes,
+    loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="What a step makes smaller.")] = TRAIN.loss,
+    batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
+    patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
+    candidates: Annotated[
+        int, typer.Option(help="Each patch is the most detailed of so many random ones; 1 takes any.")
+    ] = TRAIN.candidates,
+    optimiser: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(OPTIMISERS), help="How weights follow their gradients; soap takes a higher rate, say 5e-3."
+        ),
+    ] = TRAIN.optimiser,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = TRAIN.learning_rate,
+    schedule: Annotated[
+        str, typer.Option(metavar="|".join(SCHEDULES), help="How the learning rate falls, to zero at the end.")
+    ] = TRAIN.schedule,
+    warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
+    degradation: Annotated[
+        str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made; camera: blur, noise and JPEG.")
+    ] = TRAIN.degradation,
+    finish: Annotated[
+        float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
+    ] = TRAIN.finish,
+    patience: Annotated[
+        int, typer.Option(help="Stop after so many validations without a better one; 0 never does.")
+    ] = TRAIN.patience,
+    clip: Annotated[float, typer.Option(help="Greatest norm of the gradient; 0 leaves it as it is.")] = TRAIN.clip,
+    ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0 turns it off.")] = TRAIN.ema_decay,
+    expansion: Annotated[
+        int, typer.Option(help="Width of the linear blocks merged at the end; 0 trains plain layers.")
+    ] = TRAIN.expansion,
+    validate_every: Annotated[
+        int, typer.Option(help="Steps between validations; each saves the checkpoint and the training state.")
+    ] = TRAIN.validate_every,
+    seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
+    ] = None,
+    cache: Annotated[
+        str, typer.Option(metavar="|".join(CACHES), help="Where decoded pictures are kept; auto: where they fit.")
+    ] = CACHES[0],
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
+    ] = False,
+    license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network on folders of pictures and save it as a checkpoint.
+
+    LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights that score best on the
+    validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
+    (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
+    """
+    from espcn_cli.network import checkpoint
+    from espcn_cli.training import loop as flow
+    from espcn_cli.training.run_folder import RunFolder
+
+    if planes not in PLANES:
+        raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
+    if cache not in CACHES:
+        raise UsageError(f"--cache {cache!r}: use {', '.join(CACHES)}")
+    try:
+        model_settings = architecture(model, scale, PLANES[planes])
+        settings = TrainSettings(
+            steps=steps,
+            minutes=minutes,
+            loss=loss,
+            clip=clip,
+            degradation=degradation,
+            finish=finish,
+            patience=patience,
+            batch_size=batch_size,
+            patch_size=patch_size,
+            candidates=candidates,
+            optimiser=optimiser,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            warmup=warmup,
+            ema_decay=ema_decay,
+            expansion=expansion,
+            validate_every=validate_every,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
+    path = output or Path(f"{model}_x{scale}.safetensors")
+    job = flow.make_job(
+        sources,
+        path,
+        model,
+        model_settings,
+        settings,
+        valid,
+        device=device,
+        precision=precision,
+        license=license,
+        workers=workers,
+        init=checkpoint.find(init, scale) if init else None,
+        cache=cache,
+        tensorboard=tensorboard,
+    )
+    with (
+        progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
+        progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
+    ):
+        screen = TrainingScreen(reading, bar, quiet)
+        try:
+            card = flow.train(job, resume, screen)
+        except KeyboardInterrupt:
+            command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
+            say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json and os.environ.get("RANK", "0") == "0":
+        typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
+    elif not quiet:
+        typer.echo(f"{path}: {describe_gain(card)}")
+
+
+def describe_gain(card: ModelCard) -> str:
+    """What the validation pictures say: over bicubic, and over the checkpoint that the training started from."""
+    scores, first = card.metrics["validation"], card.training["history"][0]
+    psnr = scores["psnr"]
+    line = f"{psnr:.2f} dB on {scores['images']} validation pictures, {psnr - scores['bicubic']:+.2f} dB over bicubic"
+    if first["step"] == 0:
+        gain = psnr - first["psnr"]
+        line += f", {gain:+.2f} dB over its start" if gain >= 0.005 else ", no gain over its start"
+    return line
+
+
+class TrainingScreen:
+    """Draws what `train` reports: two bars, and one line per validation."""
+
+    def __init__(self, reading: Any, bar: Any, quiet: bool) -> None:
+        self.reading, self.bar, self.quiet = reading, bar, quiet
+        self.loss: float | None = None
+        self.psnr: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        from espcn_cli.training import loop as flow
+
+        if isinstance(event, flow.Loading):
+            self.reading.update()
+        elif isinstance(event, flow.Loaded):
+            self.reading.close()
+            self.bar.reset()  # its clock starts now
+            self._loaded(event)
+        elif isinstance(event, flow.Step):
+            self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
+            if self.bar.n == 0:  # the first step of a resumed training is not step 1
+                self.bar.initial = event.step - 1
+            self.bar.total = event.steps  # a training by the clock learns its number of steps as it goes
+            self.bar.n = event.step - 1
+            self.bar.update()
+            psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"
+            self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
+        elif isinstance(event, flow.Retreat):
+            self.loss = None
+            if not self.quiet:
+                line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"
+                say(f"{line}; going on from step {event.step} at {event.share:g} of the learning rate")
+        else:
+            self.psnr = event.psnr
+            if not self.quiet:
+                gain = event.psnr - event.bicubic
+                speed = f"; {event.steps_per_second:.1f} steps/s, {event.waiting:.1%} of it waiting for data"
+                scores = f"{event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)"
+                say(f"step {event.step}: {scores}{speed if event.steps_per_second else ''}")
+
+    def _loaded(self, event: Loaded) -> None:
+        if self.quiet:
+            return
+        for line in event.skipped:
+            say(f"skipped {line}")
+        for line in event.warnings:
+            say(f"warning: {line}")
+        counts = f"training on {event.pictures} pictures, measured by {event.validation}"
+        say(f"{counts}; {len(event.skipped)} files skipped{f'; {event.cache}' if event.cache else ''}")

@@ -1,0 +1,1 @@
+"""Engines: a network ready to run, levels in, levels out; and the choice of device and precision."""

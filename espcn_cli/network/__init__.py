@@ -1,0 +1,1 @@
+"""The network family, the sub-pixel convolution, and the checkpoints that hold its weights."""

@@ -1,0 +1,171 @@
+"""Checkpoints: safetensors whose metadata rebuilds the network. Saving is atomic, loading checks everything."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from safetensors import SafetensorError, safe_open
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_file, write_tensors
+from espcn_cli.settings import AutoencoderSettings, ModelSettings
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from espcn_cli.network.espcn import ESPCN
+
+S = TypeVar("S", ModelSettings, AutoencoderSettings)
+
+FORMAT_VERSION = 1
+
+FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
+"""What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
+
+NATURES = {
+    "espcn": "a super-resolution checkpoint: give it to `espcn upscale`",
+    "espcn-autoencoder": "an autoencoder's checkpoint: give it to `espcn autoencoder reconstruct`",
+    "espcn-training-state": "a training state, not a checkpoint: finish it with `espcn train --resume`",
+}
+"""What a file of ours is, and what to do with it where another was expected."""
+
+
+@dataclass(frozen=True)
+class Card(Generic[S]):
+    """What a checkpoint says about itself.
+
+    `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
+    data set -> {"psnr": dB, "ssim": ..., "protocol": line}.
+    """
+
+    settings: S
+    name: str
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    license: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        return {
+            "format": FORMATS[type(self.settings)],
+            "format_version": str(FORMAT_VERSION),
+            "name": self.name,
+            "settings": json.dumps(self.settings.to_dict()),
+            "training": json.dumps(self.training),
+            "metrics": json.dumps(self.metrics),
+            "license": self.license,
+        }
+
+
+ModelCard = Card[ModelSettings]
+
+
+def weights_folder() -> Path:
+    """Where the shipped checkpoints lie: inside an installed package, or beside it in a working copy."""
+    package = Path(str(resources.files("espcn_cli")))
+    inside = package / "weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def find(model: str, scale: int | None = None) -> Path:
+    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
+    path = Path(model)
+    if path.suffix == ".safetensors" or os.sep in model:
+        if not is_file(path):
+            raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
+        return path
+    shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
+    if not shipped:
+        names = sorted({card.name for _, card in list_shipped()})
+        raise EspcnError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
+    wanted = scale or min(shipped)
+    if wanted not in shipped:
+        raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
+    return shipped[wanted]
+
+
+def list_shipped() -> list[tuple[Path, ModelCard]]:
+    """Every shipped checkpoint and its card, network by network from small to large, each by scale."""
+    cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
+    sizes: dict[str, int] = {}
+    for _, card in cards:
+        sizes[card.name] = min(card.settings.parameters, sizes.get(card.name, card.settings.parameters))
+    return sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale))
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read the metadata alone; no tensor is loaded. Raises EspcnError if the file is not a checkpoint of ours."""
+    return read_card_of(ModelSettings, path)
+
+
+def read_card_of(kind: type[S], path: Path) -> Card[S]:
+    """Read the metadata of a checkpoint whose settings are of one kind. Raises EspcnError for any other file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise EspcnError(f"no checkpoint at {path}: check the path") from None
+    except (SafetensorError, OSError) as error:
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
+    name = metadata.get("format", "")
+    if name != FORMATS[kind]:
+        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}")
+    version = metadata.get("format_version", "")
+    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
+        raise EspcnError(f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade")
+    try:
+        return Card(
+            settings=kind.from_dict(json.loads(metadata["settings"])),
+            name=metadata["name"],
+            training=dict(json.loads(metadata["training"])),
+            metrics=dict(json.loads(metadata["metrics"])),
+            license=metadata["license"],
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy") from None
+
+
+def load(path: Path) -> tuple[ESPCN, ModelCard]:
+    """Rebuild the network from a checkpoint, on the CPU, ready for inference.
+
+    Raises EspcnError if the file is not ours, is damaged, or a tensor is missing, superfluous, misshapen or not finite.
+    """
+    from espcn_cli.network.espcn import ESPCN
+
+    card = read_card(path)
+    network = ESPCN(card.settings)
+    check_and_load_(network, path)
+    return network.eval().requires_grad_(False), card
+
+
+def check_and_load_(network: Module, path: Path) -> None:
+    """Fill a module with a file's tensors, strictly. Raises EspcnError naming the first thing that does not fit."""
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise EspcnError(f"{path} lacks the tensor {name}: get a fresh copy")
+        if name not in expected:
+            raise EspcnError(f"{path} has an unexpected tensor {name}: its settings do not describe it")
+        if tensors[name].shape != expected[name].shape:
+            found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
+            raise EspcnError(f"{path}: tensor {name} has shape {found}, its settings say {wanted}: get a fresh copy")
+        if tensors[name].dtype != expected[name].dtype:
+            raise EspcnError(f"{path}: tensor {name} is {tensors[name].dtype}, not float32: get a fresh copy")
+        if not tensors[name].isfinite().all():
+            raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong")
+    network.load_state_dict(tensors)
+
+
+def save(path: Path, network: Module, card: Card[S]) -> None:
+    """Write a checkpoint whole or not at all. The tensors are stored as float32, contiguous, on the CPU."""
+    write_tensors(path, {name: t.float() for name, t in network.state_dict().items()}, card.to_metadata())

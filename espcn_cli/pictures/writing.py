@@ -1,0 +1,210 @@
+"""Writing pictures: as much of one as its format holds, and a warning for the rest; a file whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import replacing
+from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
+from espcn_cli.pictures.document import Document, Picture
+from espcn_cli.pictures.folders import SUFFIXES
+from espcn_cli.pictures.raster import Raster
+
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    # Lossless ones for speed: benchmarks/encoding.py measures it beside Pillow's defaults.
+    "PNG": {"compress_level": 1, "compress_type": 3},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True, "quality": 0, "method": 0},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+}
+
+NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
+
+LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA": 65535, "PCX": 65535, "AVIF": 65535}
+"""Pixels of the longer side that a format can count to, for those that a picture may outgrow."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How to write: `quality` 1 to 100 for lossy formats, `png_level` 0 to 9; None for this module's choice."""
+
+    quality: int | None = None
+    png_level: int | None = None
+
+    def options(self, kind: str) -> dict[str, Any]:
+        """What Pillow's `save` takes for it."""
+        chosen = dict(SAVE_OPTIONS.get(kind, {}))
+        if self.quality is not None and kind in ("JPEG", "MPO", "AVIF", "WEBP"):
+            chosen["quality"] = self.quality
+            if kind == "WEBP":
+                chosen.update(lossless=False, method=4)
+        if self.png_level is not None and kind == "PNG":
+            chosen = {"compress_level": self.png_level}
+        return chosen
+
+
+def _writer_of(path: Path) -> str | None:
+    Image.init()
+    name = Image.registered_extensions().get(path.suffix.lower())
+    return name if name in Image.SAVE and path.suffix.lower() in SUFFIXES - {".ico"} else None  # icons have fixed sizes
+
+
+def is_writable(path: Path) -> bool:
+    """Whether a picture can be written in the format of this suffix."""
+    return _writer_of(path) is not None
+
+
+def format_of(path: Path) -> str:
+    """The file format that a destination's suffix asks for. Raises UsageError if Pillow cannot write it."""
+    name = _writer_of(path)
+    if name is None:
+        kind = path.suffix or "a file without suffix"
+        raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif")
+    return name
+
+
+def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
+    """Raise EspcnError if a format cannot hold a picture of this size."""
+    most = LARGEST_SIDE.get(kind)
+    if most is not None and max(size) > most:
+        width, height = size
+        raise EspcnError(f"{path}: {width} x {height} is too large for {kind} ({most} a side): use .png or .tif")
+
+
+def write(picture: Picture, path: Path) -> Picture:
+    """Write a picture whole or not at all; returns it with warnings for what the format could not hold."""
+    document = Document((_to_raster(picture),), picture.info, warnings=picture.warnings)
+    return replace(picture, warnings=write_document(document, path).warnings)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """A Picture -> L, LA, RGB, RGBA or I;16, rounding to the nearest value."""
+    data = _to_raster(picture).data
+    if not isinstance(data, Image.Image):
+        raise ValueError("Pillow holds no colour of 16 bits")
+    return data
+
+
+def _to_raster(picture: Picture) -> Raster:
+    pixels = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha], dim=1)
+    return raster.from_tensor(pixels, picture.depth)
+
+
+def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:
+    """Write all frames whole or not at all; returns it with warnings for what the format could not hold."""
+    kind = format_of(path)
+    with replacing(path) as temporary:
+        return encode(document, kind, temporary, path, encoding or Encoding())
+
+
+def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
+    """Write to an open place in Pillow's format `kind`; `name` stands in errors. Returns it with warnings."""
+    check_size(name, kind, document.size)
+    document = _fitted(document, kind)
+    options, notes = metadata.save_options(kind, document.info, document.size)
+    document = document.noting(*notes)
+    options = encoding.options(kind) | options
+    if kind == "JPEG2000":
+        options["no_jp2"] = Path(name).suffix.lower() in (".j2k", ".j2c", ".jpc")
+    if kind == "AVIF" and all(frame.channels == 1 for frame in document.frames):
+        options["subsampling"] = "4:0:0"
+    if kind == "TIFF":
+        options |= _tiff_options(document, options)
+    try:
+        if any(not isinstance(frame.data, Image.Image) for frame in document.frames):
+            deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
+            return document
+        images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
+        animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+        if kind in ("GIF", "WEBP") and (merged := len(images) - animation.count(file)) > 0:
+            return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
+    except (OSError, MemoryError, EspcnError):
+        raise
+    except Exception as error:  # encoders refuse in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EspcnError(f"{name}: cannot be written as {kind} ({reason}): choose another format") from None
+    return document
+
+
+def _tiff_options(document: Document, options: dict[str, Any]) -> dict[str, Any]:
+    """Pillow's compressing writer writes neither EXIF's own directory nor BigTIFF, which more than 4 GB need."""
+    big = sum(frame.bytes for frame in document.frames) > deep_writing.MAX_CLASSIC
+    plain: dict[str, Any] = {"compression": "raw"} if big or "exif" in options else {}
+    return plain | ({"big_tiff": True} if big else {})
+
+
+def _fitted(document: Document, kind: str) -> Document:
+    """The document as a format can hold it, with a note on each thing it cannot."""
+    document = _fitted_frames(document, kind)
+    frames, notes = list(document.frames), []
+    if any(frame.depth == 16 for frame in frames) and not _holds_16_bits(kind, len(frames) > 1):
+        what = "an animation" if kind == "PNG" else kind
+        notes.append(f"{what} is written with 8 bits per sample: the picture was rounded to them")
+        frames = [raster.to_8_bits(frame) for frame in frames]
+    if any(frame.has_alpha for frame in frames) and kind in NO_ALPHA:
+        if not all(frame.is_opaque for frame in frames):
+            notes.append(f"{kind} holds no transparency: the picture was laid on white")
+        frames = [raster.on_white(frame) for frame in frames]
+    info = dict(document.info)
+    profile = info.get("icc_profile")
+    if profile and "icc_profile" not in metadata.HOLDS.get(kind, ()):
+        converted = None if profiles.is_srgb(profile) else _in_srgb(frames, profile)
+        if converted:
+            frames = converted
+            notes.append(f"{kind} has no place for the colour profile: the colours were converted to sRGB")
+        if converted or profiles.is_srgb(profile):
+            del info["icc_profile"]
+    if kind == "GIF" and any(frame.channels > 2 for frame in frames):
+        notes.append("GIF holds 256 colours")
+    return replace(document, frames=tuple(frames), info=info).noting(*notes)
+
+
+def _holds_16_bits(kind: str, several: bool) -> bool:
+    return kind == "TIFF" or (kind in deep_writing.WRITES and not several)
+
+
+def _fitted_frames(document: Document, kind: str) -> Document:
+    count = len(document.frames)
+    if count == 1:
+        return document
+    if document.durations and kind in animation.FORMATS:
+        if document.cover and kind != "PNG":
+            kept = document.frames[1:], document.durations[1:]
+            document = replace(document, frames=kept[0], durations=kept[1], cover=False)
+            document = document.noting(f"{kind} has no cover picture: only the animation is kept")
+        return _timed(document, kind)
+    if kind == "TIFF":
+        if not document.durations:
+            return document
+        return replace(document, durations=()).noting("TIFF keeps frames as pages, without their timing")
+    word = "frames" if document.durations else "pages"
+    first = replace(document, frames=document.frames[:1], durations=(), cover=False)
+    return first.noting(f"{kind} cannot hold {word} like these: only the first of {count} is kept")
+
+
+def _timed(document: Document, kind: str) -> Document:
+    """With times that the format can hold, and a note where they or the number of runs are others than before."""
+    if kind == "AVIF" and document.plays:
+        document = document.noting("AVIF has no place for the number of runs: it runs for ever")
+    if kind != "GIF":
+        return document
+    times = animation.in_hundredths(document.durations)
+    if all(abs(new - old) < 1 for new, old in zip(times, document.durations, strict=True)):
+        return replace(document, durations=times)
+    return replace(document, durations=times).noting("GIF counts in hundredths of a second: times were rounded")
+
+
+def _in_srgb(frames: list[Raster], profile: bytes) -> list[Raster] | None:
+    images = [
+        profiles.to_srgb(frame.data, profile) if isinstance(frame.data, Image.Image) else None for frame in frames
+    ]
+    found = [Raster(image) for image in images if image is not None]
+    return found if len(found) == len(frames) else None

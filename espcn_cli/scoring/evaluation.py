@@ -1,0 +1,110 @@
+"""The scoring protocol: degrade, upscale, quantise, shave, score. Training and benchmarks share it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from espcn_cli.engines.torch_engine import Engine, upscale
+from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_file
+from espcn_cli.maths.colour import quantise, studio_luma
+from espcn_cli.maths.resize import crop_to_multiple, interpolate
+from espcn_cli.pictures import reading
+from espcn_cli.scoring.degradation import DESCRIPTIONS, make_lr
+from espcn_cli.scoring.metrics import SSIM_WINDOW, psnr, shave, ssim
+
+Method = Callable[[Tensor], Tensor]
+"""LR picture (1, C, H, W) in [0, 1] -> SR picture, unrounded."""
+
+PROTOCOLS = {
+    "picture": "the 8-bit output picture is scored: BT.601 luma 16-235 of both pictures, not rounded again",
+    "plane": "the luma plane is scored: BT.601 luma 16-235 of both pictures, rounded to 8 bits",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One test picture: (1, C, H, W) in [0, 1], HR cropped to scale times LR."""
+
+    name: str
+    lr: Tensor
+    hr: Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    name: str
+    psnr: float
+    ssim: float
+
+
+def describe(protocol: str, scale: int, lr_given: bool = False, degradation: str = "bicubic") -> str:
+    """One line that says how the numbers were made."""
+    lr = "given LR files" if lr_given else DESCRIPTIONS[degradation]
+    return (
+        f"x{scale}, {lr}; {PROTOCOLS[protocol]}; grey files are their own luma; {scale} px border left out; "
+        "PSNR with peak 255, SSIM 11x11 Gaussian sigma 1.5"
+    )
+
+
+def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation: str = "bicubic") -> Pair:
+    """Read HR, crop it to a multiple of the scale, and degrade it or read the LR file of the same name.
+
+    A degradation that is drawn is drawn by the file's name: the same each time.
+    Raises EspcnError if a file cannot be read, is too small to score, or HR and LR do not fit each other.
+    """
+    hr = crop_to_multiple(reading.read(path).pixels, scale)
+    if min(hr.shape[-2:]) < SSIM_WINDOW + 2 * scale:
+        raise EspcnError(f"{path}: {hr.shape[-1]} x {hr.shape[-2]} pixels are too few to score at x{scale}")
+    if lr_folder is None:
+        generator = torch.Generator().manual_seed(zlib.crc32(path.name.encode(errors="surrogateescape")))
+        return Pair(path.stem, make_lr(hr, scale, degradation, generator), hr)
+    candidates = [lr_folder / path.name, lr_folder / f"{path.stem}.png"]
+    lr_path = next((p for p in candidates if is_file(p)), candidates[0])
+    lr = reading.read(lr_path).pixels
+    if (lr.shape[1], lr.shape[2] * scale, lr.shape[3] * scale) != tuple(hr.shape[1:]):
+        raise EspcnError(
+            f"{lr_path}: {lr.shape[-1]} x {lr.shape[-2]} with {lr.shape[1]} planes is not {path.name} "
+            f"({hr.shape[-1]} x {hr.shape[-2]}, {hr.shape[1]} planes) at 1/{scale}"
+        )
+    return Pair(path.stem, lr, hr)
+
+
+def score(sr: Tensor, hr: Tensor, border: int, protocol: str = "picture") -> tuple[float, float]:
+    """PSNR and SSIM of an unrounded SR picture against HR, both (1, C, H, W) in [0, 1]."""
+    if protocol == "picture":
+        a, b = studio_luma(quantise(sr)), studio_luma(hr)
+    elif protocol == "plane":
+        a, b = quantise(studio_luma(sr)), quantise(studio_luma(hr))
+    else:
+        raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    a, b = shave(a, border), shave(b, border)
+    return psnr(a, b), ssim(a, b)
+
+
+def evaluate(method: Method, pairs: Iterable[Pair], scale: int, protocol: str = "picture") -> list[Score]:
+    """Score a method on every pair; crop_border is the scale."""
+    return [Score(pair.name, *score(method(pair.lr), pair.hr, scale, protocol)) for pair in pairs]
+
+
+def mean(scores: list[Score]) -> tuple[float, float]:
+    """Mean PSNR and SSIM over pictures."""
+    return fmean(s.psnr for s in scores), fmean(s.ssim for s in scores)
+
+
+def interpolation(method: str, scale: int) -> Method:
+    """`bicubic` or `lanczos` as a method."""
+    return partial(interpolate, scale=scale, method=method)
+
+
+def network(engine: Engine) -> Method:
+    """A network as a method."""
+    return partial(upscale, engine)

@@ -1,0 +1,1 @@
+"""Training: pictures and settings in, the checkpoint that scored best out; stops and resumes exactly."""

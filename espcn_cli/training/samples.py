@@ -1,0 +1,236 @@
+"""A picture file -> a training pair of HR and LR, kept in memory, on disk, or nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from espcn_cli.engines.device import available_memory
+from espcn_cli.errors import EspcnError
+from espcn_cli.files import clean, write_tensors
+from espcn_cli.maths.colour import luma
+from espcn_cli.maths.resize import crop_to_multiple
+from espcn_cli.pictures import reading
+from espcn_cli.scoring.degradation import make_lr
+
+CACHE_VERSION = "1"
+"""Part of every key: whoever changes what `Recipe.pair` makes gives it another value."""
+
+MEMORY_SHARE = 0.5
+"""How much of the memory that is free the training pictures may take before `auto` turns to the disk."""
+
+DISK_SHARE = 0.8
+
+DETAIL_CELL = 8
+"""LR pixels of the side of a cell, of which the detail is known."""
+
+Pair = tuple[Tensor, Tensor]
+"""HR (planes, H, W) and LR (planes, H/scale, W/scale), both uint8."""
+
+
+class CacheError(EspcnError):
+    """Not the picture's fault: no other one could be kept either."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a picture becomes a pair. For `camera`, whose LR is made anew for each patch, the pair's LR is bicubic."""
+
+    scale: int
+    planes: int
+    degradation: str = "bicubic"
+
+    def pair(self, path: Path) -> Pair:
+        """Read and degrade the whole picture. Raises EspcnError if it cannot be read or is smaller than the scale."""
+        pixels = reading.read(path).pixels
+        if min(pixels.shape[-2:]) < self.scale:
+            raise EspcnError(f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is too small for x{self.scale}")
+        hr = crop_to_multiple(pixels, self.scale)
+        if self.planes == 3:
+            hr = with_planes(hr, 3)
+        whole = "bicubic" if self.degradation == "camera" else self.degradation
+        lr = make_lr(hr, self.scale, whole)  # in colour and whole, as the picture that a user will bring was made
+        return to_bytes(with_planes(hr, self.planes)), to_bytes(with_planes(lr, self.planes))
+
+    def bytes_of(self, path: Path) -> int:
+        """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
+        try:
+            with Image.open(path) as image:
+                pixels = image.width * image.height
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return 0
+        return round(pixels * self.planes * (1 + 1 / self.scale**2))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training picture: its pair in memory, be it the process's own or a mapped file."""
+
+    path: Path
+    hr: Tensor
+    lr: Tensor
+
+    @property
+    def pair(self) -> Pair:
+        return self.hr, self.lr
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """LR pixels: height, width."""
+        return self.lr.shape[1], self.lr.shape[2]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The same for two samples with the same HR."""
+        return digest(self.hr)
+
+    @cached_property
+    def detail(self) -> Tensor:
+        """Of each cell: see `detail`."""
+        return detail(self.lr)
+
+
+@dataclass(frozen=True)
+class Reread:
+    """One training picture that is read again whenever a patch is cut from it."""
+
+    path: Path
+    recipe: Recipe
+    size: tuple[int, int]
+    digest: bytes
+    detail: Tensor
+
+    @property
+    def pair(self) -> Pair:
+        """Raises EspcnError if the file is no longer what it was."""
+        hr, lr = self.recipe.pair(self.path)
+        if (lr.shape[1], lr.shape[2]) != self.size:
+            raise EspcnError(f"{self.path} was changed during the training: start again")
+        return hr, lr
+
+
+AnySample = Sample | Reread
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where samples are kept: `memory`, `disk` or `none`. `reason` says why, where the choice was ours."""
+
+    kind: str
+    folder: Path
+    reason: str = ""
+
+    def sample(self, path: Path, recipe: Recipe) -> AnySample:
+        """Raises EspcnError if the picture cannot be used, CacheError if it cannot be kept."""
+        if self.kind == "disk":
+            return self._from_disk(path, recipe)
+        sample = Sample(path, *recipe.pair(path))
+        if self.kind == "memory":
+            return sample
+        return Reread(path, recipe, sample.size, sample.digest, sample.detail)
+
+    def _from_disk(self, path: Path, recipe: Recipe) -> Sample:
+        """From the file that the picture's bytes and the recipe name, which is made if it is not there, or damaged."""
+        kept = self.folder / f"{key(path, recipe)}.safetensors"
+        try:
+            return Sample(path, *_mapped(kept))
+        except (OSError, SafetensorError):
+            hr, lr = recipe.pair(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_tensors(kept, {"hr": hr, "lr": lr}, {"made by": "espcn train --cache disk"})
+        except (OSError, EspcnError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CacheError(
+                f"no picture can be kept in {self.folder} ({reason}): use --cache memory or none"
+            ) from None
+        return Sample(path, *_mapped(kept))
+
+
+def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | None = None) -> Cache:
+    """`auto` is memory if the pictures fit in half of what is free, else the disk if they fit there, else none.
+
+    Raises EspcnError if the disk is asked for and has too little space.
+    """
+    folder = folder or default_folder()
+    clean(folder)
+    if kind in ("memory", "none"):
+        return Cache(kind, folder)
+    needed = sum(recipe.bytes_of(path) for path in paths)
+    memory = available_memory()
+    if kind == "auto" and (memory is None or needed <= MEMORY_SHARE * memory):
+        return Cache("memory", folder, f"{_size(needed)} of pictures kept in memory")
+    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    fits = needed <= DISK_SHARE * free
+    if kind == "auto":
+        large = f"{_size(needed)} of pictures do not fit in memory"
+        reason = f"kept in {folder}" if fits else f"nor in {folder}: read again for each patch, which is slow"
+        return Cache("disk" if fits else "none", folder, f"{large}; {reason}")
+    if not fits and not folder.is_dir():  # what is kept there already may be these very pictures
+        raise EspcnError(
+            f"{folder} has {_size(free)} free, the pictures need {_size(needed)}: use --cache memory or none"
+        )
+    return Cache("disk", folder, f"pictures are kept in {folder}")
+
+
+def default_folder() -> Path:
+    """`espcn` in the user's folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "espcn"
+
+
+def key(path: Path, recipe: Recipe) -> str:
+    """Name a pair by what it is made from: file bytes and recipe. Raises EspcnError for an unreadable file."""
+    try:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise EspcnError(f"cannot read {path} ({error.strerror})") from None
+    content.update(f"{CACHE_VERSION} {recipe}".encode())
+    return content.hexdigest()
+
+
+def _mapped(path: Path) -> Pair:
+    """The pair in a file, read from the disk only where it is looked at."""
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor("hr"), file.get_tensor("lr")
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def with_planes(x: Tensor, planes: int) -> Tensor:
+    """Grey or RGB (1, C, H, W) as luma alone, or as RGB."""
+    return luma(x) if planes == 1 else x.expand(-1, 3, -1, -1)
+
+
+def digest(hr: Tensor) -> bytes:
+    return hashlib.sha256(repr(tuple(hr.shape)).encode() + hr.contiguous().numpy().tobytes()).digest()
+
+
+def detail(lr: Tensor) -> Tensor:
+    """(C, H, W) uint8 -> (H/8, W/8), rounded up: how much neighbouring pixels differ, in each cell of 8×8 pixels."""
+    x = lr.float().mean(dim=0)
+    return F.avg_pool2d((_differences(x, 0) + _differences(x, 1))[None], DETAIL_CELL, ceil_mode=True)[0]
+
+
+def _differences(x: Tensor, axis: int) -> Tensor:
+    """Of each value, how far the next one is away; of the last, the one before it."""
+    before_last = x.narrow(axis, max(x.shape[axis] - 2, 0), 1)
+    return x.diff(dim=axis, append=before_last).abs()
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """(1, C, H, W) in [0, 1] -> (C, H, W) uint8, rounded."""
+    return (x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8)

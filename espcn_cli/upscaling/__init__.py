@@ -1,0 +1,1 @@
+"""Upscaling: what becomes of which file, and each picture through an engine; no torch."""

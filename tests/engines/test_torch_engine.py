@@ -1,0 +1,231 @@
+"""However a picture is cut, and in whatever company it travels, its pixels are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from espcn_cli.engines.torch_engine import CPU, STRIP_PIXELS, Engine, choose_tile, stream, upscale
+from espcn_cli.maths.colour import luma, quantise, rgb_to_ycbcr, ycbcr_to_rgb
+from espcn_cli.maths.resize import interpolate
+from espcn_cli.network.espcn import ESPCN, HAS_ONEDNN
+from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, SKIPS, ModelSettings, architecture
+
+SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
+RGB = replace(SMALL, planes=3)
+
+Make = Callable[..., ESPCN]
+
+networks = st.builds(
+    lambda kernels, **options: ModelSettings(widths=(5,) * (len(kernels) - 1), kernels=kernels, **options),
+    kernels=st.sampled_from([(3, 3), (5, 3, 3), (1, 3), (3, 1, 5), (1, 1), (3, 3, 3, 3), (7, 3)]),
+    scale=st.sampled_from(SCALES),
+    activation=st.sampled_from(ACTIVATIONS),
+    skip=st.sampled_from(SKIPS),
+    planes=st.sampled_from(list(PLANES.values())),
+)
+sizes = st.tuples(st.integers(1, 22), st.integers(1, 22))
+
+
+def noise(seed: int, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_same_picture(a: Tensor, b: Tensor) -> None:
+    assert torch.equal(quantise(a), quantise(b))
+    if HAS_ONEDNN:  # there even every bit before rounding
+        assert torch.equal(a, b)
+
+
+# --- tiles -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150)
+@given(
+    model=networks,
+    planes=st.sampled_from([1, 3]),
+    size=sizes,
+    tile=st.none() | st.integers(1, 24),
+    seed=st.integers(0, 100),
+)
+@example(model=SMALL, planes=1, size=(40, 37), tile=1, seed=0)
+@example(model=SMALL, planes=3, size=(17, 33), tile=2, seed=1)
+def test_tiled_is_whole(
+    model: ModelSettings, planes: int, size: tuple[int, int], tile: int | None, seed: int, make_network: Make
+) -> None:
+    engine = Engine(make_network(model, seed))
+    lr = noise(seed, 1, planes, *size)
+    assert_same_picture(upscale(engine, lr, tile), upscale(engine, lr, 0))
+
+
+@pytest.mark.parametrize("planes", PLANES.values())
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_tiled_is_whole_for_the_shipped_architectures(name: str, planes: int, make_network: Make) -> None:
+    engine = Engine(make_network(architecture(name, 2, planes), tail=0.02))
+    lr = noise(1, 1, 3, 33, 38)
+    whole = upscale(engine, lr, 0)
+    for tile in (7, 16, 32):
+        assert_same_picture(upscale(engine, lr, tile), whole)
+
+
+@given(model=networks, size=sizes, tile=st.none() | st.integers(1, 24), seed=st.integers(0, 100))
+def test_tiled_is_whole_in_bf16(
+    model: ModelSettings, size: tuple[int, int], tile: int | None, seed: int, make_network: Make
+) -> None:
+    engine = Engine(make_network(model, seed), precision=torch.bfloat16)
+    lr = noise(seed, 1, 3, *size)
+    assert_same_picture(upscale(engine, lr, tile), upscale(engine, lr, 0))
+
+
+def test_too_small_a_halo_would_show(make_network: Make) -> None:
+    """The proof that the tests above can fail."""
+    engine = Engine(make_network(SMALL))
+    lr = noise(2, 1, 1, 20, 20)
+    whole = engine(lr)
+    for halo, exact in ((engine.halo, True), (SMALL.halo - 1, False)):
+        same = [
+            torch.equal(
+                out[..., t.rows.inner(2), t.columns.inner(2)], whole[..., t.rows.output(2), t.columns.output(2)]
+            )
+            for t, out in stream(engine, lr, halo, 8)
+        ]
+        assert all(same) is exact
+
+
+def test_the_halo_covers_the_network_and_bicubic() -> None:
+    assert Engine(ESPCN(architecture("espcn-m"))).halo == 12
+    assert Engine(ESPCN(ModelSettings(widths=(4,), kernels=(1, 1), skip="none"))).halo >= 2
+
+
+def test_tile_sizes() -> None:
+    """0 takes the picture whole, a number makes squares, None strips of the whole width, or wide columns."""
+    assert choose_tile(0, 500, 700, 4) == (500, 700)
+    assert choose_tile(64, 500, 700, 4) == (64, 64)
+    assert choose_tile(None, 50, 70, 4) == (50, 70)
+    height, width = choose_tile(None, 5000, 600, 4)
+    assert width == 600
+    assert (height + 8) * width <= STRIP_PIXELS < (height + 9) * width
+    height, width = choose_tile(None, 5000, 1920, 4)
+    assert width == 1920 / 4
+    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (height + 9) * (width + 8)
+
+
+@pytest.mark.parametrize("width", [1, 627, 20_000, 1_000_000])
+def test_a_window_is_bounded_however_wide_the_picture(width: int) -> None:
+    height, columns = choose_tile(None, 20_000, width, 12)
+    assert (height + 24) * min(columns + 24, width) <= STRIP_PIXELS
+
+
+def test_a_negative_tile_is_refused(make_network: Make) -> None:
+    with pytest.raises(ValueError, match="cannot cut"):
+        upscale(Engine(make_network(SMALL)), noise(0, 1, 1, 4, 4), -1)
+
+
+# --- in company ------------------------------------------------------------------------------------------------------
+
+
+@given(model=networks, planes=st.sampled_from([1, 3]), size=sizes, count=st.integers(2, 4), seed=st.integers(0, 100))
+def test_a_batch_is_its_pictures_one_by_one(
+    model: ModelSettings, planes: int, size: tuple[int, int], count: int, seed: int, make_network: Make
+) -> None:
+    engine = Engine(make_network(model, seed))
+    lr = noise(seed, count, planes, *size)
+    assert_same_picture(upscale(engine, lr), torch.cat([upscale(engine, picture[None]) for picture in lr]))
+
+
+# --- planes ----------------------------------------------------------------------------------------------------------
+
+
+@given(size=sizes, scale=st.sampled_from(SCALES), seed=st.integers(0, 100))
+def test_rgb_through_a_luma_network_is_the_ycbcr_route(
+    size: tuple[int, int], scale: int, seed: int, make_network: Make
+) -> None:
+    """Y through the network, Cb and Cr through bicubic, and back: spelt out here, done in RGB there."""
+    network = make_network(replace(SMALL, scale=scale), seed)
+    rgb = noise(seed, 1, 3, *size)
+    ycbcr = rgb_to_ycbcr(rgb)
+    y, chroma = ycbcr[:, :1], ycbcr[:, 1:]
+    with torch.no_grad():
+        explicit = ycbcr_to_rgb(torch.cat([network(y), interpolate(chroma, scale)], dim=1)).clamp(0, 1)
+    torch.testing.assert_close(upscale(Engine(network), rgb), explicit, atol=3e-6, rtol=0)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("planes", PLANES.values())
+def test_an_untrained_network_is_bicubic_for_rgb_and_grey(planes: int, scale: int, photo: Tensor) -> None:
+    engine = Engine(ESPCN(ModelSettings(scale=scale, widths=(4,), kernels=(3, 3), planes=planes)))
+    for lr in (photo[..., :20, :30], photo[:, :1, :20, :30]):
+        torch.testing.assert_close(upscale(engine, lr), interpolate(lr, scale).clamp(0, 1), atol=3e-6, rtol=0)
+
+
+@pytest.mark.parametrize("model", [SMALL, RGB])
+def test_a_grey_rgb_picture_is_the_grey_picture(model: ModelSettings, make_network: Make, photo: Tensor) -> None:
+    """Equal planes stay equal through a luma network, and have the luma of the plane through any."""
+    engine = Engine(make_network(model))
+    grey = photo[:, 1:2, :20, :20]
+    colour = upscale(engine, grey.expand(-1, 3, -1, -1))
+    if model.planes == 1:
+        torch.testing.assert_close(colour, upscale(engine, grey).expand(-1, 3, -1, -1), atol=2e-6, rtol=0)
+    assert upscale(engine, grey).shape == (1, 1, 40, 40)
+
+
+def test_grey_through_an_rgb_network_is_the_luma_of_the_result(make_network: Make, photo: Tensor) -> None:
+    network = make_network(RGB)
+    grey = photo[:, :1, :15, :17]
+    with torch.no_grad():
+        expected = luma(network(grey.expand(-1, 3, -1, -1))).clamp(0, 1)
+    torch.testing.assert_close(upscale(Engine(network), grey), expected, atol=1e-6, rtol=0)
+
+
+def test_other_numbers_of_planes_are_refused(make_network: Make) -> None:
+    with pytest.raises(ValueError, match="RGB needs three planes"):
+        upscale(Engine(make_network(SMALL)), noise(0, 1, 4, 5, 5))
+
+
+# --- edges of the range ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("model", [SMALL, RGB, replace(SMALL, skip="none", activation="tanh", scale=3)])
+def test_one_pixel_becomes_scale_by_scale(model: ModelSettings, planes: int, make_network: Make) -> None:
+    sr = upscale(Engine(make_network(model)), noise(3, 1, planes, 1, 1))
+    assert sr.shape == (1, planes, model.scale, model.scale)
+    assert sr.isfinite().all()
+
+
+@pytest.mark.parametrize("model", [SMALL, RGB])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_output_is_clipped_float32_and_not_rounded(model: ModelSettings, planes: int, make_network: Make) -> None:
+    sr = upscale(Engine(make_network(model, tail=1.0)), noise(4, 1, planes, 16, 16))
+    assert (sr.dtype, sr.device) == (torch.float32, CPU)
+    assert sr.min() == 0 and sr.max() == 1
+    assert not torch.equal(quantise(sr), sr)
+
+
+def test_the_input_is_left_alone(make_network: Make, photo: Tensor) -> None:
+    before = photo.clone()
+    for model in (SMALL, RGB):
+        upscale(Engine(make_network(model)), photo, 32)
+    assert torch.equal(photo, before)
+
+
+# --- precision -------------------------------------------------------------------------------------------------------
+
+
+def test_bf16_is_close_to_fp32(make_network: Make, photo: Tensor) -> None:
+    network = make_network(SMALL)
+    exact, rough = (upscale(Engine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
+    assert (exact - rough).abs().max() < 0.03
+
+
+def test_bf16_asked_for_is_bf16_done(make_network: Make, photo: Tensor) -> None:
+    """bfloat16 has 8 bits of mantissa: the results cannot be those of fp32 to the last bit."""
+    network = make_network(SMALL)
+    exact, rough = (upscale(Engine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
+    assert not torch.equal(exact, rough)

@@ -1,0 +1,359 @@
+"""Checkpoints come back as they were, and nothing that is damaged comes back at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.network import checkpoint
+from espcn_cli.network.checkpoint import Card, find, list_shipped, load, read_card, save
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
+
+SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
+CARD = Card(
+    settings=SMALL,
+    name="small",
+    training={"steps": 7, "seed": 3, "data": {"pictures": 2}},
+    metrics={"Set5": {"psnr": 33.67, "ssim": 0.93, "protocol": "x2, …"}},
+    license="MIT",
+)
+
+Make = Callable[..., ESPCN]
+
+
+@pytest.fixture
+def path(tmp_path: Path, make_network: Make) -> Path:
+    """A good checkpoint."""
+    path = tmp_path / "good.safetensors"
+    save(path, make_network(SMALL), CARD)
+    return path
+
+
+def rewrite(
+    path: Path, change: Callable[[dict[str, Tensor], dict[str, str]], object] = lambda tensors, metadata: None
+) -> None:
+    """Write a checkpoint again with its tensors and metadata changed, past all our own checks."""
+    with safe_open(path, framework="numpy") as file:
+        metadata = dict(file.metadata())
+    tensors = load_file(path)
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+def refusal(path: Path) -> str:
+    """The one line that loading ends in; it names the file."""
+    with pytest.raises(EspcnError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    assert caught.value.exit_code == 1
+    return message
+
+
+# --- there and back --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("planes", PLANES.values())
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_round_trip(name: str, scale: int, planes: int, tmp_path: Path, make_network: Make) -> None:
+    settings = architecture(name, scale, planes)
+    network = make_network(settings)
+    save(tmp_path / "n.safetensors", network, Card(settings, name))
+    again, card = load(tmp_path / "n.safetensors")
+    assert card == Card(settings, name)
+    assert again.settings == settings
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in network.state_dict().items())
+    x = torch.rand(1, planes, 6, 7, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(again(x), network(x))
+
+
+def test_what_a_checkpoint_says_about_itself_comes_back(path: Path) -> None:
+    assert read_card(path) == CARD
+    assert load(path)[1] == CARD
+
+
+def test_the_metadata_is_strings_and_json_where_structured(path: Path) -> None:
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    assert (metadata["format"], metadata["format_version"]) == ("espcn", "1")
+    assert (metadata["name"], metadata["license"]) == ("small", "MIT")
+    assert json.loads(metadata["settings"])["widths"] == [4, 4]
+    assert json.loads(metadata["training"]) == CARD.training
+    assert json.loads(metadata["metrics"]) == CARD.metrics
+
+
+def test_a_loaded_network_is_ready_for_inference(path: Path) -> None:
+    network, _ = load(path)
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    assert {p.device.type for p in network.parameters()} == {"cpu"}
+
+
+def test_tensors_are_stored_as_contiguous_float32(tmp_path: Path, make_network: Make) -> None:
+    """Whatever the network is when it is saved: in half precision, with its channels last, ready to learn."""
+    network = make_network(SMALL).to(torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save(tmp_path / "n.safetensors", network, CARD)
+    for name, tensor in load_file(tmp_path / "n.safetensors").items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, network.state_dict()[name].float())
+
+
+def test_the_metadata_is_read_without_torch(path: Path) -> None:
+    """`espcn models` answers at once because of this."""
+    code = (
+        "import sys; from pathlib import Path; from espcn_cli.network.checkpoint import read_card;"
+        "print(read_card(Path(sys.argv[1])).name, 'torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code, path], text=True).split() == ["small", "False"]
+
+
+def test_loading_does_need_torch(path: Path) -> None:
+    """The proof that the test above can fail."""
+    code = (
+        "import sys; from pathlib import Path; from espcn_cli.network.checkpoint import load;"
+        "load(Path(sys.argv[1])); print('torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code, path], text=True).strip() == "True"
+
+
+# --- what is not a checkpoint ----------------------------------------------------------------------------------------
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    assert "no checkpoint at" in refusal(tmp_path / "none.safetensors")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    assert "not a readable safetensors file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 7, b"\x00" * 64, b"\xff" * 64, b"PK\x03\x04 not ours at all", b"{}"]
+)
+def test_bytes_that_are_no_safetensors_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    assert "not a readable safetensors file" in refusal(path)
+
+
+def test_a_file_cut_anywhere(path: Path) -> None:
+    whole = path.read_bytes()
+    for length in (1, 8, 9, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert "is it complete?" in refusal(path)
+
+
+def test_a_file_with_more_behind_it(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\x00")
+    assert "not a readable safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {"format": "ESPCN"}, {"format_version": "1"}])
+def test_somebody_elses_safetensors_file(metadata: dict[str, str] | None, tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path, metadata)
+    assert "not an espcn checkpoint" in refusal(path)
+
+
+# --- what is damaged -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2", "10", "1.5", "-1", "", "one", "9" * 5000])
+def test_a_format_this_espcn_does_not_read(version: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: metadata.update(format_version=version))
+    assert "this espcn reads 1: upgrade" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["body.0.weight", "body.0.bias", "body.1.weight", "body.4.weight"])
+def test_a_missing_tensor_is_named(name: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: tensors.pop(name))
+    assert f"lacks the tensor {name}" in refusal(path)
+
+
+def test_a_superfluous_tensor_is_named(path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: tensors.update(extra=torch.zeros(2)))
+    assert "unexpected tensor extra" in refusal(path)
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 3), (4, 1, 5, 5), (1, 4, 3, 3), (36,), ()])
+def test_a_misshapen_tensor_is_named_with_both_shapes(shape: tuple[int, ...], path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: tensors.update({"body.0.weight": torch.zeros(shape)}))
+    assert f"tensor body.0.weight has shape {shape}, its settings say (4, 1, 3, 3)" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["body.0.weight", "body.1.weight", "body.4.bias"])
+def test_a_tensor_that_is_not_finite_is_named(name: str, value: float, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: tensors[name].view(-1)[0].fill_(value))
+    assert f"tensor {name} holds NaN or infinity" in refusal(path)
+
+
+def test_a_tensor_that_is_not_float32_is_named(path: Path) -> None:
+    for dtype in (torch.float16, torch.float8_e4m3fn, torch.int64):
+        tensor = torch.ones(4).to(dtype)
+        rewrite(path, lambda tensors, metadata, t=tensor: tensors.update({"body.0.bias": t}))  # type: ignore[misc]
+        assert f"tensor body.0.bias is {dtype}, not float32" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["settings", "name", "training", "metrics", "license"])
+def test_missing_metadata(key: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: metadata.pop(key))
+    assert "damaged metadata" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["settings", "training", "metrics"])
+@pytest.mark.parametrize("text", ["", "{", "nonsense", "5", "null", '["a"]', "[" * 100_000])
+def test_metadata_that_is_no_json_object(key: str, text: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: metadata.update({key: text}))
+    assert "damaged metadata" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 5},
+        {"scale": 2.0},
+        {"scale": "2"},
+        {"planes": 1.0},
+        {"planes": True},
+        {"activation": "relu"},
+        {"skip": None},
+        {"widths": []},
+        {"widths": [4.0, 4]},
+        {"kernels": [3, 3]},
+        {"kernels": "333"},
+        {"widths": [4096] * 1000, "kernels": [31] * 1001},  # would fill any memory before it is compared
+        {"depth": 3},
+    ],
+)
+def test_settings_this_espcn_does_not_know(change: dict[str, Any], path: Path) -> None:
+    values = {**SMALL.to_dict(), **change}
+    rewrite(path, lambda tensors, metadata: metadata.update(settings=json.dumps(values)))
+    assert "damaged metadata" in refusal(path)
+
+
+@pytest.mark.parametrize("change", [{"scale": 3}, {"planes": 3}, {"widths": [4, 5]}, {"activation": "tanh"}])
+def test_settings_that_do_not_describe_the_tensors(change: dict[str, Any], path: Path) -> None:
+    values = {**SMALL.to_dict(), **change}
+    rewrite(path, lambda tensors, metadata: metadata.update(settings=json.dumps(values)))
+    assert "tensor body." in refusal(path)
+
+
+def test_an_undamaged_copy_does_load(path: Path) -> None:
+    """The proof that rewriting alone is not what is refused."""
+    rewrite(path)
+    assert load(path)[1] == CARD
+
+
+# --- whole or not at all ---------------------------------------------------------------------------------------------
+
+
+def test_saving_replaces_and_leaves_nothing_else(path: Path, make_network: Make) -> None:
+    save(path, make_network(SMALL, seed=1), CARD)
+    network, _ = load(path)
+    assert torch.equal(network.state_dict()["body.0.weight"], make_network(SMALL, seed=1).state_dict()["body.0.weight"])
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(
+    failure: BaseException, path: Path, make_network: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = path.read_bytes()
+
+    def half(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise failure
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(EspcnError if isinstance(failure, OSError) else KeyboardInterrupt) as caught:
+        save(path, make_network(SMALL, seed=1), CARD)
+    if isinstance(failure, OSError):
+        assert str(path) in str(caught.value) and "No space left" in str(caught.value)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_saving_into_a_folder_that_is_not_there(tmp_path: Path, make_network: Make) -> None:
+    with pytest.raises(EspcnError, match=r"cannot write .*n\.safetensors"):
+        save(tmp_path / "none" / "n.safetensors", make_network(SMALL), CARD)
+
+
+def test_saving_onto_a_folder(tmp_path: Path, make_network: Make) -> None:
+    (tmp_path / "n.safetensors").mkdir()
+    with pytest.raises(EspcnError, match=r"cannot write .*n\.safetensors"):
+        save(tmp_path / "n.safetensors", make_network(SMALL), CARD)
+    assert [p.name for p in tmp_path.iterdir()] == ["n.safetensors"]
+
+
+# --- finding ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of shipped weights: `espcn-s` at ×2 and ×3, `espcn` at ×4."""
+    for name, scale in (("espcn-s", 3), ("espcn-s", 2), ("espcn", 4)):
+        settings = architecture(name, scale)
+        save(tmp_path / f"{name}_x{scale}.safetensors", ESPCN(settings), Card(settings, name))
+    monkeypatch.setattr(checkpoint, "weights_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_a_name_and_a_scale_find_the_shipped_file(shelf: Path) -> None:
+    assert find("espcn-s", 3) == shelf / "espcn-s_x3.safetensors"
+    assert find("espcn", 4) == shelf / "espcn_x4.safetensors"
+
+
+def test_the_metadata_is_the_truth_and_the_file_name_a_label(shelf: Path) -> None:
+    (shelf / "espcn-s_x3.safetensors").rename(shelf / "espcn-odd.safetensors")
+    assert find("espcn-s", 3) == shelf / "espcn-odd.safetensors"
+
+
+def test_without_a_scale_the_smallest_is_taken(shelf: Path) -> None:
+    assert find("espcn-s") == shelf / "espcn-s_x2.safetensors"
+    assert find("espcn") == shelf / "espcn_x4.safetensors"
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_scale_that_is_not_shipped_names_those_that_are() -> None:
+    with pytest.raises(EspcnError, match="model espcn-s has no scale 4: it has 2, 3"):
+        find("espcn-s", 4)
+
+
+@pytest.mark.usefixtures("shelf")
+def test_an_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(EspcnError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
+        find("edsr")
+
+
+def test_a_path_is_taken_as_it_is(path: Path) -> None:
+    assert find(str(path)) == path
+
+
+def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EspcnError, match=r"no checkpoint at .*none\.safetensors: check the path"):
+        find(str(tmp_path / "none.safetensors"))
+    with pytest.raises(EspcnError, match="no checkpoint at"):
+        checkpoint.find(f"{tmp_path}/{300 * 'long'}.safetensors")
+
+
+@pytest.mark.usefixtures("shelf")
+def test_the_shipped_are_listed_from_small_to_large() -> None:
+    cards = [card for _, card in list_shipped()]
+    assert [(c.name, c.settings.scale) for c in cards] == [("espcn-s", 2), ("espcn-s", 3), ("espcn", 4)]
