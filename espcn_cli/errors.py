@@ -1,14 +1,23 @@
 """The one exception that means: the user can mend this."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class EspcnError(Exception):
     """Something about the input, the files or the request is wrong, and the user can put it right.
 
-    The message is one line: what is wrong, with which file, and what to do. The command line prints it to stderr
-    and exits with code 1 (`UsageError`: 2). A broken contract between functions is a ValueError instead.
+    The message is one line: what is wrong, with which file, and what to do. `path` is the file or folder that the
+    message names, if it names one. The command line prints the message to stderr and exits with code 1 (`UsageError`:
+    2). A broken contract between functions is a ValueError instead.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class UsageError(EspcnError):

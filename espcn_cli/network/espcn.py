@@ -6,6 +6,7 @@ One `ModelSettings` describes each member completely. Shi et al. 2016 (arXiv 160
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,7 +61,20 @@ def wants_onednn(x: Tensor) -> bool:
     return HAS_ONEDNN and x.device.type == "cpu" and x.dtype != torch.float64 and not torch.is_grad_enabled()
 
 
+@cache
+def multiplies_bf16() -> bool:
+    """Whether oneDNN takes bfloat16 on this processor: on x86 it wants AVX-512 or AVX-NE-CONVERT."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def convolve_by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    """A convolution with the same bits at a pixel whatever lies around it; any float dtype but float64.
+
+    Where the processor has no bfloat16, its values are multiplied and added in float32 and the result is rounded.
+    """
+    if x.dtype == torch.bfloat16 and not multiplies_bf16():
+        wide = convolve_by_onednn(x.float(), weight.float(), None if bias is None else bias.float(), padding)
+        return wide.to(torch.bfloat16)
     result: Tensor = torch.mkldnn_convolution(x, weight, bias, (padding, padding), (1, 1), (1, 1), 1)
     return result
 
