@@ -28,14 +28,6 @@ class NotFiniteError(ArithmeticError):
     """Half precision gave NaN or infinity."""
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory of the machine or of the device ran out."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-
-
 class Engine:
     """A network on its device in its precision: (N, 1 or 3, H, W) in [0, 1] -> the same planes, scale times larger.
 

@@ -19,10 +19,11 @@ from typing import Any
 import torch
 
 from espcn_cli.engines.device import PRECISIONS, choose_device, choose_precision
-from espcn_cli.engines.torch_engine import Engine, out_of_memory, upscale
+from espcn_cli.engines.torch_engine import Engine, upscale
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder
 from espcn_cli.maths.resize import interpolate
+from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path

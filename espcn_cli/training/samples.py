@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from espcn_cli.engines.device import available_memory
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import clean, write_tensors
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple
+from espcn_cli.memory import available_memory
 from espcn_cli.pictures import reading
 from espcn_cli.scoring.degradation import make_lr
 

@@ -18,6 +18,7 @@ from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import contributions, resize
 from espcn_cli.maths.tiling import Span, span, spans
+from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
@@ -110,7 +111,7 @@ class Upscaler:
                 notes.append(f"{error}: done in fp32")
                 continue
             except Exception as error:
-                if not torch_engine.out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 tile = _smaller(tile, width, height)
                 if not tile:
