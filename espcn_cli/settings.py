@@ -79,6 +79,21 @@ class ModelSettings:
         return self.macs + sum(self.channels[1:]) + len(self.widths) * (self.activation == "prelu")
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, a slope (1) after a hidden one.
+
+        Every second index is an activation's.
+        """
+        channels = self.channels
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, (inputs, outputs, kernel) in enumerate(zip(channels[:-1], channels[1:], self.kernels, strict=True)):
+            shapes[f"body.{2 * layer}.weight"] = (outputs, inputs, kernel, kernel)
+            shapes[f"body.{2 * layer}.bias"] = (outputs,)
+            if self.activation == "prelu" and layer < len(self.widths):
+                shapes[f"body.{2 * layer + 1}.weight"] = (1,)
+        return shapes
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of the convolutions per LR pixel."""
         return sum(i * o * k**2 for i, o, k in zip(self.channels[:-1], self.channels[1:], self.kernels, strict=True))

@@ -28,10 +28,11 @@ from espcn_cli.autoencoder.mnist import SIZE, batches, read_pictures, read_train
 from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder, is_there, replacing, write_tensors
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.subpixel import SubpixelConvolution, inverse_phase_shift, phase_shift
 from espcn_cli.pictures import writing
-from espcn_cli.pictures.document import Picture
+from espcn_cli.scoring import tensors
+from espcn_cli.scoring.tensors import Picture
 from espcn_cli.settings import SHEET_PICTURES, AutoencoderSettings
 
 PLANES = 32
@@ -191,7 +192,7 @@ def load(path: Path) -> tuple[Autoencoder, Card]:
     """Rebuild an autoencoder on the CPU. Raises EspcnError if the file is not one's, is damaged, or does not fit."""
     card = read_card(path)
     network = Autoencoder(card.settings)
-    checkpoint.check_and_load_(network, path)
+    weights.fill_(network, path)
     return network.eval().requires_grad_(False), card
 
 
@@ -292,7 +293,7 @@ def train_autoencoder(
         loss = torch.stack(losses).mean().item()
         seconds = time.perf_counter() - started
         history.append(Epoch(epoch, settings.epochs, loss, *measure(network, held), seconds))
-        checkpoint.save(output, network, describe(settings, about, history, len(held)))
+        weights.save(output, network, describe(settings, about, history, len(held)))
         report(history[-1])
     return Result(
         settings.upsampler,
@@ -412,7 +413,7 @@ def reconstruct(
     originals = to_unit(pictures.pixels)
     if codes is not None:
         CODE_WRITERS[codes.suffix.lower()](codes, encoded, pictures.names)
-    writing.write(Picture(contact_sheet(originals[:count], decoded[:count])), output)
+    tensors.write(Picture(contact_sheet(originals[:count], decoded[:count])), output)
     mse = F.mse_loss(decoded, originals).item()
     return Reconstruction(len(originals), min(count, len(originals)), mse, pictures.skipped)
 
@@ -457,7 +458,9 @@ def _write_csv(path: Path, codes: Tensor, names: list[str]) -> None:
 
 
 def _write_safetensors(path: Path, codes: Tensor, names: list[str]) -> None:
-    write_tensors(path, {"codes": codes}, {"format": "espcn-autoencoder-codes", "pictures": json.dumps(names)})
+    write_tensors(
+        path, weights.to_arrays({"codes": codes}), {"format": "espcn-autoencoder-codes", "pictures": json.dumps(names)}
+    )
 
 
 CODE_WRITERS = {".npy": _write_npy, ".csv": _write_csv, ".safetensors": _write_safetensors}

@@ -56,7 +56,7 @@ def benchmark(
     if lr is not None and (len(sources) > 1 or not is_folder(lr)):
         raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
     methods = {
-        name: evaluation.network(load(name, scale, device=device, precision=precision, ensemble=ensemble).engine)
+        name: load(name, scale, device=device, precision=precision, ensemble=ensemble).upscale
         for name in models or [DEFAULT_MODEL]
     }
     count = sum(1 for _ in folders.find_all(sources))

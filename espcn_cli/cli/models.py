@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.terminal import Json
+from espcn_cli.network import espcn
 from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
 
 if TYPE_CHECKING:
@@ -58,11 +59,10 @@ def format_models(models: list[dict[str, Any]]) -> str:
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
     """In levels of 255: what a network prints on flat grey, and what its last layer could."""
-    from espcn_cli.network import checkpoint
     from espcn_cli.network.espcn import ripple
     from espcn_cli.network.subpixel import checkerboard
 
-    network, _ = checkpoint.load(path)
+    network, _ = espcn.load(path)
     bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 

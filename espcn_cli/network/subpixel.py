@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espcn_cli.maths.resize import cubic, phase_kernels, triangle
 from espcn_cli.settings import BICUBIC_REACH
 
 # --- the phase shift -------------------------------------------------------------------------------------------------
@@ -325,19 +326,6 @@ def remove_checkerboard(weight: Tensor, bias: Tensor | None, scale: int) -> tupl
 # --- interpolation as fixed kernels ----------------------------------------------------------------------------------
 
 
-def cubic(t: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -0.5 at distances `t` (in pixels), zero beyond 2."""
-    t = t.abs()
-    near = (1.5 * t - 2.5) * t**2 + 1
-    far = ((-0.5 * t + 2.5) * t - 4) * t + 2
-    return torch.where(t <= 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
-
-
-def triangle(t: Tensor) -> Tensor:
-    """Linear interpolation's kernel at distances `t` (in pixels)."""
-    return (1 - t.abs()).clamp(min=0)
-
-
 def nearest_kernel(scale: int) -> Tensor:
     """Nearest-neighbour upsampling as a sub-pixel convolution: (scale², 1, 1, 1), float64, ones."""
     return torch.ones(scale**2, 1, 1, 1, dtype=torch.float64)
@@ -345,22 +333,9 @@ def nearest_kernel(scale: int) -> Tensor:
 
 def bilinear_kernel(scale: int) -> Tensor:
     """Bilinear upsampling as a sub-pixel convolution: (scale², 1, 3, 3), float64."""
-    return _interpolation_kernel(scale, 1, triangle)
+    return torch.from_numpy(phase_kernels(scale, 1, triangle))
 
 
 def bicubic_kernel(scale: int) -> Tensor:
     """Bicubic upsampling as a sub-pixel convolution: (scale², 1, 5, 5), float64."""
-    return _interpolation_kernel(scale, BICUBIC_REACH, cubic)
-
-
-def _interpolation_kernel(scale: int, reach: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
-    """An even interpolation kernel on both axes: (scale², 1, 2·reach + 1, 2·reach + 1), float64.
-
-    Phase a of a row lies (a + 1/2)/scale - 1/2 LR pixels from its LR pixel's centre (half-pixel centres); its taps
-    are the kernel's values there, within `reach` LR pixels over all phases. Two axes multiply. The input goes on
-    beyond its border with the edge pixel, where the result is to be the clamped resize's.
-    """
-    offset = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    position = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    taps = kernel(offset[:, None] - position)  # (phase, tap)
-    return torch.einsum("au,bv->abuv", taps, taps).flatten(0, 1)[:, None]
+    return torch.from_numpy(phase_kernels(scale, BICUBIC_REACH, cubic))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Table:
 
 def benchmark(
     sources: list[Path],
-    methods: dict[str, Method],
+    methods: Mapping[str, Method],
     scale: int,
     lr_folder: Path | None = None,
     protocol: str = "picture",
@@ -57,7 +57,7 @@ def benchmark(
     A source is a folder of HR pictures or one picture. Pictures that cannot be scored are listed in the table.
     Raises EspcnError if a source holds none.
     """
-    table = {name: evaluation.interpolation(name, scale) for name in BASELINES} | methods
+    table = {name: evaluation.interpolation(name, scale) for name in BASELINES} | dict(methods)
     rows: list[Row] = []
     errors: list[str] = []
     for source in sources:

@@ -39,7 +39,7 @@ from espcn_cli.autoencoder.network import (
     train_autoencoder,
 )
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import espcn, weights
 from espcn_cli.network.subpixel import SubpixelConvolution
 from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings
 
@@ -317,7 +317,7 @@ def test_an_impossible_output_is_refused_before_training(tmp_path: Path, make: s
 def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: str, code: int) -> None:
     net, path = network(upsampler, code, seed=7), tmp_path / "a.safetensors"
     card = Card(net.settings, "net", {"epochs": 1}, {"test": {"mse": 0.5}}, "CC0")
-    checkpoint.save(path, net, card)
+    weights.save(path, net, card)
     loaded, read = load(path)
     assert read == card
     x = torch.rand(2, 1, 28, 28)
@@ -341,7 +341,7 @@ def test_what_a_trained_checkpoint_says(tmp_path: Path) -> None:
 def trained(tmp_path: Path) -> Path:
     """A network's checkpoint; fresh is enough."""
     net = network("subpixel", 4)
-    checkpoint.save(tmp_path / "net.safetensors", net, Card(net.settings, "net"))
+    weights.save(tmp_path / "net.safetensors", net, Card(net.settings, "net"))
     return tmp_path / "net.safetensors"
 
 
@@ -382,7 +382,7 @@ def test_the_two_kinds_of_checkpoint_are_not_mixed_up(tmp_path: Path, trained: P
     with pytest.raises(EspcnError, match=r"super-resolution checkpoint.*espcn upscale"):
         load(other)
     with pytest.raises(EspcnError, match=r"not an espcn checkpoint|autoencoder"):
-        checkpoint.load(trained)
+        espcn.load(trained)
 
 
 def test_no_checkpoint_at_all(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_weights_sum_to_one_and_indices_lie_in_the_picture(length: int, target: 
     for border in ("clamp", "mirror"):
         weights, indices = contributions(length, target, method, border)
         assert weights.shape == indices.shape == (target, weights.shape[1])
-        assert weights.sum(dim=1).tolist() == pytest.approx([1] * target)
+        assert weights.sum(axis=1).tolist() == pytest.approx([1] * target)
         assert 0 <= indices.min() <= indices.max() < length
 
 

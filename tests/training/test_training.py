@@ -18,7 +18,7 @@ from torch import Tensor
 
 from espcn_cli.engines import device
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, espcn
 from espcn_cli.scoring.degradation import DESCRIPTIONS
 from espcn_cli.settings import LOSSES, SCHEDULES, ModelSettings, TrainSettings
 from espcn_cli.training import loop, objective
@@ -46,7 +46,7 @@ def job(tmp_path: Path) -> loop.Job:
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
-    network, _ = checkpoint.load(path)
+    network, _ = espcn.load(path)
     return dict(network.state_dict())
 
 
