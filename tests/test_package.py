@@ -46,6 +46,7 @@ def test_the_wheel_holds_the_weights_and_no_more(wheel: Path) -> None:
     shipped = {path.name for path in (ROOT / "weights").glob("*.safetensors")}
     assert {Path(name).name for name in names if name.startswith("espcn_cli/weights/")} >= shipped
     assert not [name for name in names if name.startswith(("tests/", "weights/", "examples/", "benchmarks/"))]
+    assert "espcn_cli/py.typed" in names  # the types of the library are for its users too
     assert wheel.stat().st_size < 4e6
 
 
