@@ -13,7 +13,7 @@ help:
 	@echo "make demo      upscale a photograph with the shipped weights, and measure them on it"
 	@echo "make test      the tests, on all cores, but for a few that are slow by nature"
 	@echo "make test-all  all tests"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy, and which part may import which"
 	@echo "make format    put the code into shape"
 	@echo "make weights   train every shipped network again (hours): DATA=... VALID=..."
 	@echo "make clean     remove what the other targets made"
@@ -49,13 +49,14 @@ lint: $(VENV)/developing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/developing
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The shipped weights, each by the commands that make it. DATA and VALID are folders of photographs; the model card,
