@@ -31,7 +31,7 @@ def test_each_name_is_there_and_means_itself(name: str) -> None:
 
 def test_other_names_are_not() -> None:
     with pytest.raises(AttributeError, match="no attribute 'upscale'"):
-        _ = espcn_cli.upscale  # type: ignore[attr-defined]
+        _ = espcn_cli.upscale
 
 
 def test_a_module_does_not_take_a_function_s_place() -> None:
