@@ -13,7 +13,7 @@ from espcn_cli.errors import UsageError
 from espcn_cli.settings import SHEET_PICTURES, UPSAMPLERS, AutoencoderSettings
 
 if TYPE_CHECKING:
-    from espcn_cli.autoencoder.network import Event, Result
+    from espcn_cli.autoencoder.training import Event, Result
 
 AUTOENCODER = AutoencoderSettings()
 
@@ -49,7 +49,7 @@ def train(
     MNIST's own test pictures measure it; of other data every tenth picture is held out. Pictures of other sizes are
     made grey and fitted. Ctrl-C leaves the checkpoint of the last finished epoch.
     """
-    from espcn_cli.autoencoder import network as flow
+    from espcn_cli.autoencoder.training import train_autoencoder
 
     try:
         settings = AutoencoderSettings(
@@ -63,7 +63,7 @@ def train(
     except ValueError as error:
         raise UsageError(str(error)) from None
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
-        result = flow.train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
+        result = train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
     if as_json:
         typer.echo(json.dumps({"output": str(output), **result.to_dict()}, indent=2))
     elif not quiet:
@@ -84,15 +84,15 @@ class AutoencoderScreen:
         self.bar, self.quiet = bar, quiet
 
     def __call__(self, event: Event) -> None:
-        from espcn_cli.autoencoder import network as flow
+        from espcn_cli.autoencoder import training
 
-        if isinstance(event, flow.Step):
+        if isinstance(event, training.Step):
             self.bar.total = event.steps
             self.bar.n = event.step - 1
             self.bar.update()
         elif self.quiet:
             return
-        elif isinstance(event, flow.Loaded):
+        elif isinstance(event, training.Loaded):
             for line in event.skipped:
                 say(f"skipped {line}")
             held = " held out of them" if event.held_out else ""
@@ -120,9 +120,9 @@ def reconstruct(
     as_json: Json = False,
 ) -> None:
     """Put pictures through a trained autoencoder: a contact sheet, and the codes if wanted."""
-    from espcn_cli.autoencoder import network as flow
+    from espcn_cli.autoencoder import network, reconstruction
 
-    result = flow.reconstruct(flow.find(checkpoint), source, output, codes, count)
+    result = reconstruction.reconstruct(network.find(checkpoint), source, output, codes, count)
     if not quiet:
         for line in result.skipped:
             say(f"skipped {line}")
