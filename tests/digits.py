@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from espcn_cli.autoencoder.network import Autoencoder
-from espcn_cli.settings import AutoencoderSettings
+from espcn_cli.settings import AutoencoderSettings, Upsampler
 
 Bytes = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def save_mnist(folder: Path, train: int = 48, test: int = 12) -> Path:
     return folder
 
 
-def fresh(upsampler: str, code: int = 64, seed: int = 0) -> Autoencoder:
+def fresh(upsampler: Upsampler, code: int = 64, seed: int = 0) -> Autoencoder:
     """An autoencoder as it is before training."""
     torch.manual_seed(seed)
     return Autoencoder(AutoencoderSettings(code=code, upsampler=upsampler))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Json
+from espcn_cli.cli.terminal import Json, show
 from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def list_models(
     cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
     if paths or as_json:
-        typer.echo(json.dumps(described, indent=2))
+        show(json.dumps(described, indent=2))
     else:
-        typer.echo(format_models(described))
+        show(format_models(described))
 
 
 def format_models(models: list[dict[str, Any]]) -> str:

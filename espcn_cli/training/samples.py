@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -65,11 +64,10 @@ class Recipe:
     def bytes_of(self, path: Path) -> int:
         """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
         try:
-            with Image.open(path) as image:
-                pixels = image.width * image.height
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            width, height = reading.size_of(path)
+        except EspcnError:
             return 0
-        return round(pixels * self.planes * (1 + 1 / self.scale**2))
+        return round(width * height * self.planes * (1 + 1 / self.scale**2))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from espcn_cli.autoencoder.network import (
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
 from espcn_cli.network.subpixel import SubpixelConvolution
-from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings
+from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
 
 
 def test_the_articles_shapes() -> None:
@@ -65,7 +65,7 @@ MACS = 112_896 + 903_168 + 100_352 + 100_352 + 802_816 + 100_352
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_parameters_and_multiply_adds_by_hand(upsampler: str) -> None:
+def test_parameters_and_multiply_adds_by_hand(upsampler: Upsampler) -> None:
     net = fresh(upsampler)
     assert PARAMETERS == {"subpixel": 224_164, "deconvolution": 224_065, "resize": 211_393} and MACS == 2_119_936
     assert net.settings.parameters == sum(p.numel() for p in net.parameters()) == PARAMETERS[upsampler]
@@ -89,7 +89,7 @@ def impulse(size: int, row: int, column: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_2x2_kernels_are_padded_at_the_end(upsampler: str) -> None:
+def test_2x2_kernels_are_padded_at_the_end(upsampler: Upsampler) -> None:
     """An impulse at (2, 3) reaches the output of pixels 1 and 2, 2 and 3, never of a later one: they look ahead."""
     step = UPSAMPLINGS[upsampler](1, 1)
     with torch.no_grad():
@@ -145,7 +145,7 @@ def test_resizing_is_the_subpixel_step_with_shared_weights() -> None:
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_a_fresh_network_draws_almost_flat_grey(upsampler: str) -> None:
+def test_a_fresh_network_draws_almost_flat_grey(upsampler: Upsampler) -> None:
     """So that hardly an output pixel starts behind a closed ReLU, nor has to move by the pictures' mean first."""
     x = to_unit(torch.from_numpy(strokes(8))[:, None])
     for seed in range(8):
@@ -177,7 +177,7 @@ def test_settings_that_make_no_network_are_refused(wrong: dict[str, object]) -> 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
 @pytest.mark.parametrize("code", [1, 64])
-def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: str, code: int) -> None:
+def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: Upsampler, code: int) -> None:
     net, path = fresh(upsampler, code, seed=7), tmp_path / "a.safetensors"
     card = Card(net.settings, "net", {"epochs": 1}, {"test": {"mse": 0.5}}, "CC0")
     checkpoint.save(path, net, card)

@@ -16,7 +16,7 @@ from espcn_cli.autoencoder.mnist import read_pictures, to_unit
 from espcn_cli.autoencoder.network import load, read_card
 from espcn_cli.autoencoder.training import Epoch, Event, Loaded, Step, measure, train_autoencoder
 from espcn_cli.errors import EspcnError
-from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings
+from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
 
 QUICK = AutoencoderSettings(code=4, epochs=2, batch_size=16)
 
@@ -28,7 +28,7 @@ def train(data: Path, output: Path, settings: AutoencoderSettings = QUICK) -> li
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_training_lowers_the_error_and_reports_it(tmp_path: Path, upsampler: str) -> None:
+def test_training_lowers_the_error_and_reports_it(tmp_path: Path, upsampler: Upsampler) -> None:
     """Trained on what it is tested by, since 48 pictures teach little about others."""
     settings = replace(QUICK, code=16, upsampler=upsampler, epochs=25, batch_size=8)
     data, events = save_mnist(tmp_path / "data"), list[Event]()
@@ -123,7 +123,7 @@ def test_an_impossible_output_is_refused_before_training(tmp_path: Path, make: s
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_the_last_relu_does_not_die(tmp_path: Path, upsampler: str) -> None:
+def test_the_last_relu_does_not_die(tmp_path: Path, upsampler: Upsampler) -> None:
     """Sparse pictures, which kill a network that starts brighter than they are."""
     data = save_mnist(tmp_path / "data")
     for seed in range(4):
