@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from espcn_cli.autoencoder.mnist import SIZE, batches, read_pictures, to_unit
 from espcn_cli.autoencoder.network import Autoencoder, load
 from espcn_cli.errors import UsageError
-from espcn_cli.files import check_destination, replacing, write_tensors
+from espcn_cli.files import check_destination, replacing, write_csv, write_tensors
 from espcn_cli.pictures import writing
 from espcn_cli.pictures.document import Picture
 from espcn_cli.settings import SHEET_PICTURES
@@ -101,11 +100,8 @@ def _write_npy(path: Path, codes: Tensor, names: list[str]) -> None:
 
 
 def _write_csv(path: Path, codes: Tensor, names: list[str]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["picture", *(f"c{index}" for index in range(codes.shape[1]))])
-        for name, row in zip(names, codes.tolist(), strict=True):
-            table.writerow([name, *(f"{value:.9g}" for value in row)])
+    rows = ([name, *(f"{value:.9g}" for value in row)] for name, row in zip(names, codes.tolist(), strict=True))
+    write_csv(path, [["picture", *(f"c{index}" for index in range(codes.shape[1]))], *rows])
 
 
 def _write_safetensors(path: Path, codes: Tensor, names: list[str]) -> None:
