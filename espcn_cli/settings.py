@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
-SCALES = (2, 3, 4)
+Scale = Literal[2, 3, 4]
+Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera"]
+Protocol = Literal["picture", "plane"]
+Upsampler = Literal["subpixel", "deconvolution", "resize"]
+
+SCALES: tuple[Scale, ...] = get_args(Scale)
 PLANES = {"luma": 1, "rgb": 3}
 ACTIVATIONS = ("tanh", "prelu", "hardswish")
 SKIPS = ("none", "bicubic")
@@ -14,7 +19,7 @@ LOSSES = ("l1", "mse", "charbonnier")
 OPTIMISERS = ("soap", "adam")
 SCHEDULES = ("cosine", "linear", "constant")
 CACHES = ("auto", "memory", "disk", "none")
-DEGRADATIONS = ("bicubic", "area", "lanczos", "aliased", "camera")
+DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
 
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
@@ -22,8 +27,11 @@ BICUBIC_REACH = 2
 MOST_PARAMETERS = 50_000_000
 """Far above any network of this family: what a file announces must not fill the memory before it is checked."""
 
+MAX_PIXELS = 2**28
+"""16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
+
 DEFAULT_MODEL = "espcn-m"
-DEFAULT_SCALE = 2
+DEFAULT_SCALE: Scale = 2
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,7 @@ class TrainSettings:
 BEFORE_SETTINGS = {"candidates": 1, "clip": 0.0}
 """How a network was trained whose checkpoint is older than a setting, where that is not as by default."""
 
-UPSAMPLERS = ("subpixel", "deconvolution", "resize")
+UPSAMPLERS: tuple[Upsampler, ...] = get_args(Upsampler)
 
 SHEET_PICTURES = 32
 """Pictures on a contact sheet of the autoencoder's reconstructions."""
@@ -204,7 +212,7 @@ class AutoencoderSettings:
     """
 
     code: int = 64
-    upsampler: str = "subpixel"
+    upsampler: Upsampler = "subpixel"
     epochs: int = 25
     batch_size: int = 256
     learning_rate: float = 1e-3

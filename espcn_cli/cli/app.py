@@ -21,6 +21,9 @@ class Commands(TyperGroup):
         before = signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            say(f"espcn: {_describe(error)}")
+            raise typer.Exit(error.exit_code) from None
         except EspcnError as error:
             say(f"espcn: {error}")
             raise typer.Exit(error.exit_code) from None
@@ -29,6 +32,14 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+def _describe(error: typer.BadParameter) -> str:
+    """What is wrong with which option: `--scale: '7' is not one of '2', '3', '4'.`"""
+    options = [name for name in (error.param.opts if error.param else []) if name.startswith("--")]
+    if not options or not error.message:
+        return error.format_message()
+    return f"{options[0]}: {error.message.removeprefix('Value error, ')}"
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:

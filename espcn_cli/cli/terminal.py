@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from espcn_cli.settings import SCALES
+from espcn_cli.errors import UsageError
+from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
+
+S = TypeVar("S", TrainSettings, AutoencoderSettings)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -19,15 +23,36 @@ SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+MaxPixels = Annotated[
+    int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def settings_of(kind: type[S], context: typer.Context) -> S:
+    """The options of a command that are fields of `kind`. Raises UsageError for what its values cannot be."""
+    try:
+        return kind(**{field.name: context.params[field.name] for field in fields(kind)})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
     from tqdm import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(printable(line), file=sys.stderr)
+
+
+def show(result: str) -> None:
+    """A result on stdout."""
+    typer.echo(printable(result))
+
+
+def printable(text: object) -> str:
+    """Text that any terminal takes: bytes of a name that are no UTF-8 as escapes."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

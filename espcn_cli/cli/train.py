@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precision, Quiet, progress, say
+from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, progress, say
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
@@ -20,6 +20,7 @@ from espcn_cli.settings import (
     DEFAULT_SCALE,
     DEGRADATIONS,
     LOSSES,
+    MAX_PIXELS,
     OPTIMISERS,
     PLANES,
     SCHEDULES,
@@ -109,6 +110,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
     ] = False,
     license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
+    max_pixels: MaxPixels = MAX_PIXELS,
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -121,6 +123,7 @@ def train(
     (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
     from espcn_cli.network import checkpoint
+    from espcn_cli.pictures import reading
     from espcn_cli.training import loop as flow
     from espcn_cli.training.run_folder import RunFolder
 
@@ -152,6 +155,7 @@ def train(
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+    reading.limit_pixels(max_pixels)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
     path = output or Path(f"{model}_x{scale}.safetensors")
     job = flow.make_job(

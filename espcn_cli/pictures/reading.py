@@ -24,6 +24,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import MAX_PIXELS
 
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 MODES_OF_DEEP_GREY = (*MODES_16_BIT, "I", "F")
@@ -58,8 +59,8 @@ SIGNATURES = (
 UNREAD = ("HEIC", "JPEG XL", "OpenEXR", "Radiance HDR", "PDF")
 """Those of them that Pillow never opens."""
 
-MAX_PIXELS = 2**28
-"""16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
+PILLOWS_LIMIT = 1024**3 // 4 // 3
+"""The pixels of which Pillow warns by itself; it refuses twice as many."""
 
 
 def read_document(path: Path, depth: int | None = None) -> Document:
@@ -109,6 +110,10 @@ def size_of(path: Path) -> tuple[int, int]:
 def limit_pixels(most: int) -> None:
     """Refuse files that claim more pixels than this, in this process."""
     Image.MAX_IMAGE_PIXELS = most
+
+
+if Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT:  # a program that has set another one keeps it
+    limit_pixels(MAX_PIXELS)
 
 
 class UnknownTiffError(EspcnError):

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch.nn.functional as F
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple
 from espcn_cli.memory import available_memory
 from espcn_cli.network.weights import to_arrays
+from espcn_cli.pictures import reading
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import make_lr
 from espcn_cli.scoring.tensors import to_bytes
@@ -66,11 +66,10 @@ class Recipe:
     def bytes_of(self, path: Path) -> int:
         """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
         try:
-            with Image.open(path) as image:
-                pixels = image.width * image.height
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            width, height = reading.size_of(path)
+        except EspcnError:
             return 0
-        return round(pixels * self.planes * (1 + 1 / self.scale**2))
+        return round(width * height * self.planes * (1 + 1 / self.scale**2))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +44,16 @@ def test_the_two_kinds_of_checkpoint_are_told_apart(tmp_path: Path, tiny: Path) 
 )
 def test_autoencoder_misuse_is_one_line(tmp_path: Path, options: tuple[str, ...], code: int, reason: str) -> None:
     one_line(run("autoencoder", "train", save_mnist(tmp_path / "data"), *options, cwd=tmp_path), code, reason)
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
+    """Bytes of a file's name that are no UTF-8."""
+    name = os.fsdecode(b"\xff.png")
+    try:
+        save_picture(tmp_path / "in" / name)
+    except OSError:
+        pytest.skip("needs a file system that takes any bytes")
+    result = run("autoencoder", "reconstruct", "autoencoder", "in", name, "--codes", "codes.csv", cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout.startswith(r"\udcff.png: 1 of 1 pictures")
+    assert b"\n\xff.png," in (tmp_path / "codes.csv").read_bytes()

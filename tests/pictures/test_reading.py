@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from making import natural, save_picture
 from PIL import Image, ImageCms
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.pictures import folders, metadata
+from espcn_cli.pictures import folders, metadata, reading
 from espcn_cli.scoring import tensors
+from espcn_cli.settings import MAX_PIXELS
 
 
 @pytest.mark.parametrize(("mode", "planes"), [("RGB", 3), ("L", 1), ("1", 1), ("P", 3), ("CMYK", 3), ("YCbCr", 3)])
@@ -112,3 +115,13 @@ def test_a_folder_is_searched_in_order_without_hidden_files(tmp_path: Path) -> N
     found = [str(path.relative_to(tmp_path)) for path in folders.find_images(tmp_path)]
     assert found == ["a.JPG", "b.png", "sub/c.webp"]
     assert [path.name for path in folders.find_images(tmp_path, recursive=False)] == ["a.JPG", "b.png"]
+
+
+def test_the_limit_of_pixels_is_ours_for_all_who_read(tmp_path: Path) -> None:
+    """Pillow's own, 89 million, would refuse a scanned page."""
+    program = "from PIL import Image; {}; from espcn_cli.pictures import reading; print(Image.MAX_IMAGE_PIXELS)"
+    for before, limit in (("pass", MAX_PIXELS), ("Image.MAX_IMAGE_PIXELS = 1000", 1000)):
+        command = [sys.executable, "-c", program.format(before)]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{limit}\n"
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "page.png")
+    assert reading.size_of(tmp_path / "page.png") == (10_000, 10_000)

@@ -1,0 +1,61 @@
+"""What the commands share: the options that several of them have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import one_line, run
+from making import save_picture
+from typer.main import get_command
+
+from espcn_cli.cli.app import app
+
+READERS = {
+    "upscale": "in out",
+    "train": "in",
+    "benchmark": "in",
+    "autoencoder train": "in",
+    "autoencoder reconstruct": "autoencoder in sheet.png",
+}
+"""Commands that read pictures, each with arguments."""
+
+
+def leaves(command: Any, *words: str) -> dict[str, Any]:
+    """The commands that do something, by the words that call them."""
+    children = getattr(command, "commands", {})
+    below = [leaves(child, *words, word) for word, child in children.items()]
+    return {name: leaf for found in below for name, leaf in found.items()} if children else {" ".join(words): command}
+
+
+def test_every_command_that_reads_pictures_can_limit_their_pixels() -> None:
+    limited = {
+        name for name, command in leaves(get_command(app)).items() if "max_pixels" in {p.name for p in command.params}
+    }
+    assert limited == set(leaves(get_command(app))) - {"models"} == set(READERS)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_picture_above_the_limit_is_refused_with_the_option_that_allows_it(tmp_path: Path, command: str) -> None:
+    save_picture(tmp_path / "in" / "a.png")
+    words = [*command.split(), *READERS[command].split(), "--max-pixels"]
+    result = run(*words, 431, cwd=tmp_path)
+    assert result.code == 1
+    assert "a.png: 432 pixels are more than 431: allow them with --max-pixels 432" in result.stderr
+    assert "--max-pixels" not in run(*words, 432, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("benchmark in --protocol best", ("--protocol", "'best' is not one of 'picture', 'plane'")),
+        ("benchmark in -s 7", ("--scale", "'7' is not one of '2', '3', '4'")),
+        ("benchmark in --max-pixels 0", ("--max-pixels", "greater than or equal to 1")),
+        ("autoencoder train in --upsampler bilinear", ("--upsampler", "'subpixel', 'deconvolution', 'resize'")),
+        ("autoencoder train in --epochs many", ("--epochs", "valid integer")),
+        ("benchmark", ("Missing argument",)),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_the_option_and_what_it_takes(arguments: str, words: tuple[str, ...]) -> None:
+    one_line(run(*arguments.split()), 2, *words)
