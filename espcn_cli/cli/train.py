@@ -29,7 +29,7 @@ from espcn_cli.settings import (
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
-    from espcn_cli.training.loop import Event, Loaded
+    from espcn_cli.training.events import Event, Loaded
 
 TRAIN = TrainSettings()
 
@@ -121,7 +121,8 @@ def train(
     (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
     from espcn_cli.network import checkpoint
-    from espcn_cli.training import loop as flow
+    from espcn_cli.training import loop
+    from espcn_cli.training.job import make_job
     from espcn_cli.training.run_folder import RunFolder
 
     if planes not in PLANES:
@@ -154,7 +155,7 @@ def train(
         raise UsageError(str(error)) from None
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
     path = output or Path(f"{model}_x{scale}.safetensors")
-    job = flow.make_job(
+    job = make_job(
         sources,
         path,
         model,
@@ -175,7 +176,7 @@ def train(
     ):
         screen = TrainingScreen(reading, bar, quiet)
         try:
-            card = flow.train(job, resume, screen)
+            card = loop.train(job, resume, screen)
         except KeyboardInterrupt:
             command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
             say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
@@ -206,15 +207,15 @@ class TrainingScreen:
         self.psnr: float | None = None
 
     def __call__(self, event: Event) -> None:
-        from espcn_cli.training import loop as flow
+        from espcn_cli.training import events
 
-        if isinstance(event, flow.Loading):
+        if isinstance(event, events.Loading):
             self.reading.update()
-        elif isinstance(event, flow.Loaded):
+        elif isinstance(event, events.Loaded):
             self.reading.close()
             self.bar.reset()  # its clock starts now
             self._loaded(event)
-        elif isinstance(event, flow.Step):
+        elif isinstance(event, events.Step):
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
             if self.bar.n == 0:  # the first step of a resumed training is not step 1
                 self.bar.initial = event.step - 1
@@ -223,7 +224,7 @@ class TrainingScreen:
             self.bar.update()
             psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"
             self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
-        elif isinstance(event, flow.Retreat):
+        elif isinstance(event, events.Retreat):
             self.loss = None
             if not self.quiet:
                 line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"
