@@ -24,9 +24,18 @@ class Commands(TyperGroup):
         except EspcnError as error:
             say(f"espcn: {error}")
             raise typer.Exit(error.exit_code) from None
+        except typer.BadParameter as error:
+            say(f"espcn: {one_line(error)}")
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             say("espcn: interrupted")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def one_line(error: typer.BadParameter) -> str:
+    """What Typer says of an option's value, without a frame around it, and where to read more."""
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    return f"{said}; see {error.ctx.command_path if error.ctx else 'espcn'} --help"
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Device, Json, Precision, Quiet, progress, say
-from espcn_cli.errors import UsageError
-from espcn_cli.settings import SHEET_PICTURES, UPSAMPLERS, AutoencoderSettings
+from espcn_cli.cli.terminal import Device, Json, Precision, Quiet, progress, say, settings_from
+from espcn_cli.settings import SHEET_PICTURES, AutoencoderSettings, Upsampler
 
 if TYPE_CHECKING:
     from espcn_cli.autoencoder.network import Event, Result
@@ -24,6 +23,7 @@ app = typer.Typer(
 
 @app.command("train")
 def train(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="DATA", help="MNIST's folder, an idx3 file, or a folder of pictures.")
     ],
@@ -32,8 +32,7 @@ def train(
     ] = Path("autoencoder.safetensors"),
     code: Annotated[int, typer.Option(help="Width of the code.")] = AUTOENCODER.code,
     upsampler: Annotated[
-        str,
-        typer.Option(metavar="|".join(UPSAMPLERS), help="How the decoder grows the picture; all at the same cost."),
+        Upsampler, typer.Option(help="How the decoder grows the picture; all at the same cost.")
     ] = AUTOENCODER.upsampler,
     epochs: Annotated[int, typer.Option(help="Passes over the pictures.")] = AUTOENCODER.epochs,
     batch_size: Annotated[int, typer.Option(help="Pictures per step.")] = AUTOENCODER.batch_size,
@@ -51,17 +50,7 @@ def train(
     """
     from espcn_cli.autoencoder import network as flow
 
-    try:
-        settings = AutoencoderSettings(
-            code=code,
-            upsampler=upsampler,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    settings = settings_from(AutoencoderSettings, context)
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
         result = flow.train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
     if as_json:

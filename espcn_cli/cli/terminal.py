@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from espcn_cli.settings import SCALES
+from espcn_cli.errors import UsageError
+from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
+
+S = TypeVar("S", TrainSettings, AutoencoderSettings)
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -21,6 +25,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def settings_from(kind: type[S], context: typer.Context) -> S:
+    """Settings from the options that have their names. Raises UsageError if the values are impossible."""
+    try:
+        return kind(**{field.name: context.params[field.name] for field in fields(kind)})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_folder
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
-from espcn_cli.settings import ModelSettings, TrainSettings
+from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Job:
     license: str = ""
     workers: int | None = None
     init: Path | None = None
-    cache: str = "auto"
+    cache: Cache = "auto"
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
     @property
     def patch(self) -> int:

@@ -41,7 +41,7 @@ from espcn_cli.autoencoder.network import (
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
 from espcn_cli.network.subpixel import SubpixelConvolution
-from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings
+from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 QUICK = AutoencoderSettings(code=4, epochs=2, batch_size=16)
@@ -53,7 +53,7 @@ def train(data: Path, output: Path, settings: AutoencoderSettings = QUICK) -> li
     return events
 
 
-def network(upsampler: str, code: int = 64, seed: int = 0) -> Autoencoder:
+def network(upsampler: Upsampler, code: int = 64, seed: int = 0) -> Autoencoder:
     torch.manual_seed(seed)
     return Autoencoder(AutoencoderSettings(code=code, upsampler=upsampler))
 
@@ -94,7 +94,7 @@ MACS = 112_896 + 903_168 + 100_352 + 100_352 + 802_816 + 100_352
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_parameters_and_multiply_adds_by_hand(upsampler: str) -> None:
+def test_parameters_and_multiply_adds_by_hand(upsampler: Upsampler) -> None:
     net = network(upsampler)
     assert PARAMETERS == {"subpixel": 224_164, "deconvolution": 224_065, "resize": 211_393} and MACS == 2_119_936
     assert net.settings.parameters == sum(p.numel() for p in net.parameters()) == PARAMETERS[upsampler]
@@ -118,7 +118,7 @@ def impulse(size: int, row: int, column: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_2x2_kernels_are_padded_at_the_end(upsampler: str) -> None:
+def test_2x2_kernels_are_padded_at_the_end(upsampler: Upsampler) -> None:
     """An impulse at (2, 3) reaches the output of pixels 1 and 2, 2 and 3, never of a later one: they look ahead."""
     step = UPSAMPLINGS[upsampler](1, 1)
     with torch.no_grad():
@@ -174,7 +174,7 @@ def test_resizing_is_the_subpixel_step_with_shared_weights() -> None:
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_a_fresh_network_draws_almost_flat_grey(upsampler: str) -> None:
+def test_a_fresh_network_draws_almost_flat_grey(upsampler: Upsampler) -> None:
     """So that hardly an output pixel starts behind a closed ReLU, nor has to move by the pictures' mean first."""
     x = to_unit(torch.from_numpy(strokes(8))[:, None])
     for seed in range(8):
@@ -184,7 +184,7 @@ def test_a_fresh_network_draws_almost_flat_grey(upsampler: str) -> None:
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_the_last_relu_does_not_die(tmp_path: Path, upsampler: str) -> None:
+def test_the_last_relu_does_not_die(tmp_path: Path, upsampler: Upsampler) -> None:
     """Sparse pictures, which kill a network that starts brighter than they are."""
     data = save_mnist(tmp_path / "data")
     for seed in range(4):
@@ -215,7 +215,7 @@ def test_settings_that_make_no_network_are_refused(wrong: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_training_lowers_the_error_and_reports_it(tmp_path: Path, upsampler: str) -> None:
+def test_training_lowers_the_error_and_reports_it(tmp_path: Path, upsampler: Upsampler) -> None:
     """Trained on what it is tested by, since 48 pictures teach little about others."""
     settings = replace(QUICK, code=16, upsampler=upsampler, epochs=25, batch_size=8)
     data, events = save_mnist(tmp_path / "data"), list[Event]()
@@ -314,7 +314,7 @@ def test_an_impossible_output_is_refused_before_training(tmp_path: Path, make: s
 
 @pytest.mark.parametrize("upsampler", UPSAMPLERS)
 @pytest.mark.parametrize("code", [1, 64])
-def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: str, code: int) -> None:
+def test_a_checkpoint_rebuilds_its_network(tmp_path: Path, upsampler: Upsampler, code: int) -> None:
     net, path = network(upsampler, code, seed=7), tmp_path / "a.safetensors"
     card = Card(net.settings, "net", {"epochs": 1}, {"test": {"mse": 0.5}}, "CC0")
     checkpoint.save(path, net, card)

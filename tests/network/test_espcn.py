@@ -25,7 +25,7 @@ from espcn_cli.network.espcn import (
     prelu,
 )
 from espcn_cli.network.subpixel import phase_shift
-from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
+from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, Activation, ModelSettings, architecture
 
 OURS = [name for name, settings in ARCHITECTURES.items() if settings.skip == "bicubic"]
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
@@ -139,7 +139,8 @@ def test_an_activation_follows_every_layer_but_the_last() -> None:
     layers = list(ESPCN(SMALL).body)
     assert [type(layer) for layer in layers] == [Convolution, ScalarPReLU] * 2 + [Convolution]
     assert [p.numel() for layer in layers if isinstance(layer, ScalarPReLU) for p in layer.parameters()] == [1, 1]
-    for activation, kind in {"tanh": nn.Tanh, "hardswish": Hardswish}.items():
+    others: dict[Activation, type[nn.Module]] = {"tanh": nn.Tanh, "hardswish": Hardswish}
+    for activation, kind in others.items():
         body = ESPCN(replace(SMALL, activation=activation)).body
         assert [type(layer) for layer in body] == [Convolution, kind] * 2 + [Convolution]
 

@@ -17,7 +17,7 @@ from trainings import QUICK, TINY, StopAt, same, tensors
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring.degradation import DESCRIPTIONS
-from espcn_cli.settings import LOSSES
+from espcn_cli.settings import LOSSES, Degradation, Loss
 from espcn_cli.training import loop, objective
 from espcn_cli.training.events import Event, Loaded, Loading, Retreat, Step, Validation
 from espcn_cli.training.job import Job
@@ -100,7 +100,7 @@ def test_a_training_by_the_clock_ends_in_time(job: Job) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_trains(job: Job, loss: str) -> None:
+def test_every_loss_trains(job: Job, loss: Loss) -> None:
     card = loop.train(replace(job, settings=replace(QUICK, loss=loss, clip=0.1)))
     assert card.training["settings"]["loss"] == loss
 
@@ -130,7 +130,7 @@ def test_patience_ends_a_training_that_gets_no_better(job: Job) -> None:
 
 
 @pytest.mark.parametrize("degradation", ["aliased", "camera"])
-def test_other_degradations_are_trained_on_and_measured_by(job: Job, tmp_path: Path, degradation: str) -> None:
+def test_other_degradations_are_trained_on_and_measured_by(job: Job, tmp_path: Path, degradation: Degradation) -> None:
     other = replace(job, settings=replace(QUICK, degradation=degradation))
     card = loop.train(other)
     assert DESCRIPTIONS[degradation] in card.metrics["validation"]["protocol"]
