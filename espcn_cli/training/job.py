@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder
+from espcn_cli.files import is_folder, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
+from espcn_cli.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def make_job(
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
 
-    Raises EspcnError if there are none, or if the output cannot go where it is to go: better now than hours later.
+    Raises EspcnError if there are none, or if the output cannot go where it is to go, or would take the place of what
+    the training starts from: better now than hours later.
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
@@ -67,8 +69,19 @@ def make_job(
     validation = list(folders.find_all([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
-    model = continued(model, options.get("init"))
+    init = options.get("init")
+    if init:
+        check_start_stays(init, output)
+    model = continued(model, init)
     return Job(output, name, model, settings, pictures, validation, **options)
+
+
+def check_start_stays(init: Path, output: Path) -> None:
+    """Raises UsageError if the training would write over the checkpoint that it starts from."""
+    folder = RunFolder.of(output)
+    for written in (output, folder.last, folder.state):
+        if is_there(written) and is_there(init) and written.samefile(init):
+            raise UsageError(f"the training would overwrite {init}, which it starts from: choose another --output")
 
 
 def continued(model: ModelSettings, init: Path | None) -> ModelSettings:
