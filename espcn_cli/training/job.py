@@ -91,5 +91,5 @@ def continued(model: ModelSettings, init: Path | None) -> ModelSettings:
 
 def identity(job: Job) -> dict[str, Any]:
     """What a training state and a job must have in common, besides the data."""
-    start = {"init": str(job.init)} if job.init else {}
-    return {"name": job.name, "model": job.model.to_dict(), "settings": job.settings.to_dict(), **start}
+    init = str(job.init) if job.init else None
+    return {"name": job.name, "model": job.model.to_dict(), "settings": job.settings.to_dict(), "init": init}
