@@ -33,7 +33,7 @@ from espcn_cli.settings import ARCHITECTURES, ModelSettings, TrainSettings, arch
 from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.job import Job
 from espcn_cli.training.loop import take_step
-from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.parallel import Group, Threads, own_device
 from espcn_cli.training.patches import Patches, load_data
 from espcn_cli.training.run import Run, make_state
 from espcn_cli.training.samples import Recipe
@@ -137,7 +137,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
     print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
+    with own_device(device), tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
         cut_patches(patches, Path(folder), 40 * BATCH)
         for name in ARCHITECTURES:
             settings = architecture(name, 2)

@@ -34,8 +34,7 @@ def train(job: Job, resume: bool = False, report: Report = lambda event: None) -
     and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, a state that
     does not belong to this job, or a training that diverges again and again.
     """
-    device = own_device(choose_device(job.device))
-    with joined(device, job.settings.batch_size) as group:
+    with own_device(choose_device(job.device)) as device, joined(device, job.settings.batch_size) as group:
         report = report if group.leads else lambda event: None
         run = prepare(job, device, group, resume, report)
         if job.init and not resume:
