@@ -26,8 +26,11 @@ from espcn_cli.pictures import folders
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import ModelSettings, TrainSettings, architecture
 from espcn_cli.training import patches
-from espcn_cli.training.loop import Job, Run, finished, make_state, plain_network, take_step
+from espcn_cli.training.job import Job
+from espcn_cli.training.linear_blocks import plain_network
+from espcn_cli.training.loop import finished, take_step
 from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.run import Run, make_state
 from espcn_cli.training.samples import Recipe
 from espcn_cli.training.warm_start import warm_start
 

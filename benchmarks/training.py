@@ -2,10 +2,10 @@
 
 DATA is a folder of photographs. *Usual* is how ESPCN retrainings are commonly written: patches cut beforehand into PNG
 files, a DataLoader with workers that decode them, float32 in the default memory format, an `nn.Sequential`. *espcn* is
-this project's loop (`espcn_cli.train.take_step`), plain and with linear blocks. Same network, batch and patch; the
-three take turns, a few steps each, so that what disturbs the machine disturbs all; medians over the rounds. The share
-of time that espcn spends drawing patches is measured apart. `--busy` starts so many other processes that compute all
-the time, as on a machine that is not ours alone.
+this project's loop (`espcn_cli.training.loop.take_step`), plain and with linear blocks. Same network, batch and patch;
+the three take turns, a few steps each, so that what disturbs the machine disturbs all; medians over the rounds. The
+share of time that espcn spends drawing patches is measured apart. `--busy` starts so many other processes that compute
+all the time, as on a machine that is not ours alone.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.pictures import folders
 from espcn_cli.settings import ARCHITECTURES, ModelSettings, TrainSettings, architecture
 from espcn_cli.training.cuda_graph import Recorded
-from espcn_cli.training.loop import Job, Run, make_state, take_step
-from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.job import Job
+from espcn_cli.training.loop import take_step
+from espcn_cli.training.parallel import Group, Threads, own_device
 from espcn_cli.training.patches import Patches, load_data
+from espcn_cli.training.run import Run, make_state
 from espcn_cli.training.samples import Recipe
 
 BATCH, PATCH = 16, 96
@@ -135,7 +137,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, {device}{others}; batches of {BATCH} patches of {PATCH} x {PATCH}, x2")
     print("| network | usual steps/s | espcn steps/s | ratio | with linear blocks | ratio | Mpx LR/s | drawing |")
     print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
+    with own_device(device), tempfile.TemporaryDirectory() as folder, busy(arguments.busy):
         cut_patches(patches, Path(folder), 40 * BATCH)
         for name in ARCHITECTURES:
             settings = architecture(name, 2)

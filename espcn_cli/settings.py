@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Scale = Literal[2, 3, 4]
+Planes = Literal["luma", "rgb"]
+Activation = Literal["tanh", "prelu", "hardswish"]
+Skip = Literal["none", "bicubic"]
+Loss = Literal["l1", "mse", "charbonnier"]
+Optimiser = Literal["soap", "adam"]
+Schedule = Literal["cosine", "linear", "constant"]
+Cache = Literal["auto", "memory", "disk", "none"]
 Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera"]
 Protocol = Literal["picture", "plane"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
+"""Whatever is one of a few words. The command line takes no others, and shows them in its help."""
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
-PLANES = {"luma": 1, "rgb": 3}
-ACTIVATIONS = ("tanh", "prelu", "hardswish")
-SKIPS = ("none", "bicubic")
-LOSSES = ("l1", "mse", "charbonnier")
-OPTIMISERS = ("soap", "adam")
-SCHEDULES = ("cosine", "linear", "constant")
-CACHES = ("auto", "memory", "disk", "none")
+PLANES: dict[Planes, int] = {"luma": 1, "rgb": 3}
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+SKIPS: tuple[Skip, ...] = get_args(Skip)
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+CACHES: tuple[Cache, ...] = get_args(Cache)
 DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+UPSAMPLERS: tuple[Upsampler, ...] = get_args(Upsampler)
 
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
@@ -32,6 +43,14 @@ MAX_PIXELS = 2**28
 
 DEFAULT_MODEL = "espcn-m"
 DEFAULT_SCALE: Scale = 2
+
+
+def check_choices(settings: Any) -> None:
+    """Raises ValueError if a field of a dataclass that is one of a few words holds another."""
+    for name, kind in get_type_hints(type(settings)).items():
+        value, words = getattr(settings, name), get_args(kind)
+        if get_origin(kind) is Literal and value not in words:
+            raise ValueError(f"{name} must be one of {', '.join(words)}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +67,8 @@ class ModelSettings:
     scale: int = DEFAULT_SCALE
     widths: tuple[int, ...] = (16,) * 11
     kernels: tuple[int, ...] = (3,) * 12
-    activation: str = "hardswish"
-    skip: str = "bicubic"
+    activation: Activation = "hardswish"
+    skip: Skip = "bicubic"
     planes: int = 1
 
     def __post_init__(self) -> None:
@@ -57,10 +76,7 @@ class ModelSettings:
             raise ValueError(f"scale must be one of {SCALES}, not {self.scale!r}")
         if type(self.planes) is not int or self.planes not in PLANES.values():
             raise ValueError(f"planes must be 1 (luma) or 3 (RGB), not {self.planes!r}")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {ACTIVATIONS}, not {self.activation!r}")
-        if self.skip not in SKIPS:
-            raise ValueError(f"skip must be one of {SKIPS}, not {self.skip!r}")
+        check_choices(self)
         if not self.widths or not all(isinstance(w, int) and 1 <= w <= 4096 for w in self.widths):
             raise ValueError(f"widths must be whole numbers from 1 to 4096, not {self.widths!r}")
         if len(self.kernels) != len(self.widths) + 1:
@@ -153,11 +169,11 @@ class TrainSettings:
     batch_size: int = 16
     patch_size: int = 96
     candidates: int = 2
-    optimiser: str = "adam"
+    optimiser: Optimiser = "adam"
     learning_rate: float = 1e-3
-    schedule: str = "cosine"
-    loss: str = "l1"
-    degradation: str = "bicubic"
+    schedule: Schedule = "cosine"
+    loss: Loss = "l1"
+    degradation: Degradation = "bicubic"
     warmup: int = 200
     clip: float = 0.1
     finish: float = 0.0
@@ -168,6 +184,7 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_choices(self)
         for name in ("steps", "batch_size", "patch_size", "candidates", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -177,14 +194,6 @@ class TrainSettings:
             raise ValueError(f"ema_decay must be in [0, 1), not {self.ema_decay}")
         if not 0 <= self.finish <= 1:
             raise ValueError(f"finish must be a share of the training in [0, 1], not {self.finish}")
-        if self.degradation not in DEGRADATIONS:
-            raise ValueError(f"degradation must be one of {', '.join(DEGRADATIONS)}, not {self.degradation!r}")
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         for name in ("minutes", "warmup", "clip", "patience", "expansion"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
@@ -195,8 +204,6 @@ class TrainSettings:
 
 BEFORE_SETTINGS = {"candidates": 1, "clip": 0.0}
 """How a network was trained whose checkpoint is older than a setting, where that is not as by default."""
-
-UPSAMPLERS: tuple[Upsampler, ...] = get_args(Upsampler)
 
 SHEET_PICTURES = 32
 """Pictures on a contact sheet of the autoencoder's reconstructions."""
@@ -219,8 +226,7 @@ class AutoencoderSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.upsampler not in UPSAMPLERS:
-            raise ValueError(f"upsampler must be one of {', '.join(UPSAMPLERS)}, not {self.upsampler!r}")
+        check_choices(self)
         if not isinstance(self.code, int) or not 1 <= self.code <= 4096:
             raise ValueError(f"code must be a whole number from 1 to 4096, not {self.code!r}")
         for name in ("epochs", "batch_size"):

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from making import save_picture
 from PIL import Image
 from torch import Tensor
+from trainings import QUICK, TINY
 
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
+from espcn_cli.training.job import Job, make_job
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
 os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
@@ -74,3 +77,21 @@ def make_network() -> Callable[..., ESPCN]:
         return network
 
     return make
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A training that takes a moment: see `trainings`."""
+    for index in range(4):
+        save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)
+    save_picture(tmp_path / "valid" / "v.png", 36, 32, 9)
+    return make_job(
+        [tmp_path / "data"],
+        tmp_path / "out.safetensors",
+        "tiny",
+        TINY,
+        QUICK,
+        tmp_path / "valid",
+        device="cpu",
+        precision="fp32",
+    )

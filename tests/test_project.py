@@ -38,5 +38,5 @@ def test_what_is_required_is_pinned_to_a_version_that_it_allows(requirement: Req
 def test_the_oldest_torch_is_the_one_that_is_tested() -> None:
     """Its older versions lack what we call (`torch.cpu.get_capabilities`), and nobody runs the tests with them."""
     [torch] = [requirement for requirement in EVERY if requirement.name == "torch"]
-    pinned = PINS["torch"]
+    pinned = PINS[canonicalize_name("torch")]
     assert str(torch.specifier) == f">={pinned.major}.{pinned.minor}"

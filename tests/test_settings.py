@@ -19,6 +19,7 @@ from espcn_cli.settings import (
     SCALES,
     SKIPS,
     ModelSettings,
+    Skip,
     TrainSettings,
     architecture,
 )
@@ -111,7 +112,7 @@ def test_each_3x3_layer_reaches_one_pixel_further(name: str, halo: int) -> None:
     ("kernels", "skip", "halo"), [((1, 1), "none", 0), ((1, 1), "bicubic", 2), ((1, 3), "bicubic", 2)]
 )
 def test_the_skips_reach_counts_where_it_is_wider_than_the_stack(
-    kernels: tuple[int, int], skip: str, halo: int
+    kernels: tuple[int, int], skip: Skip, halo: int
 ) -> None:
     assert ModelSettings(widths=(4,), kernels=kernels, skip=skip).halo == halo
 
@@ -148,6 +149,10 @@ def test_values_that_make_no_network_are_refused(change: dict[str, Any], complai
         *(({"ema_decay": v}, "ema_decay must be in") for v in (1.0, -0.1, float("nan"))),
         ({"warmup": -1}, "must not be negative"),
         ({"expansion": -1}, "must not be negative"),
+        ({"loss": "l2"}, "loss must be one of l1, mse, charbonnier, not 'l2'"),
+        ({"optimiser": None}, "optimiser must be one of soap, adam"),
+        ({"schedule": "Cosine"}, "schedule must be one of"),
+        ({"degradation": ["bicubic"]}, "degradation must be one of"),
     ],
 )
 def test_values_that_make_no_training_are_refused(change: dict[str, Any], complaint: str) -> None:

@@ -21,11 +21,11 @@ class Commands(TyperGroup):
         before = signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as error:
-            say(f"espcn: {_describe(error)}")
-            raise typer.Exit(error.exit_code) from None
         except EspcnError as error:
             say(f"espcn: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except typer.BadParameter as error:
+            say(f"espcn: {one_line(error)}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             say("espcn: interrupted")
@@ -34,12 +34,10 @@ class Commands(TyperGroup):
             signal.signal(signal.SIGTERM, before)
 
 
-def _describe(error: typer.BadParameter) -> str:
-    """What is wrong with which option: `--scale: '7' is not one of '2', '3', '4'.`"""
-    options = [name for name in (error.param.opts if error.param else []) if name.startswith("--")]
-    if not options or not error.message:
-        return error.format_message()
-    return f"{options[0]}: {error.message.removeprefix('Value error, ')}"
+def one_line(error: typer.BadParameter) -> str:
+    """What Typer says of an option's value, without a frame around it, and where to read more."""
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    return f"{said}; see {error.ctx.command_path if error.ctx else 'espcn'} --help"
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:

@@ -59,8 +59,8 @@ def format_models(models: list[dict[str, Any]]) -> str:
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
     """In levels of 255: what a network prints on flat grey, and what its last layer could."""
-    from espcn_cli.network.espcn import ripple
     from espcn_cli.network.checkerboard import checkerboard
+    from espcn_cli.network.espcn import ripple
 
     network, _ = espcn.load(path)
     bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)

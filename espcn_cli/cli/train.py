@@ -11,31 +11,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, progress, say
+from espcn_cli.cli.terminal import (
+    INTERRUPTED,
+    SCALE_HELP,
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    progress,
+    say,
+    settings_of,
+)
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
     CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
-    DEGRADATIONS,
-    LOSSES,
     MAX_PIXELS,
-    OPTIMISERS,
     PLANES,
-    SCHEDULES,
+    Cache,
+    Degradation,
+    Loss,
+    Optimiser,
+    Planes,
+    Schedule,
     TrainSettings,
     architecture,
 )
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
-    from espcn_cli.training.loop import Event, Loaded
+    from espcn_cli.training.events import Event, Loaded
 
 TRAIN = TrainSettings()
 
 
 def train(
+    context: typer.Context,
     sources: Annotated[
         list[Path],
         typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
@@ -50,9 +64,7 @@ def train(
         str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
     ] = DEFAULT_MODEL,
     scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
-    planes: Annotated[
-        str, typer.Option(metavar="luma|rgb", help="What the network sees; with luma, chroma is interpolated.")
-    ] = "luma",
+    planes: Annotated[Planes, typer.Option(help="What the network sees; with luma, chroma is interpolated.")] = "luma",
     init: Annotated[
         str | None,
         typer.Option(
@@ -64,25 +76,22 @@ def train(
     minutes: Annotated[
         float, typer.Option(help="Train for so long instead; the learning rate falls accordingly.")
     ] = TRAIN.minutes,
-    loss: Annotated[str, typer.Option(metavar="|".join(LOSSES), help="What a step makes smaller.")] = TRAIN.loss,
+    loss: Annotated[Loss, typer.Option(help="What a step makes smaller.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
     candidates: Annotated[
         int, typer.Option(help="Each patch is the most detailed of so many random ones; 1 takes any.")
     ] = TRAIN.candidates,
     optimiser: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(OPTIMISERS), help="How weights follow their gradients; soap takes a higher rate, say 5e-3."
-        ),
+        Optimiser, typer.Option(help="How weights follow their gradients; soap takes a higher rate, say 5e-3.")
     ] = TRAIN.optimiser,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = TRAIN.learning_rate,
     schedule: Annotated[
-        str, typer.Option(metavar="|".join(SCHEDULES), help="How the learning rate falls, to zero at the end.")
+        Schedule, typer.Option(help="How the learning rate falls, to zero at the end.")
     ] = TRAIN.schedule,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
     degradation: Annotated[
-        str, typer.Option(metavar="|".join(DEGRADATIONS), help="How LR is made; camera: blur, noise and JPEG.")
+        Degradation, typer.Option(help="How LR is made; camera: blur, noise and JPEG.")
     ] = TRAIN.degradation,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
@@ -103,9 +112,7 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
-    cache: Annotated[
-        str, typer.Option(metavar="|".join(CACHES), help="Where decoded pictures are kept; auto: where they fit.")
-    ] = CACHES[0],
+    cache: Annotated[Cache, typer.Option(help="Where decoded pictures are kept; auto: where they fit.")] = CACHES[0],
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
     ] = False,
@@ -124,41 +131,19 @@ def train(
     """
     from espcn_cli.network import checkpoint
     from espcn_cli.pictures import reading
-    from espcn_cli.training import loop as flow
+    from espcn_cli.training import loop
+    from espcn_cli.training.job import make_job
     from espcn_cli.training.run_folder import RunFolder
 
-    if planes not in PLANES:
-        raise UsageError(f"--planes {planes!r}: use {' or '.join(PLANES)}")
-    if cache not in CACHES:
-        raise UsageError(f"--cache {cache!r}: use {', '.join(CACHES)}")
+    settings = settings_of(TrainSettings, context)
     try:
         model_settings = architecture(model, scale, PLANES[planes])
-        settings = TrainSettings(
-            steps=steps,
-            minutes=minutes,
-            loss=loss,
-            clip=clip,
-            degradation=degradation,
-            finish=finish,
-            patience=patience,
-            batch_size=batch_size,
-            patch_size=patch_size,
-            candidates=candidates,
-            optimiser=optimiser,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            warmup=warmup,
-            ema_decay=ema_decay,
-            expansion=expansion,
-            validate_every=validate_every,
-            seed=seed,
-        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     reading.limit_pixels(max_pixels)
     quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
     path = output or Path(f"{model}_x{scale}.safetensors")
-    job = flow.make_job(
+    job = make_job(
         sources,
         path,
         model,
@@ -179,7 +164,7 @@ def train(
     ):
         screen = TrainingScreen(reading, bar, quiet)
         try:
-            card = flow.train(job, resume, screen)
+            card = loop.train(job, resume, screen)
         except KeyboardInterrupt:
             command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
             say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
@@ -210,15 +195,15 @@ class TrainingScreen:
         self.psnr: float | None = None
 
     def __call__(self, event: Event) -> None:
-        from espcn_cli.training import loop as flow
+        from espcn_cli.training import events
 
-        if isinstance(event, flow.Loading):
+        if isinstance(event, events.Loading):
             self.reading.update()
-        elif isinstance(event, flow.Loaded):
+        elif isinstance(event, events.Loaded):
             self.reading.close()
             self.bar.reset()  # its clock starts now
             self._loaded(event)
-        elif isinstance(event, flow.Step):
+        elif isinstance(event, events.Step):
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
             if self.bar.n == 0:  # the first step of a resumed training is not step 1
                 self.bar.initial = event.step - 1
@@ -227,7 +212,7 @@ class TrainingScreen:
             self.bar.update()
             psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"
             self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
-        elif isinstance(event, flow.Retreat):
+        elif isinstance(event, events.Retreat):
             self.loss = None
             if not self.quiet:
                 line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"

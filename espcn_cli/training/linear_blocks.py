@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import Held
+from espcn_cli.settings import ModelSettings
 
 BRANCH_GAIN = 0.9
 """Variance that the product adds to an identity, so that a leaky ReLU's output keeps its scale through the stack."""
@@ -80,6 +82,13 @@ class TrainingForm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = functional_call(self.network, self.merged(), (x,))
         return result
+
+
+def plain_network(form: TrainingForm, settings: ModelSettings) -> ESPCN:
+    """A copy in inference form: linear blocks merged into plain convolutions."""
+    plain = ESPCN(settings)
+    plain.load_state_dict(form.merged())
+    return plain
 
 
 def _block_for_(layer: nn.Conv2d, width: int, gain: float, zero: bool) -> LinearBlock:

@@ -95,21 +95,20 @@ class Soap:
                 parameter.sub_(change.view_as(parameter), alpha=learning_rate)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What goes on from here needs to know, by name."""
+        """What the next steps depend on, by name; whoever writes these tensors into another one makes it go on here."""
         stacks = {f"{i}.{name}": t for i, stack in enumerate(self.stacks) for name, t in stack.tensors().items()}
         return {"steps": self.steps, **stacks}
 
-    def restore_(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `tensors` gave."""
-        for name, tensor in self.tensors().items():
-            tensor.copy_(tensors[name])
-
 
 class Adam:
-    """PyTorch's Adam behind the same three methods."""
+    """PyTorch's Adam behind the same two methods."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self.adam = torch.optim.Adam(parameters, fused=True)
+        for parameter in self.adam.param_groups[0]["params"]:  # what it makes itself at its first step
+            steps = torch.zeros((), device=parameter.device)
+            moments = {name: torch.zeros_like(parameter.detach()) for name in ("exp_avg", "exp_avg_sq")}
+            self.adam.state[parameter] = {"step": steps, **moments}
 
     def step(self, learning_rate: float) -> None:
         for group in self.adam.param_groups:
@@ -119,13 +118,6 @@ class Adam:
     def tensors(self) -> dict[str, Tensor]:
         state = self.adam.state_dict()["state"]
         return {f"{index}.{name}": tensor for index, values in state.items() for name, tensor in values.items()}
-
-    def restore_(self, tensors: dict[str, Tensor]) -> None:
-        state = self.adam.state_dict()
-        for key, tensor in tensors.items():
-            index, name = key.split(".", 1)
-            state["state"].setdefault(int(index), {})[name] = tensor
-        self.adam.load_state_dict(state)
 
 
 Optimiser = Soap | Adam

@@ -19,6 +19,8 @@ from espcn_cli.errors import UsageError
 MOST_THREADS = 4
 """Python runs one thread at a time between two operations, so more than a few would wait for each other there."""
 
+CPU = torch.device("cpu")
+
 Loss = Callable[[nn.Module, dict[str, Tensor], Tensor, Tensor], Tensor]
 """Network, parameters to use in place of its own, LR and HR -> mean loss (a scalar)."""
 
@@ -77,10 +79,14 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of this training: `size` of them, this one being `rank`. Rank 0 alone writes and reports."""
+    """The processes of this training: `size` of them, this one being `rank`. Rank 0 alone writes and reports.
+
+    Numbers are exchanged from `device`: this process's own GPU, or the CPU.
+    """
 
     rank: int = 0
     size: int = 1
+    device: torch.device = CPU
 
     @property
     def leads(self) -> bool:
@@ -105,7 +111,7 @@ class Group:
         """Rank 0's numbers, at every rank."""
         if self.size == 1:
             return values
-        exchanged = torch.tensor(values, dtype=torch.float64, device=self._device)
+        exchanged = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.broadcast(exchanged, 0)
         return tuple(exchanged.tolist())
 
@@ -113,13 +119,9 @@ class Group:
         """The greatest of all ranks' numbers."""
         if self.size == 1:
             return value
-        exchanged = torch.tensor(value, device=self._device)
+        exchanged = torch.tensor(value, device=self.device)
         dist.all_reduce(exchanged, dist.ReduceOp.MAX)
         return int(exchanged)
-
-    @property
-    def _device(self) -> str:
-        return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 @contextmanager
@@ -137,14 +139,39 @@ def joined(device: torch.device, batch_size: int) -> Iterator[Group]:
         raise UsageError(f"--batch-size {batch_size} cannot be shared by {size} processes: use a multiple of {size}")
     import torch.distributed.nn  # noqa: F401  # imported later, its functions' defaults would hold the group for ever
 
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    on_gpus = device.type == "cuda"
+    dist.init_process_group("nccl" if on_gpus else "gloo")
     try:
-        yield Group(dist.get_rank(), size)
+        yield Group(dist.get_rank(), size, device if on_gpus else CPU)
     finally:
         dist.destroy_process_group()
 
 
-def own_device(device: torch.device) -> torch.device:
-    """Under `torchrun` on GPUs, the GPU of this process."""
-    local = os.environ.get("LOCAL_RANK")
-    return torch.device("cuda", int(local)) if local and device == torch.device("cuda") else device
+@contextmanager
+def own_device(device: torch.device) -> Iterator[torch.device]:
+    """The device of this process; if a GPU, it is the current one: streams, graphs and NCCL take that without asking.
+
+    Under `torchrun`, `cuda` is the GPU of the process's number on its machine. Raises UsageError if there is none, or
+    if all processes are sent to the same one.
+    """
+    if device.type != "cuda":
+        yield device
+        return
+    gpu = own_gpu(device)
+    with torch.cuda.device(gpu):
+        yield gpu
+
+
+def own_gpu(device: torch.device) -> torch.device:
+    """`cuda` or `cuda:N` for this process: see `own_device`."""
+    number, processes = os.environ.get("LOCAL_RANK"), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device != torch.device("cuda"):
+        if processes > 1:
+            raise UsageError(f"--device {device} is one GPU for {processes} processes: use --device cuda")
+        return device
+    if number is None:
+        return device
+    count = torch.cuda.device_count()
+    if int(number) >= count:
+        raise UsageError(f"{processes} processes need a GPU each, but there are {count}: use --nproc-per-node {count}")
+    return torch.device("cuda", int(number))

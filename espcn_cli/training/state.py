@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,13 +16,53 @@ from torch import Tensor
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.network.weights import to_arrays
+from espcn_cli.settings import Precision
 from espcn_cli.training.linear_blocks import TrainingForm
 from espcn_cli.training.optimiser import Optimiser
+from espcn_cli.training.run_folder import COLUMNS
 
 STATE_FORMAT = "espcn-training-state"
 STATE_VERSION = "2"
 
-PROGRESS = ("step", "seconds", "history", "losses", "stepping", "drawing", "precision", "retreats")
+GENERATOR = "generator"
+
+UNREADABLE = (SafetensorError, OSError, KeyError, ValueError, RecursionError)
+"""What a damaged file may raise."""
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def is_duration(value: Any) -> bool:
+    return is_number(value) and 0 <= value < math.inf
+
+
+def is_history(value: Any) -> bool:
+    """What validations found: numbers under the log's names."""
+    return isinstance(value, list) and all(
+        isinstance(entry, dict)
+        and {"step", "psnr"} <= entry.keys() <= set(COLUMNS)
+        and all(map(is_number, entry.values()))
+        for entry in value
+    )
+
+
+PROGRESS: dict[str, Callable[[Any], bool]] = {
+    "step": is_count,
+    "seconds": is_duration,
+    "history": is_history,
+    "losses": lambda value: isinstance(value, list) and all(map(is_number, value)),
+    "stepping": is_duration,
+    "drawing": is_duration,
+    "precision": lambda value: value in get_args(Precision),
+    "retreats": is_count,
+}
+"""What of a `State` is kept beside its tensors, and how to tell that a file holds nothing else."""
 
 
 @dataclass
@@ -49,20 +91,25 @@ class State:
         """What is left of the learning rate."""
         return 0.5**self.retreats
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What steps change, but for the generator, by name: the tensors themselves, which can be written to."""
+        parts = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.tensors(),
+        }
+        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
 
 def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
     """Write everything that resuming needs; `identity` says which training it belongs to. Safetensors and JSON only."""
-    tensors = {"generator": state.generator.get_state()}
-    tensors |= {f"network.{k}": v for k, v in state.network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
-    tensors |= {f"optimiser.{k}": v for k, v in state.optimiser.tensors().items()}
     metadata = {
         "format": STATE_FORMAT,
         "format_version": STATE_VERSION,
         "identity": json.dumps(identity),
         "progress": json.dumps({name: getattr(state, name) for name in PROGRESS}),
     }
-    write_tensors(path, to_arrays(tensors), metadata)
+    write_tensors(path, to_arrays({GENERATOR: state.generator.get_state(), **state.tensors()}), metadata)
 
 
 def check_state(path: Path, wanted: dict[str, Any]) -> None:
@@ -75,34 +122,65 @@ def check_state(path: Path, wanted: dict[str, Any]) -> None:
         if (metadata.get("format"), metadata.get("format_version")) != (STATE_FORMAT, STATE_VERSION):
             raise EspcnError(f"{path} is not a training state that this espcn can read: start again without --resume")
         saved = json.loads(metadata["identity"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise EspcnError(f"{path} is damaged ({error}): start again without --resume") from None
+        if not isinstance(saved, dict):
+            raise ValueError("its identity has no names")
+    except UNREADABLE as error:
+        raise damaged(path, error) from None
     for part, value in json.loads(json.dumps(wanted)).items():
         if saved.get(part) != value:
             raise EspcnError(f"{path} belongs to another training: its {part} {_difference(saved.get(part), value)}")
 
 
 def restore_(state: State, path: Path) -> None:
-    """Fill a fresh state from a file that `check_state` has passed."""
-    tensors: dict[str, Tensor] = {}
-    with safe_open(path, framework="pt") as file:
-        progress = json.loads(file.metadata()["progress"])
-        for key in file.keys():  # noqa: SIM118 - a safetensors file is no dictionary
-            tensors[key] = file.get_tensor(key)
-    state.generator.set_state(tensors.pop("generator"))
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
-    for key, tensor in tensors.items():
-        part, name = key.split(".", 1)
-        parts[part][name] = tensor
-    state.network.load_state_dict(parts["network"])
-    state.average.load_state_dict(parts["average"])
-    state.optimiser.restore_(parts["optimiser"])
+    """Go on from a file that `check_state` has passed. Raises EspcnError if anything in it is not as it was saved."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = json.loads((file.metadata() or {})["progress"])
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dictionary
+        check_progress(progress)
+        check_tensors(found, {GENERATOR: state.generator.get_state(), **state.tensors()})
+        set_generator_(state.generator, found[GENERATOR])
+    except UNREADABLE as error:
+        raise damaged(path, error) from None
+    with torch.no_grad():
+        for name, tensor in state.tensors().items():
+            tensor.copy_(found[name])
     for name, value in progress.items():
         setattr(state, name, value)
 
 
+def damaged(path: Path, error: Exception) -> EspcnError:
+    return EspcnError(f"{path} is damaged ({error}): start again without --resume", path)
+
+
+def check_progress(progress: Any) -> None:
+    """Raises ValueError if these are not the values that a state has."""
+    if not isinstance(progress, dict) or progress.keys() != PROGRESS.keys():
+        raise ValueError("its progress has other names")
+    for name, fits in PROGRESS.items():
+        if not fits(progress[name]):
+            raise ValueError(f"its {name} is impossible")
+
+
+def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raises ValueError if there are other tensors than the wanted ones, or tensors of another form."""
+    for name in sorted(found.keys() ^ wanted.keys()):
+        raise ValueError(f"the tensor {name} is {'missing' if name in wanted else 'not expected'}")
+    for name, tensor in wanted.items():
+        if (found[name].shape, found[name].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(f"the tensor {name} has another shape or type")
+
+
+def set_generator_(generator: torch.Generator, state: Tensor) -> None:
+    """Raises ValueError if the bytes are no generator's state."""
+    try:
+        generator.set_state(state)
+    except RuntimeError as error:
+        raise ValueError(f"its generator: {error}") from None
+
+
 def _difference(saved: Any, wanted: Any) -> str:
     if isinstance(saved, dict) and isinstance(wanted, dict):
-        key = next(k for k in wanted if saved.get(k) != wanted[k])
-        return f"had {key} {saved.get(key)}, now {wanted[key]}"
+        key = next(k for k in {**wanted, **saved} if k not in saved or k not in wanted or saved[k] != wanted[k])
+        return f"had {key} {saved.get(key, 'unset')}, now {wanted.get(key, 'unset')}"
     return f"was {saved}, now {wanted}"

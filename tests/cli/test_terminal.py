@@ -1,7 +1,8 @@
-"""What the commands share: the options that several of them have."""
+"""What the commands share: options that several have, options that become settings, wrong values in one line."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from making import save_picture
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
+from espcn_cli.settings import AutoencoderSettings, TrainSettings
 
 READERS = {
     "upscale": "in out",
@@ -55,7 +57,22 @@ def test_a_picture_above_the_limit_is_refused_with_the_option_that_allows_it(tmp
         ("autoencoder train in --upsampler bilinear", ("--upsampler", "'subpixel', 'deconvolution', 'resize'")),
         ("autoencoder train in --epochs many", ("--epochs", "valid integer")),
         ("benchmark", ("Missing argument",)),
+        ("train x --loss l2", ("--loss", "'l2' is not one of 'l1', 'mse', 'charbonnier'")),
+        ("train x --cache ram", ("--cache", "'auto', 'memory', 'disk', 'none'")),
+        ("train x --steps many", ("--steps", "valid integer")),
+        ("train", ("DATA", "train --help")),
     ],
 )
 def test_a_wrong_value_is_one_line_with_the_option_and_what_it_takes(arguments: str, words: tuple[str, ...]) -> None:
     one_line(run(*arguments.split()), 2, *words)
+
+
+@pytest.mark.parametrize(("words", "kind"), [("train", TrainSettings), ("autoencoder train", AutoencoderSettings)])
+def test_every_setting_is_an_option_with_its_default(words: str, kind: type) -> None:
+    defaults = {parameter.name: parameter.default for parameter in leaves(get_command(app))[words].params}
+    assert {field.name: defaults.get(field.name) for field in fields(kind)} == {f.name: f.default for f in fields(kind)}
+
+
+def test_impossible_settings_are_misuse() -> None:
+    result = run("train", "x", "--ema-decay", "1")
+    assert (result.code, result.stderr) == (2, "espcn: ema_decay must be in [0, 1), not 1.0\n")

@@ -18,7 +18,7 @@ from espcn_cli.maths.resize import interpolate
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import HAS_ONEDNN, BicubicSkip, Convolution, Hardswish, ScalarPReLU, channels_last, prelu
 from espcn_cli.network.subpixel import phase_shift
-from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
+from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, Activation, ModelSettings, architecture
 
 OURS = [name for name, settings in ARCHITECTURES.items() if settings.skip == "bicubic"]
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
@@ -132,7 +132,8 @@ def test_an_activation_follows_every_layer_but_the_last() -> None:
     layers = list(ESPCN(SMALL).body)
     assert [type(layer) for layer in layers] == [Convolution, ScalarPReLU] * 2 + [Convolution]
     assert [p.numel() for layer in layers if isinstance(layer, ScalarPReLU) for p in layer.parameters()] == [1, 1]
-    for activation, kind in {"tanh": nn.Tanh, "hardswish": Hardswish}.items():
+    others: dict[Activation, type[nn.Module]] = {"tanh": nn.Tanh, "hardswish": Hardswish}
+    for activation, kind in others.items():
         body = ESPCN(replace(SMALL, activation=activation)).body
         assert [type(layer) for layer in body] == [Convolution, kind] * 2 + [Convolution]
 
@@ -283,7 +284,7 @@ def test_strides_grow_outwards_for_many_channels() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("planes", PLANES.values())
-def test_the_settings_know_the_shapes_of_the_weights(activation: str, planes: int) -> None:
+def test_the_settings_know_the_shapes_of_the_weights(activation: Activation, planes: int) -> None:
     model = ModelSettings(scale=3, widths=(5, 4), kernels=(5, 3, 1), activation=activation, planes=planes)
     shapes = {name: tuple(tensor.shape) for name, tensor in ESPCN(model).state_dict().items()}
     assert model.shapes == shapes

@@ -14,7 +14,9 @@ from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.settings import SCALES, ModelSettings, TrainSettings, architecture
-from espcn_cli.training import loop
+from espcn_cli.training import run
+from espcn_cli.training.job import Job
+from espcn_cli.training.linear_blocks import plain_network
 from espcn_cli.training.state import State
 from espcn_cli.training.warm_start import warm_start
 
@@ -78,8 +80,8 @@ def test_every_other_unit_is_free() -> None:
 
 def make_state(settings: ModelSettings, start: ESPCN | None = None, expansion: int = 8) -> State:
     training = TrainSettings(expansion=expansion)
-    job = loop.Job(Path("unused.safetensors"), "mine", settings, training, [], [])
-    return loop.make_state(job, torch.device("cpu"), start)
+    job = Job(Path("unused.safetensors"), "mine", settings, training, [], [])
+    return run.make_state(job, torch.device("cpu"), start)
 
 
 def train_(state: State, settings: ModelSettings, steps: int = 3) -> ESPCN:
@@ -88,13 +90,13 @@ def train_(state: State, settings: ModelSettings, steps: int = 3) -> ESPCN:
         state.network.zero_grad()
         (state.network(noise(step, 2, 1, 8, 8)) - noise(step + 100, 2, 1, 8 * r, 8 * r)).abs().mean().backward()
         state.optimiser.step(1e-2)
-    return loop.plain_network(state.network, settings)
+    return plain_network(state.network, settings)
 
 
 @pytest.mark.parametrize("expansion", [0, 8])
 def test_training_goes_on_around_the_path(expansion: int) -> None:
     state = make_state(SMALL, expansion=expansion)
-    before = loop.plain_network(state.network, SMALL).state_dict()
+    before = plain_network(state.network, SMALL).state_dict()
     after = train_(state, SMALL).state_dict()
     for name, (where, values) in linear_path(SMALL).items():
         assert torch.equal(after[name][where], values[where])

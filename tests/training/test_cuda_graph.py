@@ -12,6 +12,7 @@ from torch.func import functional_call
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 from espcn_cli.training.cuda_graph import Recorded, Work, capture
+from espcn_cli.training.parallel import own_device
 
 Make = Callable[..., ESPCN]
 
@@ -66,7 +67,10 @@ def test_each_loss_and_size_is_recorded_once(make_network: Make) -> None:
     assert tape.recorded == 4
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_a_gpu_replays_the_same_gradients(make_network: Make) -> None:
-    network = make_network(ModelSettings(widths=(4,), kernels=(3, 3))).requires_grad_().cuda()
-    check(Recorded(network, capture), network, "cuda")
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_gpu_replays_the_same_gradients(number: int, make_network: Make) -> None:
+    if torch.cuda.device_count() <= number:
+        pytest.skip(f"needs {number + 1} GPUs")
+    with own_device(torch.device("cuda", number)) as device:
+        network = make_network(ModelSettings(widths=(4,), kernels=(3, 3))).requires_grad_().to(device)
+        check(Recorded(network, capture), network, str(device))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network.espcn import ESPCN
-from espcn_cli.settings import ARCHITECTURES, SCALES, ModelSettings, architecture
+from espcn_cli.settings import ARCHITECTURES, SCALES, Activation, ModelSettings, architecture
 from espcn_cli.training.linear_blocks import SOFT_GAIN, LinearBlock, TrainingForm
 
 SMALL = ModelSettings(widths=(4, 4, 6), kernels=(3, 3, 3, 3))
@@ -90,7 +90,7 @@ def test_untrained_with_the_skip_it_is_bicubic(name: str, scale: int, photo: Ten
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("prelu", 1), ("tanh", 1), ("hardswish", SOFT_GAIN)])
-def test_square_layers_start_as_the_identity_plus_their_block(activation: str, gain: float) -> None:
+def test_square_layers_start_as_the_identity_plus_their_block(activation: Activation, gain: float) -> None:
     form = training_form(replace(SMALL, activation=activation))
     kernels = dict(form.network.named_parameters())
     identity = torch.zeros(4, 4, 3, 3)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from making import save_picture
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -18,7 +19,7 @@ from espcn_cli.errors import UsageError
 from espcn_cli.network import espcn
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
-from espcn_cli.training.parallel import Group, Threads, joined, one_thread
+from espcn_cli.training.parallel import Group, Threads, joined, one_thread, own_device
 
 Make = Callable[..., ESPCN]
 
@@ -61,6 +62,84 @@ with joined(torch.device("cpu"), 2):
     held = weakref.ref(dist.distributed_c10d._get_default_group())
 assert held() is None
 """
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand-ins for two GPUs: the list of what has become the current device, and of what is no more."""
+    current: list[str] = []
+
+    class Current:
+        def __init__(self, device: torch.device) -> None:
+            self.device = device
+
+        def __enter__(self) -> None:
+            current.append(str(self.device))
+
+        def __exit__(self, *_: object) -> None:
+            current.append(f"not {self.device}")
+
+    monkeypatch.setattr(torch.cuda, "device", Current)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    return current
+
+
+def under_torchrun(monkeypatch: pytest.MonkeyPatch, local_rank: int, processes: int) -> None:
+    for name, value in (("LOCAL_RANK", local_rank), ("LOCAL_WORLD_SIZE", processes), ("WORLD_SIZE", processes)):
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_the_device_of_a_training_is_the_current_one_while_it_runs(name: str, gpus: list[str]) -> None:
+    with own_device(torch.device(name)) as device:
+        assert (str(device), gpus) == (name, [name])
+    assert gpus == [name, f"not {name}"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_of_torchrun_has_a_gpu_of_its_own(
+    rank: int, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_torchrun(monkeypatch, rank, 2)
+    started: list[str] = []
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: started.append(f"{backend} on {gpus[-1]}"))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    with own_device(torch.device("cuda")) as device, joined(device, 4) as group:
+        assert device == torch.device("cuda", rank)
+        assert group == Group(rank, 2, device)
+    assert started == [f"nccl on cuda:{rank}"]
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    ("name", "local_rank", "processes", "complaint"),
+    [
+        ("cuda:1", 0, 2, "--device cuda:1 is one GPU for 2 processes: use --device cuda"),
+        ("cuda", 2, 3, "3 processes need a GPU each, but there are 2: use --nproc-per-node 2"),
+    ],
+)
+def test_processes_without_a_gpu_of_their_own_are_refused(
+    name: str, local_rank: int, processes: int, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_torchrun(monkeypatch, local_rank, processes)
+    with pytest.raises(UsageError, match=complaint), own_device(torch.device(name)):
+        pass
+
+
+def test_one_process_on_each_of_several_machines_may_name_its_gpu(
+    gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_torchrun(monkeypatch, 0, 1)
+    with own_device(torch.device("cuda:1")):
+        assert gpus == ["cuda:1"]
+
+
+def test_processes_on_a_cpu_share_it(gpus: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    under_torchrun(monkeypatch, 1, 2)
+    with own_device(torch.device("cpu")) as device:
+        assert device == torch.device("cpu")
+    assert not gpus
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo is tested on Unix")

@@ -15,7 +15,7 @@ from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import Convolution
 from espcn_cli.network.linear_path import follows, linear_path
-from espcn_cli.settings import ACTIVATIONS, ModelSettings
+from espcn_cli.settings import ACTIVATIONS, Activation, ModelSettings
 from espcn_cli.training.warm_start import narrowed, warm_start, widened
 
 NARROW = ModelSettings(widths=(4, 6, 5), kernels=(3, 3, 5, 3))
@@ -35,7 +35,7 @@ def trained(settings: ModelSettings) -> ESPCN:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_widened_network_does_the_same_and_can_learn_more(activation: str) -> None:
+def test_a_widened_network_does_the_same_and_can_learn_more(activation: Activation) -> None:
     """Net2Net (Chen et al. 2016, arXiv 1511.05641): the function is kept. All new kernels are alive, and the old
     planes would listen to them after the first step."""
     network = trained(replace(NARROW, activation=activation))
@@ -72,7 +72,7 @@ def test_a_narrowed_network_keeps_the_strongest_planes_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_narrowing_leaves_out_first_what_widening_added(activation: str) -> None:
+def test_narrowing_leaves_out_first_what_widening_added(activation: Activation) -> None:
     """Planes that nothing listens to are the weakest there are."""
     network = trained(replace(NARROW, activation=activation))
     back = narrowed(widened(network, (7, 6, 8)), NARROW.widths)

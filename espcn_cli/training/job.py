@@ -1,0 +1,95 @@
+"""One training as it was asked for: checked before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import is_folder, is_there
+from espcn_cli.network import checkpoint
+from espcn_cli.pictures import folders
+from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
+from espcn_cli.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
+    `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
+
+    Without `validation` pictures, a tenth of the usable ones is held out.
+    """
+
+    output: Path
+    name: str
+    model: ModelSettings
+    settings: TrainSettings
+    pictures: list[Path]
+    validation: list[Path]
+    device: str = "auto"
+    precision: str = "auto"
+    license: str = ""
+    workers: int | None = None
+    init: Path | None = None
+    cache: Cache = "auto"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    @property
+    def patch(self) -> int:
+        """HR pixels of a patch's side: a multiple of the scale."""
+        return max(self.settings.patch_size // self.model.scale, 1) * self.model.scale
+
+
+def make_job(
+    sources: list[Path],
+    output: Path,
+    name: str,
+    model: ModelSettings,
+    settings: TrainSettings,
+    valid: Path | None = None,
+    **options: Any,
+) -> Job:
+    """Look up the pictures; `options` are the rest of a `Job`.
+
+    Raises EspcnError if there are none, or if the output cannot go where it is to go, or would take the place of what
+    the training starts from: better now than hours later.
+    """
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
+    if not is_folder(output.parent):
+        raise EspcnError(f"no folder {output.parent}: make it, or choose another --output")
+    pictures = list(folders.find_all(sources))
+    if not pictures:
+        raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")
+    validation = list(folders.find_all([valid])) if valid else []
+    if valid and not validation:
+        raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
+    init = options.get("init")
+    if init:
+        check_start_stays(init, output)
+    model = continued(model, init)
+    return Job(output, name, model, settings, pictures, validation, **options)
+
+
+def check_start_stays(init: Path, output: Path) -> None:
+    """Raises UsageError if the training would write over the checkpoint that it starts from."""
+    folder = RunFolder.of(output)
+    for written in (output, folder.last, folder.state):
+        if is_there(written) and is_there(init) and written.samefile(init):
+            raise UsageError(f"the training would overwrite {init}, which it starts from: choose another --output")
+
+
+def continued(model: ModelSettings, init: Path | None) -> ModelSettings:
+    """The settings to train with: a network goes on with the activation that it has, whatever its name has now."""
+    return replace(model, activation=checkpoint.read_card(init).settings.activation) if init else model
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """What a training state and a job must have in common, besides the data."""
+    init = str(job.init) if job.init else None
+    return {"name": job.name, "model": job.model.to_dict(), "settings": job.settings.to_dict(), "init": init}

@@ -1,0 +1,141 @@
+"""A training under way: pictures, state and workers, made ready for its first step."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from espcn_cli.engines.device import PRECISIONS, choose_precision
+from espcn_cli.errors import EspcnError
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.linear_path import follows, linear_path
+from espcn_cli.scoring import evaluation
+from espcn_cli.settings import TrainSettings
+from espcn_cli.training.cuda_graph import Recorded
+from espcn_cli.training.events import Loaded, Loading, Report
+from espcn_cli.training.job import Job, identity
+from espcn_cli.training.linear_blocks import TrainingForm
+from espcn_cli.training.optimiser import OPTIMISERS
+from espcn_cli.training.parallel import Group, Threads
+from espcn_cli.training.patches import DataSet, Patches, hold_out, load_data, make_patches
+from espcn_cli.training.run_folder import EventWriter, RunFolder
+from espcn_cli.training.samples import Recipe, choose_cache
+from espcn_cli.training.state import State, check_state, restore_
+from espcn_cli.training.warm_start import warm_start
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training under way: what it works on, what it is measured by, and the state that its steps change."""
+
+    job: Job
+    group: Group
+    device: torch.device
+    precision: torch.dtype
+    patches: Patches
+    large_patches: Patches
+    pairs: list[evaluation.Pair]
+    bicubic: float
+    fingerprint: dict[str, int | str]
+    state: State
+    worker: Threads | Recorded
+    events: EventWriter | None
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder.of(self.job.output)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {**identity(self.job), "data": self.fingerprint}
+
+
+def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: Report) -> Run:
+    """Read the pictures and make the state; what is cheap to refuse is refused first."""
+    folder = RunFolder.of(job.output)
+    if resume:
+        check_state(folder.state, identity(job))
+    start = warm_start(job.init, job.model, job.settings.seed) if job.init else None
+    choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
+    scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
+    recipe = Recipe(scale, job.model.planes, degradation)
+    kept = choose_cache(job.cache, job.pictures, recipe)
+    pictures = load_data(job.pictures, recipe, job.patch, lambda done: report(Loading(done, count)), job.workers, kept)
+    pictures, held_out = (pictures, job.validation) if job.validation else hold_out(pictures)
+    pairs, unusable = load_validation(held_out, scale, degradation)
+    report(
+        Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs), kept.reason)
+    )
+    fingerprint = pictures.fingerprint
+    state = make_state(job, device, start)
+    if resume:
+        check_state(folder.state, {"data": fingerprint})
+        restore_(state, folder.state)
+    precision = settle_precision(job, state, device, group)
+    if group.leads:
+        folder.make()
+    events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
+    batch = job.settings.batch_size
+    small = make_patches(pictures, job.patch, job.settings, device)
+    large = small.of_size(min(2 * job.patch, pictures.largest_patch))
+    bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
+    plain = state.network.network
+    worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)
+    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, worker, events)
+
+
+def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[str]]:
+    """The validation pairs, and why the other files cannot be used. Raises EspcnError if none can."""
+    pairs: list[evaluation.Pair] = []
+    unusable: list[str] = []
+    for path in paths:
+        try:
+            pairs.append(evaluation.make_pair(path, scale, degradation=degradation))
+        except EspcnError as error:
+            unusable.append(str(error))
+    if not pairs:
+        raise EspcnError(f"no usable validation picture; the first: {unusable[0]}")
+    return pairs, unusable
+
+
+def oddities(pictures: DataSet, pairs: list[evaluation.Pair]) -> list[str]:
+    """Warnings on pictures that are both trained on and measured by, or there twice."""
+    warnings = []
+    if both := pictures.holding({pair.name: pair.hr for pair in pairs}):
+        named = f"{', '.join(both[:3])}{' ...' if len(both) > 3 else ''}"
+        warnings.append(f"{len(both)} validation pictures are trained on too ({named}): their scores flatter")
+    if twice := pictures.repeated():
+        warnings.append(f"{len(twice)} training pictures are there twice, {twice[0]} among them")
+    return warnings
+
+
+def make_state(job: Job, device: torch.device, start: ESPCN | None = None) -> State:
+    """A start from the seed or a trained network: the global generator makes weights, one of its own the patches."""
+    torch.manual_seed(job.settings.seed)
+    plain = start or ESPCN(job.model)
+    path = linear_path(job.model)
+    held = path if follows(plain.state_dict(), path) else {}
+    network = TrainingForm(plain, job.settings.expansion, trained=start is not None, held=held).to(device)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimiser = OPTIMISERS[job.settings.optimiser](network.parameters())
+    return State(network, average, optimiser, torch.Generator().manual_seed(job.settings.seed))
+
+
+def settle_precision(job: Job, state: State, device: torch.device, group: Group) -> torch.dtype:
+    """The precision of all processes' steps, noted in the state: `auto` stays what it was before an interruption."""
+    asked = state.precision if job.precision == "auto" else job.precision
+    own = list(PRECISIONS.values()).index(choose_precision(asked, device, training=True))
+    (leaders,) = group.from_leader(own)
+    state.precision, precision = list(PRECISIONS.items())[int(leaders)]
+    return precision
+
+
+def progress(state: State, settings: TrainSettings) -> float:
+    """How much of the training is done: 0 at the start, 1 or more at the end."""
+    if settings.minutes:
+        return state.seconds / (60 * settings.minutes)
+    return state.step / settings.steps

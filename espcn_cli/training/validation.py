@@ -1,0 +1,101 @@
+"""What a training is measured by, and what it keeps: the averaged network that scored best."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from statistics import fmean
+
+import torch
+
+from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
+from espcn_cli.errors import EspcnError
+from espcn_cli.maths.resize import interpolate
+from espcn_cli.network import checkpoint, weights
+from espcn_cli.scoring import evaluation
+from espcn_cli.training.events import Validation
+from espcn_cli.training.linear_blocks import plain_network
+from espcn_cli.training.objective import learning_rate
+from espcn_cli.training.run import Run, progress
+from espcn_cli.training.state import State, save_state
+
+
+def validate(run: Run) -> Validation:
+    """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since."""
+    state, settings, scale = run.state, run.job.settings, run.job.model.scale
+    psnr = ssim = 0.0
+    if run.group.leads:
+        engine = TorchEngine(plain_network(state.average, run.job.model), run.device)
+        psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
+        first = run.pairs[0]
+        run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engine, first.lr), first.hr)
+    psnr, ssim = run.group.from_leader(psnr, ssim)
+    entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
+    if state.losses:
+        entry["loss"] = fmean(state.losses)
+        rate = learning_rate(settings, state.step, progress(state, settings))
+        entry["learning_rate"] = state.share * rate
+        entry["steps_per_second"] = len(state.losses) / max(state.stepping, 1e-3)
+        entry["waiting"] = state.drawing / max(state.stepping, 1e-3)
+        state.losses.clear()
+        state.stepping = state.drawing = 0.0
+    state.history.append({key: round(value, 6) for key, value in entry.items()})
+    if run.events:
+        run.events.write(state.history[-1])
+    return Validation(
+        state.step, psnr, ssim, run.bicubic, entry.get("steps_per_second", 0.0), entry.get("waiting", 0.0)
+    )
+
+
+def keep(run: Run, result: Validation) -> None:
+    """Save the averaged network as the last one, and as the checkpoint if none before scored better; then the state.
+
+    Raises EspcnError if there is no space: what was saved before stays.
+    """
+    if not run.group.leads:
+        return
+    try:
+        save(run, result)
+    except EspcnError as error:
+        again = "; with --resume, the same command goes on from the state before" if run.folder.state.exists() else ""
+        raise EspcnError(f"{error}{again}") from None
+
+
+def save(run: Run, result: Validation) -> None:
+    network, card = plain_network(run.state.average, run.job.model), describe(run, result)
+    weights.save(run.folder.last, network, card)
+    if validations_since_best(run.state) == 0:
+        weights.save(run.job.output, network, card)
+    run.folder.write_log(run.state.history)
+    save_state(run.state, run.folder.state, run.identity)
+
+
+def validations_since_best(state: State) -> int:
+    """How many validations ago the averaged network scored best: 0 if the last one did, or there was none."""
+    scores = [entry["psnr"] for entry in state.history if entry["step"] > 0]
+    return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i)) if scores else 0
+
+
+def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
+    """How the checkpoint was made and what it scores."""
+    job, state = run.job, run.state
+    training = {
+        "data": {**run.fingerprint, "folders": sorted({path.parent.name for path in job.pictures})},
+        "settings": job.settings.to_dict(),
+        "step": state.step,
+        "seconds": round(state.seconds),
+        "precision": state.precision,
+        **({"init": job.init.name} if job.init else {}),
+        "versions": {"espcn": version("espcn"), "torch": torch.__version__, "python": platform.python_version()},
+        "history": state.history,
+    }
+    metrics = {
+        "validation": {
+            "psnr": round(result.psnr, 4),
+            "ssim": round(result.ssim, 5),
+            "bicubic": round(result.bicubic, 4),
+            "images": len(run.pairs),
+            "protocol": evaluation.describe("picture", job.model.scale, degradation=job.settings.degradation),
+        }
+    }
+    return checkpoint.Card(job.model, job.name, training, metrics, job.license)

@@ -1,0 +1,55 @@
+"""The folder beside the checkpoint: the last weights, the log, the curves, a sample and TensorBoard's events."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+from PIL import Image
+from trainings import QUICK
+
+from espcn_cli.errors import UsageError
+from espcn_cli.network import checkpoint
+from espcn_cli.training import loop
+from espcn_cli.training.job import Job
+from espcn_cli.training.run_folder import RunFolder
+
+
+def test_the_best_weights_and_the_last_are_kept_with_a_log_and_a_sample(job: Job) -> None:
+    card = loop.train(replace(job, settings=replace(QUICK, steps=30, validate_every=3, learning_rate=3e-2)))
+    folder = RunFolder.of(job.output)
+    assert sorted(path.name for path in folder.path.iterdir()) == [
+        *(["curves.png"] if find_spec("matplotlib") else []),
+        "last.safetensors",
+        "log.csv",
+        "sample.png",
+    ]
+    history = checkpoint.read_card(folder.last).training["history"]
+    assert [entry["step"] for entry in history] == list(range(3, 31, 3))
+    assert card.metrics["validation"]["psnr"] == pytest.approx(max(entry["psnr"] for entry in history), abs=1e-4)
+    with (folder.path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second", "waiting"]
+    assert [float(row["psnr"]) for row in rows] == [entry["psnr"] for entry in history]
+    with Image.open(folder.path / "sample.png") as sample:
+        assert sample.size == (3 * 2 * 32, 2 * 32)  # three views, twice as large, of a picture 36 × 32
+
+
+def test_tensorboard_gets_the_log(job: Job) -> None:
+    pytest.importorskip("tensorboard")
+    loop.train(replace(job, tensorboard=True))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(RunFolder.of(job.output).path / "tensorboard"))
+    events.Reload()
+    history = checkpoint.read_card(RunFolder.of(job.output).last).training["history"]
+    assert [event.step for event in events.Scalars("psnr")] == [5, 10, 12]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx([entry["loss"] for entry in history])
+
+
+def test_without_tensorboard_its_option_names_the_remedy(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install"):
+        loop.train(replace(job, tensorboard=True))
