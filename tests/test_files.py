@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from espcn_cli import files
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import check_destination, is_file, is_folder, is_there
 
@@ -15,6 +16,17 @@ def test_files_and_folders_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert is_there(tmp_path / "file") and is_file(tmp_path / "file") and not is_folder(tmp_path / "file")
     assert is_there(tmp_path) and is_folder(tmp_path) and not is_file(tmp_path)
+
+
+def test_a_temporary_file_in_use_is_left_alone_and_a_dead_one_removed(tmp_path: Path) -> None:
+    dead = tmp_path / f".a-x{files.PART_SUFFIX}"
+    dead.touch()
+    with files.replacing(tmp_path / "b.png") as alive:
+        alive.write_bytes(b"whole")
+        assert files.clean(tmp_path) == 1
+        assert alive.exists() and not dead.exists()
+    assert (tmp_path / "b.png").read_bytes() == b"whole"
+    assert files.clean(tmp_path / "nowhere") == 0
 
 
 @pytest.mark.parametrize("name", ["missing", "x" * 300, "a\0b", "round"])

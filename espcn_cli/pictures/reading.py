@@ -95,18 +95,6 @@ def _odd_tiff(source: opened, depth: int | None) -> Document:
     return Document(tuple(frames), info, warnings=tuple(dict.fromkeys(notes)))
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Width and height by the file's header alone, upright. Raises EspcnError naming the file."""
-    with opened(path) as image:
-        if image.format == "TIFF":  # whose size Pillow has turned already
-            return image.size
-        try:
-            turned = image.getexif().get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
-        except Exception:  # EXIF is written by anybody
-            turned = False
-        return (image.height, image.width) if turned else image.size
-
-
 def limit_pixels(most: int) -> None:
     """Refuse files that claim more pixels than this, in this process."""
     Image.MAX_IMAGE_PIXELS = most

@@ -17,14 +17,13 @@ from making import natural, save_picture
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
 
 from espcn_cli.engines.torch_engine import TorchEngine
-from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.errors import EspcnError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import animation, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import ModelSettings
-from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling.upscaler import Upscaler
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
@@ -505,25 +504,6 @@ def test_16_bit_colour_without_the_extra_is_refused_or_cut_down_knowingly(
 
 
 # --- sizes, ensemble, trouble ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("800x600", (800, 600)), ("800x", (800, 400)), ("x600", (1200, 600)), ("150%", (300, 150))]
-)
-def test_sizes_as_they_are_typed(text: str, expected: tuple[int, int]) -> None:
-    assert sizes.parse(text).of((200, 100)) == expected
-
-
-@pytest.mark.parametrize("text", ["", "x", "0x5", "5", "0%", "-5x5", "5x5x5", "big", "9999999x1"])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--size"):
-        sizes.parse(text)
-
-
-def test_the_smallest_scale_that_reaches() -> None:
-    scales = (2, 3, 4)
-    targets = (80, 50), (101, 50), (200, 101), (301, 1), (999, 1)
-    assert [sizes.reach((100, 50), target, scales) for target in targets] == [1, 2, 3, 4, 4]
 
 
 def test_quality_and_level_are_obeyed(tmp_path: Path) -> None:

@@ -225,16 +225,6 @@ def test_grey_avif_stays_grey(tmp_path: Path) -> None:
     assert reading.read_document(tmp_path / "a.avif").frames[0].channels == 1
 
 
-@pytest.mark.parametrize("orientation", [1, 6])
-def test_the_size_by_the_header_is_the_size(tmp_path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    for suffix in ("tif", "jpg", "png", "webp", "avif"):
-        path = tmp_path / f"in.{suffix}"
-        PICTURE.save(path, exif=exif)
-        assert reading.size_of(path) == reading.read_document(path).size == ((16, 12) if orientation == 1 else (12, 16))
-
-
 @pytest.mark.parametrize(
     "options",
     [
