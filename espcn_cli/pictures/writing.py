@@ -124,7 +124,7 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
             return document
         images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
         animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
-        if kind in ("GIF", "WEBP") and (merged := len(images) - animation.count(file)) > 0:
+        if kind in ("GIF", "WEBP") and (merged := len(images) - animation.count(file, kind)) > 0:
             return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
     except (OSError, MemoryError, EspcnError):
         raise
