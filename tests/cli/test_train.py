@@ -40,6 +40,7 @@ def started(folder: Path, *arguments: str, until: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow  # two trainings and a third one in a process of its own
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are tested on Unix")
 def test_killed_and_resumed_is_bit_for_bit_training_straight_through(photos: Path) -> None:
     """kill -9 between two saves: what was done since the last one is done again, with the same bits."""
