@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +24,6 @@ PART_SUFFIX = ".espcn-part"
 
 ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left behind where files cannot be locked."""
-
-_umask_lock = threading.Lock()
 
 
 def is_there(path: Path) -> bool:
@@ -44,12 +41,17 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it."""
-    with _umask_lock:
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
+def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise EspcnError if a file cannot go there, or would overwrite an input: better now than after hours of work."""
+    folder = path.parent
+    if is_folder(path):
+        raise EspcnError(f"{path} is a folder: name a file", path)
+    if not is_folder(folder):
+        raise EspcnError(f"no folder {folder} for {path.name}: make it, or choose another destination", path)
+    if not os.access(folder, os.W_OK):
+        raise EspcnError(f"cannot write {path} (no permission for {folder}): choose another destination", path)
+    if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
+        raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
 
 
 def _lock(descriptor: int) -> bool:
@@ -89,25 +91,33 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises EspcnError if the folder cannot be written.
     """
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=PART_SUFFIX)
+        temporary, descriptor = _make_beside(path)
     except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination") from None
-    temporary = Path(name)
+        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
     try:
         _lock(descriptor)
         yield temporary
         os.fsync(descriptor)
-        temporary.chmod(0o666 & ~_umask())
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(descriptor)
             descriptor = -1
         temporary.replace(path)
     except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed") from None
+        raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed", path) from None
     finally:
         if descriptor >= 0:
             os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def _make_beside(path: Path) -> tuple[Path, int]:
+    """A new file in the folder of `path`, and its descriptor; the system gives it the permissions of any new file."""
+    while True:
+        temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{PART_SUFFIX}")
+        try:
+            return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ import math
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from espcn_cli.autoencoder.mnist import SIZE, batches, read_pictures, read_training_data, to_unit
 from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder, is_there, replacing, write_tensors
+from espcn_cli.files import check_destination, is_there, replacing, write_tensors
 from espcn_cli.network import checkpoint
 from espcn_cli.network.subpixel import SubpixelConvolution, inverse_phase_shift, phase_shift
 from espcn_cli.pictures import writing
@@ -265,9 +265,9 @@ def train_autoencoder(
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen, training=True)
-    check_output(output, [source])
+    check_destination(output, [source])
     train, test = read_training_data(source)
-    check_output(output, [*train.files, *test.files])
+    check_destination(output, [*train.files, *test.files])
     held_out = train.files == test.files
     report(Loaded(len(train.pixels), len(test.pixels), held_out, train.skipped + ([] if held_out else test.skipped)))
     about = {
@@ -356,16 +356,6 @@ def describe(settings: AutoencoderSettings, about: dict[str, Any], history: list
     )
 
 
-def check_output(output: Path, inputs: Iterable[Path]) -> None:
-    """Raise EspcnError, before any work, if `output` has no folder to go to, is one, or would overwrite an input."""
-    if is_folder(output):
-        raise EspcnError(f"{output} is a folder: name a file")
-    if not is_folder(output.absolute().parent):
-        raise EspcnError(f"cannot write {output}: there is no folder {output.parent}")
-    if is_there(output) and any(is_there(path) and output.samefile(path) for path in inputs):
-        raise EspcnError(f"{output} is an input and would be overwritten: choose another destination")
-
-
 # --- Reconstruction --------------------------------------------------------------------------------------------------
 
 
@@ -407,7 +397,7 @@ def reconstruct(
     pictures = read_pictures(source)
     for destination in (output, codes):
         if destination is not None:
-            check_output(destination, [model, source, *pictures.files])
+            check_destination(destination, [model, source, *pictures.files])
     encoded, decoded = run(network, pictures.pixels)
     originals = to_unit(pictures.pixels)
     if codes is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import clean, is_file, is_folder, is_there
+from espcn_cli.files import check_destination, clean, is_file, is_folder, is_there
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images
@@ -84,8 +84,7 @@ def plan(
 
 
 def _check_file(destination: Path) -> None:
-    if not is_folder(destination.parent):
-        raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
+    check_destination(destination)
     writing.format_of(destination)
 
 
