@@ -43,15 +43,17 @@ def is_folder(path: Path) -> bool:
 
 def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Raise EspcnError if a file cannot go there, or would overwrite an input: better now than after hours of work."""
-    folder = path.parent
     if is_folder(path):
         raise EspcnError(f"{path} is a folder: name a file", path)
-    if not is_folder(folder):
-        raise EspcnError(f"no folder {folder} for {path.name}: make it, or choose another destination", path)
-    if not os.access(folder, os.W_OK):
-        raise EspcnError(f"cannot write {path} (no permission for {folder}): choose another destination", path)
+    if is_there(path) and not is_file(path):
+        raise EspcnError(f"{path} is a device or a pipe: name a file", path)
+    if not is_folder(path.parent):
+        raise EspcnError(f"no folder {path.parent} for {path.name}: make it, or choose another destination", path)
     if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
         raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
+    temporary, descriptor = _make_beside(path)  # what is allowed there is known by doing it
+    os.close(descriptor)
+    temporary.unlink()
 
 
 def _lock(descriptor: int) -> bool:
@@ -90,10 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises EspcnError if the folder cannot be written.
     """
-    try:
-        temporary, descriptor = _make_beside(path)
-    except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
+    temporary, descriptor = _make_beside(path)
     try:
         _lock(descriptor)
         yield temporary
@@ -111,13 +110,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _make_beside(path: Path) -> tuple[Path, int]:
-    """A new file in the folder of `path`, and its descriptor; the system gives it the permissions of any new file."""
-    while True:
-        temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{PART_SUFFIX}")
-        try:
-            return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            continue
+    """A new file in the folder of `path`, and its descriptor; the system gives it the permissions of any new file.
+
+    Raises EspcnError if there can be none.
+    """
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
+    try:
+        return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    except OSError as error:
+        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -38,10 +38,12 @@ def test_a_destination_needs_a_folder_and_a_name_of_its_own(tmp_path: Path, monk
         (tmp_path / "no" / "new.png", "no folder .*no for new.png: make it, or choose another destination"),
         (tmp_path / "file" / "new.png", "no folder .*file for new.png"),
         (tmp_path / ("x" * 300) / "new.png", "no folder .*x for new.png"),
+        (Path(os.devnull), "is a device or a pipe: name a file"),
     ):
         with pytest.raises(EspcnError, match=message) as caught:
             check_destination(path)
-        assert caught.value.path == path
+        assert caught.value.path == path and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_destination_is_no_input_whatever_it_is_called(tmp_path: Path) -> None:
@@ -70,7 +72,8 @@ def test_a_destination_without_permission_is_refused_beforehand() -> None:
             folder.rmdir()
     """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "a.png (no permission for " in said and said.startswith("cannot write ")
+    assert said.startswith("cannot write ")
+    assert said.endswith("a.png (Permission denied): choose another destination\n")
 
 
 # --- whole or not at all ---------------------------------------------------------------------------------------------
