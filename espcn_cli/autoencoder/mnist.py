@@ -167,10 +167,7 @@ def _read_folder(folder: Path) -> Pictures:
 
 
 def _read_picture(path: Path) -> Tensor:
-    try:
-        picture = reading.read(path)
-    except EspcnError as error:
-        raise (error if str(path) in str(error) else EspcnError(f"{path}: {error}")) from None
+    picture = reading.read(path)
     grey = luma(picture.pixels)
     if picture.alpha is not None:
         grey = grey * picture.alpha + (1 - picture.alpha)

@@ -29,6 +29,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling import pipeline
 from espcn_cli.upscaling.pipeline import Options, Outcome, Task
+from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
 
 COMMAND = [sys.executable, "-m", "espcn_cli", "upscale"]
@@ -235,6 +236,24 @@ def test_names_longer_than_any_file_s_are_of_no_file(tmp_path: Path, bicubic: Up
     assert "cannot write" in str(outcome.error) and "too long" in str(outcome.error)
     with pytest.raises(EspcnError, match="no folder"):
         pipeline.plan([source], tmp_path / name / "b.png")
+
+
+def test_a_failure_that_names_no_file_gets_its_source_s_name_whatever_that_is(
+    tmp_path: Path, bicubic: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its path, not by how the message begins: `not` is a file here."""
+
+    class Refusing(Upscaler):
+        def document(self, document: Document, size: Size | None = None) -> Document:
+            raise EspcnError("not enough of anything")
+
+    monkeypatch.chdir(tmp_path)
+    save_picture(tmp_path / "a.png").rename("not")
+    (tmp_path / "text").write_text("no picture")
+    tasks = [Task(Path("not"), Path("b.png")), Task(Path("text"), Path("c.png"))]
+    refused, text = pipeline.run(Refusing(bicubic.engine), tasks)
+    assert refused.error == "not: not enough of anything"
+    assert text.error == "text: not a picture in a format that Pillow knows"
 
 
 def refuse(*arguments: object, **options: object) -> None:
