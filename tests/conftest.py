@@ -13,8 +13,10 @@ from hypothesis import settings
 from PIL import Image
 from torch import Tensor
 
+from espcn_cli.engines.torch_engine import Engine
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
+from espcn_cli.upscaling.upscaler import Upscaler
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
 os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
@@ -74,3 +76,9 @@ def make_network() -> Callable[..., ESPCN]:
         return network
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bicubic() -> Upscaler:
+    """An untrained network with the bicubic skip is bicubic upsampling."""
+    return Upscaler(Engine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))

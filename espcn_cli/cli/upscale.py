@@ -104,7 +104,7 @@ def upscale(
     or not at all; a file that fails is named and the others are done.
     """
     from espcn_cli.files import is_folder
-    from espcn_cli.pictures import folders, reading, writing
+    from espcn_cli.pictures import folders, opening, writing
     from espcn_cli.upscaling import pipeline as flow
     from espcn_cli.upscaling import sizes
     from espcn_cli.upscaling.upscaler import load
@@ -125,7 +125,7 @@ def upscale(
         stream_format=flow.stream_format(suffix) if streaming else "PNG",
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     tasks = flow.plan(sources, destination, recursive, suffix)
     upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
     if dry_run:

@@ -21,7 +21,7 @@ import torch
 from espcn_cli.engines.device import PRECISIONS, choose_device, choose_precision
 from espcn_cli.engines.torch_engine import Engine, out_of_memory, upscale
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder
+from espcn_cli.files import check_destination
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network import checkpoint
 from espcn_cli.network.espcn import ESPCN
@@ -146,8 +146,7 @@ def make_job(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
-    if not is_folder(output.parent):
-        raise EspcnError(f"no folder {output.parent}: make it, or choose another --output")
+    check_destination(output)
     pictures = list(folders.find_all(sources))
     if not pictures:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import clean, is_file, is_folder, is_there
+from espcn_cli.files import check_destination, clean, is_file, is_folder, is_there
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images
+from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images, source_name
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
@@ -84,8 +84,7 @@ def plan(
 
 
 def _check_file(destination: Path) -> None:
-    if not is_folder(destination.parent):
-        raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
+    check_destination(destination)
     writing.format_of(destination)
 
 
@@ -292,12 +291,8 @@ def _to_stdout(data: bytes) -> None:
 
 
 def _reason(task: Task, error: EspcnError | MemoryError) -> str:
-    text = str(error) if isinstance(error, EspcnError) else "not enough memory"
-    return (
-        text
-        if text.startswith((str(task.source), str(task.output), "cannot write", "standard"))
-        else (f"{task.source}: {text}")
-    )
+    failure = error if isinstance(error, EspcnError) else EspcnError("not enough memory")
+    return str(failure.about(task.source, source_name(task.source)))
 
 
 READER = "espcn-decode"

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -30,6 +29,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling import pipeline
 from espcn_cli.upscaling.pipeline import Options, Outcome, Task
+from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
 
 COMMAND = [sys.executable, "-m", "espcn_cli", "upscale"]
@@ -238,6 +238,24 @@ def test_names_longer_than_any_file_s_are_of_no_file(tmp_path: Path, bicubic: Up
         pipeline.plan([source], tmp_path / name / "b.png")
 
 
+def test_a_failure_that_names_no_file_gets_its_source_s_name_whatever_that_is(
+    tmp_path: Path, bicubic: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its path, not by how the message begins: `not` is a file here."""
+
+    class Refusing(Upscaler):
+        def document(self, document: Document, size: Size | None = None) -> Document:
+            raise EspcnError("not enough of anything")
+
+    monkeypatch.chdir(tmp_path)
+    save_picture(tmp_path / "a.png").rename("not")
+    (tmp_path / "text").write_text("no picture")
+    tasks = [Task(Path("not"), Path("b.png")), Task(Path("text"), Path("c.png"))]
+    refused, text = pipeline.run(Refusing(bicubic.engine), tasks)
+    assert refused.error == "not: not enough of anything"
+    assert text.error == "text: not a picture in a format that Pillow knows"
+
+
 def refuse(*arguments: object, **options: object) -> None:
     raise PermissionError(13, "Permission denied")
 
@@ -248,13 +266,13 @@ def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
     """Simulated, as whoever runs the tests may be allowed everything."""
     for index in range(2):
         save_picture(tmp_path / "in" / f"{index}.png")
-    open_one, open_beside = Image.open, tempfile.mkstemp
+    open_one, open_beside = Image.open, os.open
 
     def opening(file: Any, *arguments: Any) -> Any:
         return refuse() if str(file).endswith("0.png") else open_one(file, *arguments)
 
-    def beside(**options: Any) -> Any:
-        return refuse() if ".1-" in options["prefix"] else open_beside(**options)
+    def beside(path: Any, *arguments: Any, **options: Any) -> Any:
+        return refuse() if ".1-" in str(path) else open_beside(path, *arguments, **options)
 
     tasks = pipeline.plan([tmp_path / "in"], tmp_path / "out")
     with monkeypatch.context() as patch:
@@ -262,7 +280,7 @@ def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
         first, second = pipeline.run(bicubic, tasks)
     assert str(first.error).endswith("0.png: no permission to read it") and second.error is None
     with monkeypatch.context() as patch:
-        patch.setattr(tempfile, "mkstemp", beside)
+        patch.setattr(os, "open", beside)
         first, second = pipeline.run(bicubic, tasks)
     assert first.error is None
     assert re.fullmatch(r"cannot write .*1\.png \(Permission denied\): choose another destination", str(second.error))
