@@ -109,7 +109,7 @@ def upscale(
     them, and what is not is said. Photographs come out upright. An input is never overwritten; outputs appear whole
     or not at all; a file that fails is named and the others are done.
     """
-    from espcn_cli.pictures import folders, reading, writing
+    from espcn_cli.pictures import folders, opening, writing
     from espcn_cli.upscaling import pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.plan import plan, stream_format
@@ -131,7 +131,7 @@ def upscale(
         max_output=pipeline.GROWTH * max_pixels,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     tasks = plan(sources, destination, recursive, suffix)
     upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
     if not quiet:

@@ -11,13 +11,12 @@ from typing import IO
 from PIL import Image
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.turns import Turn
 from espcn_cli.pictures import animation, boxes, deep_reading, metadata, reading
+from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 
 Pixels = tuple[int, int]
 """Width and height."""
-
-SIDEWAYS = (5, 6, 7, 8)
-"""EXIF's orientations that exchange width and height."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +42,19 @@ def extent_of(path: Path, depth: int | None = None) -> Extent:
 
     Raises EspcnError naming the file, as that does, if it is no picture or claims too many pixels.
     """
-    source = reading.opened(path)
+    source = opened(path)
     try:
         with source as image:
             extent = _extent(image, depth)
-            if Image.MAX_IMAGE_PIXELS and extent.pixels > Image.MAX_IMAGE_PIXELS:
-                raise EspcnError(reading._too_large(extent.pixels))
+            check_pixels(extent.pixels)
             return extent
-    except reading.UnknownTiffError as error:
+    except UnknownTiffError as error:
         if not deep_reading.is_there():
             raise EspcnError(f"{error}: 'espcn[deep]' reads more kinds") from None
         return _odd_tiff(source, depth)
 
 
-def _odd_tiff(source: reading.opened, depth: int | None) -> Extent:
+def _odd_tiff(source: opened, depth: int | None) -> Extent:
     """Of a TIFF that Pillow does not know but tifffile does."""
     with source.file() as file:
         try:
@@ -68,10 +66,10 @@ def _odd_tiff(source: reading.opened, depth: int | None) -> Extent:
 def _tiff_pages(file: IO[bytes], depth: int | None) -> Extent:
     import tifffile
 
-    _, orientation, _ = metadata.collect_tiff(file)
+    _, turn, _ = metadata.collect_tiff(file)
     with tifffile.TiffFile(file) as tiff:
         pages = [page.aspage() for page in tiff.pages]
-        frames = [_upright((page.imagewidth, page.imagelength), orientation) for page in pages]
+        frames = [_upright((page.imagewidth, page.imagelength), turn) for page in pages]
         per_pixel = [_held(page.samplesperpixel, page.bitspersample > 8 and depth != 8) for page in pages]
     if not frames:
         raise EspcnError("no picture is in it: is it complete?")
@@ -84,7 +82,7 @@ def _extent(image: Image.Image, depth: int | None) -> Extent:
         return _of_pages(image, count, depth)
     moves = count > 1 and image.format in animation.FORMATS
     per_pixel = _bytes_per_pixel(image, depth)
-    size = _upright(image.size, _orientation(image))
+    size = _upright(image.size, _turn(image))
     return Extent((size,) * count, max(per_pixel, 4)) if moves else Extent((size,), per_pixel)  # it may turn to colour
 
 
@@ -92,18 +90,18 @@ def _of_pages(image: Image.Image, count: int, depth: int | None) -> Extent:
     pages = []
     for index in range(count):
         image.seek(index)
-        if not (index and reading._is_reduced(image)):
+        if not (index and reading.is_reduced(image)):
             pages.append((image.size, _bytes_per_pixel(image, depth)))  # Pillow has turned its size already
     return Extent(tuple(size for size, _ in pages), max(held for _, held in pages))
 
 
-def _orientation(image: Image.Image) -> int:
+def _turn(image: Image.Image) -> Turn:
     try:
         if image.format == "PNG" and (exif := _exif_of_png(image.fp)):  # type: ignore[attr-defined]
             image.info["exif"] = exif
-        return int(Image.Image.getexif(image).get(metadata.ORIENTATION, 1))  # PNG's own decodes the pixels
+        return metadata.turn_of(Image.Image.getexif(image))  # PNG's own decodes the pixels
     except Exception:  # EXIF is written by anybody
-        return 1
+        return metadata.AS_IT_IS
 
 
 def _exif_of_png(file: IO[bytes]) -> bytes | None:
@@ -118,9 +116,9 @@ def _exif_of_png(file: IO[bytes]) -> bytes | None:
     return None
 
 
-def _upright(size: Pixels, orientation: int) -> Pixels:
+def _upright(size: Pixels, turn: Turn) -> Pixels:
     width, height = size
-    return (height, width) if orientation in SIDEWAYS else size
+    return (height, width) if turn.swaps_sides else size
 
 
 def _bytes_per_pixel(image: Image.Image, depth: int | None) -> int:

@@ -205,9 +205,5 @@ def _to_stdout(data: bytes) -> None:
 
 
 def _reason(task: Task, error: EspcnError | MemoryError) -> str:
-    text = str(error) if isinstance(error, EspcnError) else "not enough memory"
-    return (
-        text
-        if text.startswith((str(task.source), str(task.output), "cannot write", "standard"))
-        else (f"{task.source}: {text}")
-    )
+    failure = error if isinstance(error, EspcnError) else EspcnError("not enough memory")
+    return str(failure.about(task.source, task.source_name))

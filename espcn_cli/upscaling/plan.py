@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder, is_there
+from espcn_cli.files import check_destination, is_folder, is_there
 from espcn_cli.pictures import writing
 from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -65,8 +65,7 @@ def _stream_task(sources: list[Path], destination: Path) -> Task:
 
 
 def _check_file(destination: Path, suffix: str | None = None) -> None:
-    if not is_folder(destination.parent):
-        raise EspcnError(f"no folder {destination.parent}: make it, or choose another destination")
+    check_destination(destination)
     kind = writing.format_of(destination)
     if suffix and kind != writing.format_of(Path(f"-f {suffix}")):
         raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")

@@ -10,12 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from making import natural, save_checkpoint
+from making_animations import disc
 from PIL import Image
 
 from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network.espcn import ESPCN
+from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling.alpha import bleed
 from espcn_cli.upscaling.upscaler import Upscaler, load
@@ -101,3 +103,32 @@ def test_load_checks_the_scale(tmp_path: Path) -> None:
     assert load(str(path)).scale == 2
     with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
         load(str(path), 3)
+
+
+def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> None:
+    torch.manual_seed(3)
+    network = ESPCN(TINY)
+    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
+    trained, plain = Upscaler(TorchEngine(network)), Upscaler(TorchEngine(ESPCN(TINY)))
+    mask = disc(1)
+    soft = mask.copy()
+    soft.putpixel((0, 0), (0, 0, 0, 7))
+    for image, same in ((mask, True), (soft, False)):
+        by_network, by_bicubic = (np.asarray(u(image))[..., 3] for u in (trained, plain))
+        assert np.array_equal(by_network, by_bicubic) is same
+        strips, _ = trained.raster(Raster(image))
+        assert np.array_equal(np.asarray(strips.data), np.asarray(trained(image)))
+
+
+def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
+    """Colours bleed and the network reads beyond a tile: no seam shows in any of the four channels."""
+    torch.manual_seed(3)
+    network = ESPCN(TINY)
+    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
+    rgba = np.dstack([natural(50, 40), natural(50, 40, 1)[..., 0]])
+    rgba[10:30, 5:45, 3] = 0
+    image = Raster(Image.fromarray(rgba))
+    whole, _ = Upscaler(TorchEngine(network), 0).raster(image)
+    for tile in (7, 16):
+        tiled, _ = Upscaler(TorchEngine(network), tile).raster(image)
+        assert np.array_equal(np.asarray(tiled.data), np.asarray(whole.data))
