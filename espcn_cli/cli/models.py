@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.terminal import Json, show
-from espcn_cli.network import espcn
 from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
 
 if TYPE_CHECKING:
@@ -60,9 +59,9 @@ def format_models(models: list[dict[str, Any]]) -> str:
 def measure_checkerboard(path: Path) -> dict[str, float]:
     """In levels of 255: what a network prints on flat grey, and what its last layer could."""
     from espcn_cli.network.checkerboard import checkerboard
-    from espcn_cli.network.espcn import ripple
+    from espcn_cli.network.espcn import load, ripple
 
-    network, _ = espcn.load(path)
+    network, _ = load(path)
     bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from espcn_cli.maths.levels import Levels
@@ -58,14 +57,3 @@ def without_overflow(engine: E, work: Callable[[E], T]) -> tuple[T, list[str]]:
         return work(engine), []
     except NotFiniteError as error:
         return work(engine.exact()), [f"{error}: done in fp32"]
-
-
-def open_engine(path: Path, device: str = "auto", precision: str = "auto", ensemble: bool = False) -> Engine:
-    """A checkpoint's engine. Raises EspcnError if the file cannot be used, or the device or precision is not there."""
-    from espcn_cli.engines.device import choose_device, choose_precision
-    from espcn_cli.engines.torch_engine import TorchEngine
-    from espcn_cli.network import espcn
-
-    network, _ = espcn.load(path)
-    chosen = choose_device(device)
-    return TorchEngine(network, chosen, choose_precision(precision, chosen), ensemble)

@@ -15,6 +15,7 @@ from espcn_cli.engines.engine import NotFiniteError, highest
 from espcn_cli.engines.tiles import stream
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import BicubicSkip
 from espcn_cli.network.subpixel import phase_shift
@@ -92,11 +93,7 @@ class TorchEngine:
         return sr
 
     def _mean_of_turns(self, x: Tensor) -> Tensor:
-        results = []
-        for quarter in range(4):
-            turned = x.rot90(quarter, (2, 3))
-            results.append(self._once(turned).rot90(-quarter, (2, 3)))
-            results.append(self._once(turned.flip(3)).flip(3).rot90(-quarter, (2, 3)))
+        results = [turned_back(self._once(turned_planes(x, turn)), turn) for turn in TURNS]
         return torch.stack(results).mean(dim=0)
 
     def _once(self, x: Tensor) -> Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Turn(NamedTuple):
@@ -34,6 +37,17 @@ BY_ORIENTATION = {
     8: Turn(1, False),
 }
 """EXIF's orientation of a stored picture -> the turn that makes it upright."""
+
+
+def turned_planes(x: Tensor, turn: Turn) -> Tensor:
+    """(..., H, W) -> the same turned."""
+    x = x.rot90(turn.quarters, (-2, -1))
+    return x.flip(-1) if turn.flipped else x
+
+
+def turned_back(x: Tensor, turn: Turn) -> Tensor:
+    """What `turned_planes` gave -> (..., H, W) as it was."""
+    return (x.flip(-1) if turn.flipped else x).rot90(-turn.quarters, (-2, -1))
 
 
 def turned(levels: NDArray[Any], turn: Turn) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from espcn_cli.maths.resize import degrade, resize
-from espcn_cli.scoring.tensors import quantise
+from espcn_cli.scoring.tensors import from_levels, quantise, to_depth
 
 BLUR = (0.1, 0.7)
 """Standard deviation of `camera`'s Gaussian blur, in LR pixels."""
@@ -84,9 +84,8 @@ def gaussian(x: Tensor, sigma: Tensor) -> Tensor:
 
 def jpeg(x: Tensor, quality: int) -> Tensor:
     """Through a JPEG file and back: (1, 1 or 3, H, W) in [0, 1], rounded to 8 bits."""
-    values = (quantise(x)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    levels = to_depth(x)
     file = io.BytesIO()
-    Image.fromarray(values[..., 0] if values.shape[2] == 1 else values).save(file, "JPEG", quality=quality)
+    Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels).save(file, "JPEG", quality=quality)
     with Image.open(file) as image:
-        back = np.atleast_3d(np.array(image))
-    return torch.from_numpy(back).permute(2, 0, 1)[None].to(x.dtype) / 255
+        return from_levels(np.atleast_3d(np.array(image))).to(x.dtype)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.turns import TURNS, turned_planes
 from espcn_cli.scoring.degradation import camera
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
@@ -169,7 +170,7 @@ class Patches:
         y, x = divmod(position, sample.size[1] - size + 1)
         lr = lr[:, y : y + size, x : x + size]
         hr = hr[:, y * r : (y + size) * r, x * r : (x + size) * r]
-        return orient(lr, orientation), orient(hr, orientation)
+        return turned_planes(lr, TURNS[orientation]), turned_planes(hr, TURNS[orientation])
 
 
 class DetailMaps:
@@ -233,7 +234,7 @@ class DevicePatches(Patches):
 def _grids(side: int, device: torch.device) -> Tensor:
     """(8, 2, side, side): row and column that each pixel of an oriented square comes from."""
     rows, columns = torch.meshgrid(*2 * [torch.arange(side, device=device)], indexing="ij")
-    return torch.stack([torch.stack([orient(rows, o), orient(columns, o)]) for o in range(8)])
+    return torch.stack([torch.stack([turned_planes(rows, t), turned_planes(columns, t)]) for t in TURNS])
 
 
 def make_patches(data: DataSet, patch: int, settings: TrainSettings, device: torch.device) -> Patches:
@@ -244,12 +245,6 @@ def make_patches(data: DataSet, patch: int, settings: TrainSettings, device: tor
         if needed < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
             return DevicePatches(data, patch, batch, candidates, device=device)
     return Patches(data, patch, batch, candidates, degraded_anew=anew)
-
-
-def orient(x: Tensor, orientation: int) -> Tensor:
-    """One of the eight flips and rotations of (..., H, W); 0 leaves it as it is."""
-    x = torch.rot90(x, orientation % 4, (-2, -1))
-    return x.flip(-1) if orientation >= 4 else x
 
 
 def hold_out(data: DataSet, every: int = 10) -> tuple[DataSet, list[Path]]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from espcn_cli.engines.engine import Engine, open_engine, without_overflow
+from espcn_cli.engines.engine import Engine, without_overflow
+from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import reading

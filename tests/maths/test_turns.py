@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import ExifTags, Image, ImageOps
 
-from espcn_cli.maths.turns import BY_ORIENTATION, TURNS, turned
+from espcn_cli.maths.turns import BY_ORIENTATION, TURNS, Turn, turned, turned_back, turned_planes
 from espcn_cli.pictures import metadata
 
 LEVELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -43,6 +44,14 @@ def test_arrays_and_images_turn_alike_and_as_pillow_does(orientation: int) -> No
     result = turned(LEVELS, turn)
     assert np.array_equal(result, expected) and result.flags.c_contiguous
     assert np.array_equal(np.asarray(metadata.upright(image, turn)), expected)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_planes_turn_as_pictures_do_and_back(turn: Turn) -> None:
+    planes = torch.from_numpy(LEVELS).permute(2, 0, 1)[None]
+    there = turned_planes(planes, turn)
+    assert np.array_equal(there[0].permute(1, 2, 0).numpy(), turned(LEVELS, turn))
+    assert torch.equal(turned_back(there, turn), planes)
 
 
 @pytest.mark.parametrize("value", [0, 9, -1, "6", (6,), b"\6", None])
