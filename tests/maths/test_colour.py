@@ -1,4 +1,4 @@
-"""Colour against published values: BT.601 in studio range and in JPEG's full range, and the step to 8 bits."""
+"""Colour against published values: BT.601 in studio range and in JPEG's full range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from skimage.color import rgb2ycbcr
 from torch import Tensor
 
 from espcn_cli.maths.colour import LUMA, STUDIO_LUMA, luma, rgb_to_ycbcr, studio_luma, to_studio, ycbcr_to_rgb
-from espcn_cli.scoring.tensors import quantise
 
 PRIMARIES = {"black": (0, 0, 0), "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1)}
 
@@ -124,33 +123,3 @@ def test_leading_dimensions_are_free(shape: tuple[int, ...]) -> None:
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     assert luma(x).shape == (*shape[:-3], 1, 4, 5)
     torch.testing.assert_close(ycbcr_to_rgb(rgb_to_ycbcr(x)), x, atol=1e-6, rtol=0)
-
-
-# --- 8 bits ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("levels", [1, 255, 65535])
-def test_what_lies_on_the_grid_stays(levels: int) -> None:
-    grid = torch.arange(levels + 1).float() / levels
-    assert torch.equal(quantise(grid, levels), grid)
-
-
-def test_halves_go_up_and_never_to_even() -> None:
-    """With a power of two for levels, where floating point holds a half exactly."""
-    assert (quantise(torch.tensor([0.5, 1.5, 2.5, 3.5, 6.5]) / 8, levels=8) * 8).tolist() == [1, 2, 3, 4, 7]
-
-
-def test_rounding_is_to_the_nearest_level_not_down() -> None:
-    levels = torch.tensor([0.49, 0.51, 99.4, 99.6, 254.6]) / 255
-    assert (quantise(levels) * 255).round().tolist() == [0, 1, 99, 100, 255]
-
-
-def test_what_lies_outside_is_clipped() -> None:
-    assert quantise(torch.tensor([-7.0, -0.001, 1.001, 7.0])).tolist() == [0, 0, 1, 1]
-
-
-def test_quantise_leaves_its_argument_alone(photo: Tensor) -> None:
-    x = photo * 0.99
-    before = x.clone()
-    quantise(x)
-    assert torch.equal(x, before)

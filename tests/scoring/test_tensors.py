@@ -1,0 +1,72 @@
+"""The door between levels and tensors: rounded to the nearest, clipped, and the same picture back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from making import natural, save_picture
+from PIL import Image
+from torch import Tensor
+
+from espcn_cli.maths.levels import Levels
+from espcn_cli.scoring import tensors
+from espcn_cli.scoring.tensors import quantise, to_bytes
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_levels_come_back_as_they_were(channels: int, deep: bool) -> None:
+    rgb = natural(9, 7)
+    levels: Levels = np.concatenate([rgb, rgb[..., :1]], axis=2)[..., :channels]
+    levels = levels.astype(np.uint16) * 257 + 3 if deep else levels
+    there = tensors.from_levels(levels)
+    assert (there.shape, there.dtype) == ((1, channels, 7, 9), torch.float32)
+    assert there.min() >= 0 and there.max() <= 1
+    back = tensors.to_depth(there, 16 if deep else 8)
+    assert back.dtype == levels.dtype
+    assert np.array_equal(back, levels)
+
+
+def test_a_file_is_read_as_floats_with_alpha_apart(tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "a.png", 12, 9, mode="LA")
+    picture = tensors.read(path)
+    assert (picture.size, picture.pixels.shape, picture.depth) == ((12, 9), (1, 1, 9, 12), 8)
+    assert picture.alpha is not None
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(tensors.to_pil(picture)), np.asarray(image))
+
+
+def test_bytes_are_rounded_and_clipped() -> None:
+    x = torch.tensor([-1.0, 0.4, 0.5, 99.6, 255.4, 300.0]) / 255
+    assert to_bytes(x).tolist() == [0, 0, 1, 100, 255, 255]
+    assert to_bytes(x).dtype == torch.uint8
+
+
+@pytest.mark.parametrize("levels", [1, 255, 65535])
+def test_what_lies_on_the_grid_stays(levels: int) -> None:
+    grid = torch.arange(levels + 1).float() / levels
+    assert torch.equal(quantise(grid, levels), grid)
+
+
+def test_halves_go_up_and_never_to_even() -> None:
+    """With a power of two for levels, where floating point holds a half exactly."""
+    assert (quantise(torch.tensor([0.5, 1.5, 2.5, 3.5, 6.5]) / 8, levels=8) * 8).tolist() == [1, 2, 3, 4, 7]
+
+
+def test_rounding_is_to_the_nearest_level_not_down() -> None:
+    levels = torch.tensor([0.49, 0.51, 99.4, 99.6, 254.6]) / 255
+    assert (quantise(levels) * 255).round().tolist() == [0, 1, 99, 100, 255]
+
+
+def test_what_lies_outside_is_clipped() -> None:
+    assert quantise(torch.tensor([-7.0, -0.001, 1.001, 7.0])).tolist() == [0, 0, 1, 1]
+
+
+def test_quantise_leaves_its_argument_alone(photo: Tensor) -> None:
+    x = photo * 0.99
+    before = x.clone()
+    quantise(x)
+    assert torch.equal(x, before)
