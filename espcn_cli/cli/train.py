@@ -15,6 +15,7 @@ from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precis
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
+    CACHE_GIGABYTES,
     CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
@@ -100,7 +101,13 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
-    cache: Annotated[Cache, typer.Option(help="Where decoded pictures are kept; auto: where they fit.")] = CACHES[0],
+    cache: Annotated[
+        Cache,
+        typer.Option(
+            help="Where decoded pictures are kept; auto: where they fit. On the disk, those used longest ago go when "
+            f"all take more than {CACHE_GIGABYTES} GB."
+        ),
+    ] = CACHES[0],
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
     ] = False,

@@ -105,6 +105,7 @@ def load_data(
         for done, result in enumerate(pool.map(load, paths), 1):
             skipped.append(result) if isinstance(result, str) else samples.append(result)
             report(done)
+    kept.trim(spared=len(samples))
     if not samples:
         reason = f"; the first: {skipped[0]}" if skipped else ""
         remedy = ": use a smaller --patch-size" if any(TOO_SMALL in line for line in skipped) else ""
