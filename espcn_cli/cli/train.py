@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.resuming import describe_rest
 from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precision, Quiet, progress, say, settings_from
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
@@ -133,7 +132,8 @@ def train(
         model_settings = architecture(model, scale, PLANES[planes])
     except ValueError as error:
         raise UsageError(str(error)) from None
-    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
+    leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
+    quiet = quiet or not leads
     path = output or Path(f"{model}_x{scale}.safetensors")
     job = make_job(
         sources,
@@ -158,10 +158,10 @@ def train(
         try:
             card = loop.train(job, resume, screen)
         except KeyboardInterrupt:
-            command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
-            say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
+            if leads:
+                say(f"espcn: stopped; {describe_rest(RunFolder.of(path).state, resume)}")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json and os.environ.get("RANK", "0") == "0":
+    if as_json and leads:
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
     elif not quiet:
         typer.echo(f"{path}: {describe_gain(card)}")
