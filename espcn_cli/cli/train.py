@@ -220,8 +220,8 @@ class TrainingScreen:
     def _loaded(self, event: Loaded) -> None:
         if self.quiet:
             return
-        for line in event.skipped:
-            say(f"skipped {line}")
+        for file in event.skipped:
+            say(f"skipped {file.line}")
         for line in event.warnings:
             say(f"warning: {line}")
         counts = f"training on {event.pictures} pictures, measured by {event.validation}"
