@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.held_out import held_out
 from espcn_cli.scoring.degradation import camera
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.events import Skipped
@@ -253,13 +254,13 @@ def orient(x: Tensor, orientation: int) -> Tensor:
     return x.flip(-1) if orientation >= 4 else x
 
 
-def hold_out(data: DataSet, every: int = 10) -> tuple[DataSet, list[Path]]:
+def hold_out(data: DataSet) -> tuple[DataSet, list[Path]]:
     """Keep every tenth usable picture (at least one) for validation: the same ones for the same data.
 
     Raises EspcnError if there is only one.
     """
     if len(data.samples) < 2:
         raise EspcnError("one picture is not enough to train and to measure by: name others with --valid")
-    first = min(every, len(data.samples)) - 1
-    kept = [sample for index, sample in enumerate(data.samples) if index % every != first]
-    return replace(data, samples=kept), [sample.path for sample in data.samples[first::every]]
+    held = held_out(len(data.samples))
+    kept = [sample for index, sample in enumerate(data.samples) if index not in held]
+    return replace(data, samples=kept), [data.samples[index].path for index in held]
