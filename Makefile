@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test lint format clean weights
+.PHONY: help install demo test test-all lint format clean weights
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make install   a virtual environment in $(VENV) with espcn in it"
 	@echo "make demo      upscale a photograph with the shipped weights, and measure them on it"
-	@echo "make test      all tests"
-	@echo "make lint      ruff and mypy"
+	@echo "make test      the tests, on all cores, but for a few that are slow by nature"
+	@echo "make test-all  all tests"
+	@echo "make lint      ruff, mypy, and which part may import which"
 	@echo "make format    put the code into shape"
 	@echo "make weights   train every shipped network again (hours): DATA=... VALID=..."
 	@echo "make clean     remove what the other targets made"
@@ -35,20 +36,27 @@ demo: install
 	$(BIN)/espcn benchmark examples --scale 2
 	$(BIN)/espcn models
 
+# A process for each core; one that has done its tests takes over some of another's.
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
 test: $(VENV)/developing
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/developing
+	$(PYTEST)
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/developing
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The shipped weights, each by the commands that make it. DATA and VALID are folders of photographs; the model card,

@@ -17,11 +17,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from espcn_cli.engines import torch_engine
 from espcn_cli.maths.resize import degrade
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.scoring import tensors
 from espcn_cli.scoring.metrics import psnr
-from espcn_cli.upscaling.upscaler import Upscaler, load, within_neighbours
+from espcn_cli.upscaling.alpha import within_neighbours
+from espcn_cli.upscaling.upscaler import Upscaler, load
 
 SIDE = 288
 """HR pixels of a drawing's side: a multiple of every scale."""
@@ -62,17 +63,18 @@ def letters(seed: int) -> Image.Image:
 
 def drawn(sheet: Image.Image) -> Tensor:
     """(1, 1, SIDE, SIDE) in [0, 1], each pixel the mean of those it was drawn with."""
-    return Raster(sheet.reduce(FINER)).whole()
+    return tensors.from_levels(Raster(sheet.reduce(FINER)).array())
 
 
 def compare(upscaler: Upscaler, hr: Tensor) -> dict[str, tuple[float, float]]:
     """PSNR by the network and by bicubic, for the soft and for the cut out edges."""
-    soft = degrade(hr, upscaler.scale)
+    soft, engine = degrade(hr, upscaler.scale), upscaler.engine
     result = {}
     for name, lr in (("soft", soft), ("cut out", (soft >= 0.5).float())):
-        by_network = torch_engine.upscale(upscaler.engine, lr)
-        ways = (within_neighbours(sr, lr, upscaler.scale) for sr in (by_network, upscaler.engine.interpolate(lr)))
-        network, bicubic = (float(psnr(sr, hr)) for sr in ways)
+        levels = tensors.to_depth(lr)
+        ways = (engine.upscale([levels], 0, 255)[0], engine.interpolate(levels, 0, 255))
+        alphas = (within_neighbours(way, levels, upscaler.scale) for way in ways)
+        network, bicubic = (float(psnr(tensors.from_levels(alpha), hr)) for alpha in alphas)
         result[name] = network, bicubic
     return result
 

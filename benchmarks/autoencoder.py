@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from espcn_cli.autoencoder.network import Result, train_autoencoder
+from espcn_cli.autoencoder.training import Result, train_autoencoder
 from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings
 
 DEFAULT = AutoencoderSettings()

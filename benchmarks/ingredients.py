@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from espcn_cli.engines.device import choose_precision
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.network import checkpoint
-from espcn_cli.network.espcn import ESPCN, Convolution
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import Convolution
 from espcn_cli.pictures import folders
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import ModelSettings, TrainSettings, architecture
@@ -125,7 +126,7 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     while not finished(loop):
         take_step(loop)
         state.seconds = time.process_time() - began
-    method = evaluation.network(Engine(plain_network(state.average, model), CPU, ensemble=row.ensemble))
+    method = evaluation.network(TorchEngine(plain_network(state.average, model), CPU, ensemble=row.ensemble))
     return *evaluation.mean(evaluation.evaluate(method, pairs, row.scale)), state.step
 
 

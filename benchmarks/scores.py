@@ -12,8 +12,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from espcn_cli.engines.torch_engine import Engine
-from espcn_cli.network import checkpoint
+from espcn_cli.engines.torch_engine import TorchEngine
+from espcn_cli.network import checkpoint, espcn, weights
 from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.benchmark import Row, benchmark
 from espcn_cli.settings import SCALES
@@ -42,7 +42,7 @@ def main() -> None:
     header = ""
     for scale in SCALES:
         shipped = [(path, card) for path, card in checkpoint.list_shipped() if card.settings.scale == scale]
-        methods = {card.name: evaluation.network(Engine(checkpoint.load(path)[0])) for path, card in shipped}
+        methods = {card.name: evaluation.network(TorchEngine(espcn.load(path)[0])) for path, card in shipped}
         scored = score(arguments.sets, scale, methods)
         if not header:
             header = "| scale | method |" + "".join(f" {name} |" for name in scored)
@@ -64,8 +64,8 @@ def record(path: Path, card: checkpoint.ModelCard, scored: dict[str, tuple[list[
         [row] = [row for row in rows if row.method == card.name]
         psnr, ssim = evaluation.mean(row.images)
         metrics[name] = {"psnr": round(psnr, 4), "ssim": round(ssim, 5), "protocol": protocol}
-    network, _ = checkpoint.load(path)
-    checkpoint.save(path, network, replace(card, metrics=metrics))
+    network, _ = espcn.load(path)
+    weights.save(path, network, replace(card, metrics=metrics))
 
 
 if __name__ == "__main__":

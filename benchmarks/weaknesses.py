@@ -16,10 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from espcn_cli.maths.resize import degrade, interpolate
-from espcn_cli.pictures import reading, writing
-from espcn_cli.pictures.document import Picture
-from espcn_cli.scoring import evaluation
+from espcn_cli.scoring import evaluation, tensors
 from espcn_cli.scoring.degradation import jpeg
+from espcn_cli.scoring.tensors import Picture
 from espcn_cli.upscaling.upscaler import load
 
 SCALE, SIDE, ZOOM, GAP = 2, 96, 3, 8
@@ -44,7 +43,7 @@ def stripes() -> Tensor:
 
 
 def photograph() -> Tensor:
-    return reading.read(Path(__file__).parents[1] / "examples" / "cat.png").pixels[..., 40 : 40 + SIDE, 80 : 80 + SIDE]
+    return tensors.read(Path(__file__).parents[1] / "examples" / "cat.png").pixels[..., 40 : 40 + SIDE, 80 : 80 + SIDE]
 
 
 def main() -> None:
@@ -62,7 +61,7 @@ def main() -> None:
         print(f"{name}: bicubic {scores[0]:.2f} dB, {arguments.model} {scores[1]:.2f} dB")
         rows.append(torch.cat([view.expand(-1, 3, -1, -1).clamp(0, 1) for view in views], dim=3))
     sheet = torch.cat(rows, dim=2).repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3)
-    writing.write(Picture(sheet), arguments.output)
+    tensors.write(Picture(sheet), arguments.output)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
 if sys.platform != "win32":
     import fcntl
@@ -42,6 +43,21 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Likewise whether it leads to a folder."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise EspcnError if a file cannot go there, or would overwrite an input: better now than after hours of work."""
+    if is_folder(path):
+        raise EspcnError(f"{path} is a folder: name a file", path)
+    if is_there(path) and not is_file(path):
+        raise EspcnError(f"{path} is a device or a pipe: name a file", path)
+    if not is_folder(path.parent):
+        raise EspcnError(f"no folder {path.parent} for {path.name}: make it, or choose another destination", path)
+    if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
+        raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
+    descriptor, temporary = _make_temporary(path)  # root may write anywhere, and yet not in /proc
+    os.close(descriptor)
+    temporary.unlink()
 
 
 def _umask() -> int:
@@ -88,11 +104,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises EspcnError if the folder cannot be written.
     """
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=PART_SUFFIX)
-    except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination") from None
-    temporary = Path(name)
+    descriptor, temporary = _make_temporary(path)
     try:
         _lock(descriptor)
         yield temporary
@@ -110,10 +122,25 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file whole or not at all."""
-    from safetensors.torch import save as to_bytes
+def _make_temporary(path: Path) -> tuple[int, Path]:
+    """An open file beside `path`, of a name that `clean` knows. Raises EspcnError if the folder cannot be written."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=PART_SUFFIX)
+    except OSError as error:
+        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
+    return descriptor, Path(name)
 
-    data = to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata))
+
+def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file whole or not at all."""
+    from safetensors.numpy import save
+
+    data = save(dict(arrays), dict(metadata))
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a table whole or not at all; names of files go into it as the bytes that they are on the disk."""
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file).writerows(rows)

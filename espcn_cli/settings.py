@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+Scale = Literal[2, 3, 4]
 Planes = Literal["luma", "rgb"]
 Activation = Literal["tanh", "prelu", "hardswish"]
 Skip = Literal["none", "bicubic"]
@@ -19,7 +20,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""
 
-SCALES = (2, 3, 4)
+SCALES: tuple[Scale, ...] = get_args(Scale)
 PLANES: dict[Planes, int] = {"luma": 1, "rgb": 3}
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 SKIPS: tuple[Skip, ...] = get_args(Skip)
@@ -40,8 +41,11 @@ BICUBIC_REACH = 2
 MOST_PARAMETERS = 50_000_000
 """Far above any network of this family: what a file announces must not fill the memory before it is checked."""
 
+MAX_PIXELS = 2**28
+"""16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
+
 DEFAULT_MODEL = "espcn-m"
-DEFAULT_SCALE = 2
+DEFAULT_SCALE: Scale = 2
 
 
 def check_choices(settings: Any) -> None:
@@ -100,6 +104,21 @@ class ModelSettings:
     def parameters(self) -> int:
         """Learned values: weights, biases and slopes; the fixed bicubic skip has none."""
         return self.macs + sum(self.channels[1:]) + len(self.widths) * (self.activation == "prelu")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, a slope (1) after a hidden one.
+
+        Every second index is an activation's.
+        """
+        channels = self.channels
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, (inputs, outputs, kernel) in enumerate(zip(channels[:-1], channels[1:], self.kernels, strict=True)):
+            shapes[f"body.{2 * layer}.weight"] = (outputs, inputs, kernel, kernel)
+            shapes[f"body.{2 * layer}.bias"] = (outputs,)
+            if self.activation == "prelu" and layer < len(self.widths):
+                shapes[f"body.{2 * layer + 1}.weight"] = (1,)
+        return shapes
 
     @property
     def macs(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from espcn_cli.settings import ModelSettings
 from espcn_cli.training.job import Job, make_job
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
+os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
 
 settings.register_profile("espcn", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("espcn")

@@ -1,4 +1,4 @@
-"""Small sets of 28×28 pictures and idx files that the tests make for themselves."""
+"""Small sets of 28×28 pictures, idx files and untrained autoencoders that the tests make for themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from espcn_cli.autoencoder.network import Autoencoder
+from espcn_cli.settings import AutoencoderSettings, Upsampler
 
 Bytes = NDArray[np.uint8]
 
@@ -42,3 +46,9 @@ def save_mnist(folder: Path, train: int = 48, test: int = 12) -> Path:
     save_idx(folder / "train-images-idx3-ubyte.gz", strokes(train, 1))
     save_idx(folder / "t10k-images-idx3-ubyte", strokes(test, 2))
     return folder
+
+
+def fresh(upsampler: Upsampler, code: int = 64, seed: int = 0) -> Autoencoder:
+    """An autoencoder as it is before training."""
+    torch.manual_seed(seed)
+    return Autoencoder(AutoencoderSettings(code=code, upsampler=upsampler))

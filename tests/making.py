@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 
@@ -42,7 +42,7 @@ def save_checkpoint(path: Path, settings: ModelSettings | None = None, name: str
     network = ESPCN(settings or ModelSettings(widths=(4,), kernels=(3, 3)))
     with torch.no_grad():
         list(network.parameters())[-2].normal_(0, tail)
-    checkpoint.save(path, network, checkpoint.Card(network.settings, name))
+    weights.save(path, network, checkpoint.Card(network.settings, name))
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +25,9 @@ socket.getaddrinfo = refuse
 
 
 def run(*command: object, cwd: Path) -> str:
-    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=cwd, timeout=300)
+    words = [str(word) for word in command]
+    environment = os.environ | {"PYTHONPATH": ""}  # nothing of the caller's is found by accident
+    result = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -43,9 +46,11 @@ def test_the_wheel_holds_the_weights_and_no_more(wheel: Path) -> None:
     shipped = {path.name for path in (ROOT / "weights").glob("*.safetensors")}
     assert {Path(name).name for name in names if name.startswith("espcn_cli/weights/")} >= shipped
     assert not [name for name in names if name.startswith(("tests/", "weights/", "examples/", "benchmarks/"))]
+    assert "espcn_cli/py.typed" in names  # the types of the library are for its users too
     assert wheel.stat().st_size < 4e6
 
 
+@pytest.mark.slow  # an environment of its own, and three starts of the command in it
 def test_installed_elsewhere_it_upscales_offline(wheel: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", "--without-pip", "env", cwd=tmp_path)
     python = tmp_path / "env" / "bin" / "python"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from espcn_cli.network import checkpoint
+from espcn_cli.network import espcn
 from espcn_cli.settings import ModelSettings, TrainSettings
 from espcn_cli.training.events import Event, Step
 
@@ -16,7 +16,7 @@ QUICK = TrainSettings(steps=12, batch_size=4, patch_size=16, warmup=2, expansion
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
-    network, _ = checkpoint.load(path)
+    network, _ = espcn.load(path)
     return dict(network.state_dict())
 
 

@@ -24,7 +24,9 @@ from espcn_cli.files import is_file, is_folder
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.held_out import held_out
 from espcn_cli.maths.resize import resize
-from espcn_cli.pictures import folders, reading
+from espcn_cli.pictures import folders
+from espcn_cli.scoring import tensors
+from espcn_cli.scoring.tensors import to_bytes
 
 SIZE = 28
 """Rows and columns of a picture."""
@@ -143,7 +145,7 @@ def read_pictures(source: Path, part: str = "t10k") -> Pictures:
 def _read_idx(path: Path) -> Pictures:
     pixels = read_images(path)
     if pixels.shape[2:] != (SIZE, SIZE):
-        pixels = torch.cat([_to_bytes(fit(to_unit(batch))) for batch in batches(pixels)])
+        pixels = torch.cat([to_bytes(fit(to_unit(batch))) for batch in batches(pixels)])
     return Pictures(pixels, [str(index) for index in range(len(pixels))], [path], [])
 
 
@@ -165,14 +167,11 @@ def _read_folder(folder: Path) -> Pictures:
 
 
 def _read_picture(path: Path) -> Tensor:
-    try:
-        picture = reading.read(path)
-    except EspcnError as error:
-        raise (error if str(path) in str(error) else EspcnError(f"{path}: {error}")) from None
+    picture = tensors.read(path)
     grey = luma(picture.pixels)
     if picture.alpha is not None:
         grey = grey * picture.alpha + (1 - picture.alpha)
-    return _to_bytes(fit(grey))
+    return to_bytes(fit(grey))
 
 
 def fit(x: Tensor) -> Tensor:
@@ -193,10 +192,6 @@ def batches(x: Tensor) -> Iterator[Tensor]:
 def to_unit(pixels: Tensor) -> Tensor:
     """uint8 -> float32 in [0, 1]."""
     return pixels.float().div_(255)
-
-
-def _to_bytes(x: Tensor) -> Tensor:
-    return (x * 255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def read_training_data(source: Path) -> tuple[Pictures, Pictures]:

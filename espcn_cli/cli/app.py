@@ -18,7 +18,7 @@ class Commands(TyperGroup):
     """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
 
     def invoke(self, ctx: Any) -> Any:
-        signal.signal(signal.SIGTERM, _terminated)
+        before = signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
         except EspcnError as error:
@@ -30,6 +30,8 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             say("espcn: interrupted")
             raise typer.Exit(INTERRUPTED) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def one_line(error: typer.BadParameter) -> str:

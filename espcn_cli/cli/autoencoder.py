@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Device, Json, Precision, Quiet, progress, say, settings_from
-from espcn_cli.settings import SHEET_PICTURES, AutoencoderSettings, Upsampler
+from espcn_cli.cli.terminal import Device, Json, MaxPixels, Precision, Quiet, progress, say, settings_of, show
+from espcn_cli.settings import MAX_PIXELS, SHEET_PICTURES, AutoencoderSettings, Upsampler
 
 if TYPE_CHECKING:
-    from espcn_cli.autoencoder.network import Event, Result
+    from espcn_cli.autoencoder.training import Event, Result
 
 AUTOENCODER = AutoencoderSettings()
 
@@ -38,6 +38,7 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Pictures per step.")] = AUTOENCODER.batch_size,
     learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = AUTOENCODER.learning_rate,
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = AUTOENCODER.seed,
+    max_pixels: MaxPixels = MAX_PIXELS,
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -48,15 +49,17 @@ def train(
     MNIST's own test pictures measure it; of other data every tenth picture is held out. Pictures of other sizes are
     made grey and fitted. Ctrl-C leaves the checkpoint of the last finished epoch.
     """
-    from espcn_cli.autoencoder import network as flow
+    from espcn_cli.autoencoder.training import train_autoencoder
+    from espcn_cli.pictures import reading
 
-    settings = settings_from(AutoencoderSettings, context)
+    settings = settings_of(AutoencoderSettings, context)
+    reading.limit_pixels(max_pixels)
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
-        result = flow.train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
+        result = train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
     if as_json:
-        typer.echo(json.dumps({"output": str(output), **result.to_dict()}, indent=2))
+        show(json.dumps({"output": str(output), **result.to_dict()}, indent=2))
     elif not quiet:
-        typer.echo(f"{output}: test MSE {result.test_mse:.5f} after {result.epochs} epochs, {describe_cost(result)}")
+        show(f"{output}: test MSE {result.test_mse:.5f} after {result.epochs} epochs, {describe_cost(result)}")
 
 
 def describe_cost(result: Result) -> str:
@@ -73,15 +76,15 @@ class AutoencoderScreen:
         self.bar, self.quiet = bar, quiet
 
     def __call__(self, event: Event) -> None:
-        from espcn_cli.autoencoder import network as flow
+        from espcn_cli.autoencoder import training
 
-        if isinstance(event, flow.Step):
+        if isinstance(event, training.Step):
             self.bar.total = event.steps
             self.bar.n = event.step - 1
             self.bar.update()
         elif self.quiet:
             return
-        elif isinstance(event, flow.Loaded):
+        elif isinstance(event, training.Loaded):
             for line in event.skipped:
                 say(f"skipped {line}")
             held = " held out of them" if event.held_out else ""
@@ -105,20 +108,23 @@ def reconstruct(
         Path | None, typer.Option(help="Write the code of every picture: .npy, .csv or .safetensors.")
     ] = None,
     count: Annotated[int, typer.Option(help="Pictures on the sheet.")] = SHEET_PICTURES,
+    max_pixels: MaxPixels = MAX_PIXELS,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Put pictures through a trained autoencoder: a contact sheet, and the codes if wanted."""
-    from espcn_cli.autoencoder import network as flow
+    from espcn_cli.autoencoder import network, reconstruction
+    from espcn_cli.pictures import reading
 
-    result = flow.reconstruct(flow.find(checkpoint), source, output, codes, count)
+    reading.limit_pixels(max_pixels)
+    result = reconstruction.reconstruct(network.find(checkpoint), source, output, codes, count)
     if not quiet:
         for line in result.skipped:
             say(f"skipped {line}")
     if as_json:
         files = {"output": str(output), "codes": str(codes) if codes else None}
-        typer.echo(json.dumps({**files, **result.to_dict()}, indent=2))
+        show(json.dumps({**files, **result.to_dict()}, indent=2))
     elif not quiet:
-        typer.echo(f"{output}: {result.shown} of {result.pictures} pictures; MSE {result.mse:.5f} over all")
+        show(f"{output}: {result.shown} of {result.pictures} pictures; MSE {result.mse:.5f} over all")
     if result.skipped:
         raise typer.Exit(1)

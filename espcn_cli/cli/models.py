@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Json
+from espcn_cli.cli.terminal import Json, show
+from espcn_cli.network import espcn
 from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def list_models(
     cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
     if paths or as_json:
-        typer.echo(json.dumps(described, indent=2))
+        show(json.dumps(described, indent=2))
     else:
-        typer.echo(format_models(described))
+        show(format_models(described))
 
 
 def format_models(models: list[dict[str, Any]]) -> str:
@@ -58,11 +59,10 @@ def format_models(models: list[dict[str, Any]]) -> str:
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
     """In levels of 255: what a network prints on flat grey, and what its last layer could."""
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network.checkerboard import checkerboard
     from espcn_cli.network.espcn import ripple
-    from espcn_cli.network.subpixel import checkerboard
 
-    network, _ = checkpoint.load(path)
+    network, _ = espcn.load(path)
     bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 

@@ -23,12 +23,15 @@ SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+MaxPixels = Annotated[
+    int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def settings_from(kind: type[S], context: typer.Context) -> S:
-    """Settings from the options that have their names. Raises UsageError if the values are impossible."""
+def settings_of(kind: type[S], context: typer.Context) -> S:
+    """The options of a command that are fields of `kind`. Raises UsageError for what its values cannot be."""
     try:
         return kind(**{field.name: context.params[field.name] for field in fields(kind)})
     except ValueError as error:
@@ -39,7 +42,17 @@ def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
     from tqdm import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(printable(line), file=sys.stderr)
+
+
+def show(result: str) -> None:
+    """A result on stdout."""
+    typer.echo(printable(result))
+
+
+def printable(text: object) -> str:
+    """Text that any terminal takes: bytes of a name that are no UTF-8 as escapes."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

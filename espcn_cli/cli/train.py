@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.resuming import describe_rest
-from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precision, Quiet, progress, say, settings_from
+from espcn_cli.cli.terminal import (
+    INTERRUPTED,
+    SCALE_HELP,
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    progress,
+    say,
+    settings_of,
+)
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
@@ -18,6 +29,7 @@ from espcn_cli.settings import (
     CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
+    MAX_PIXELS,
     PLANES,
     Cache,
     Degradation,
@@ -111,6 +123,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
     ] = False,
     license: Annotated[str, typer.Option(help="A line on the weights' licence, kept in the checkpoint.")] = "",
+    max_pixels: MaxPixels = MAX_PIXELS,
     device: Device = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
@@ -123,15 +136,17 @@ def train(
     (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
     from espcn_cli.network import checkpoint
+    from espcn_cli.pictures import reading
     from espcn_cli.training import loop
     from espcn_cli.training.job import make_job
     from espcn_cli.training.run_folder import RunFolder
 
-    settings = settings_from(TrainSettings, context)
+    settings = settings_of(TrainSettings, context)
     try:
         model_settings = architecture(model, scale, PLANES[planes])
     except ValueError as error:
         raise UsageError(str(error)) from None
+    reading.limit_pixels(max_pixels)
     leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
     quiet = quiet or not leads
     path = output or Path(f"{model}_x{scale}.safetensors")
@@ -151,10 +166,10 @@ def train(
         tensorboard=tensorboard,
     )
     with (
-        progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
+        progress(len(job.pictures), "picture", quiet, desc="reading") as loading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
     ):
-        screen = TrainingScreen(reading, bar, quiet)
+        screen = TrainingScreen(loading, bar, quiet)
         try:
             card = loop.train(job, resume, screen)
         except KeyboardInterrupt:

@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import INTERRUPTED, SCALE_HELP, Device, Json, Precision, Quiet, progress, say
+from espcn_cli.cli.terminal import (
+    INTERRUPTED,
+    SCALE_HELP,
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    printable,
+    progress,
+    say,
+)
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE
+from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.pipeline import Options, Outcome, Preview, Task
@@ -77,10 +88,7 @@ def upscale(
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Pictures decoded, and as many encoded, at the same time.")
     ] = 1,
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Refuse files that claim more pixels, all frames together. Default: 268,435,456."),
-    ] = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, with sizes, time and memory; write nothing.")
     ] = False,
@@ -117,7 +125,7 @@ def upscale(
         stream_format=flow.stream_format(suffix) if streaming else "PNG",
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
-    reading.limit_pixels(max_pixels or reading.MAX_PIXELS)
+    reading.limit_pixels(max_pixels)
     tasks = flow.plan(sources, destination, recursive, suffix)
     upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
     if dry_run:
@@ -187,11 +195,6 @@ def report_outcome(outcome: Outcome, quiet: bool) -> None:
     elif not quiet:
         for warning in outcome.warnings:
             say(f"{printable(outcome.source)}: {warning}")
-
-
-def printable(text: object) -> str:
-    """Text that any terminal takes: bytes of a name that are no UTF-8 as escapes."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:

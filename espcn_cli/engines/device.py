@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache
-from pathlib import Path
 
 import torch
 
@@ -83,28 +81,3 @@ def measure_convolution(dtype: torch.dtype) -> float:
         torch.autograd.grad(out.float().sum(), [x, weight])
         times.append(time.perf_counter() - started)
     return min(times)
-
-
-def available_memory() -> int | None:
-    """Bytes of main memory that this process may still take without pushing others out; None if nobody says."""
-    known = [_meminfo_available(), _control_group_left()]
-    left = [count for count in known if count is not None]
-    if not left and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ()):  # not on Windows
-        left = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    return min(left, default=None)
-
-
-def _meminfo_available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
-
-
-def _control_group_left(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container's limit leaves."""
-    try:
-        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None

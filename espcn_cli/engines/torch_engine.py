@@ -1,21 +1,24 @@
-"""LR tensor -> SR tensor, tile by tile: the output is the same, in every 8-bit pixel, however it is cut."""
+"""The reference engine, and the one for CUDA: PyTorch. Levels in, levels out; for training and scoring, tensors too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES
+from espcn_cli.engines.engine import NotFiniteError, highest
+from espcn_cli.engines.tiles import stream
 from espcn_cli.maths.colour import luma
-from espcn_cli.maths.tiling import Tile, column_width, strip_height, tiles
-from espcn_cli.network.espcn import ESPCN, BicubicSkip
+from espcn_cli.maths.levels import Levels
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import BicubicSkip
 from espcn_cli.network.subpixel import phase_shift
-from espcn_cli.settings import BICUBIC_REACH
-
-STRIP_PIXELS = 96 * 1024
-"""LR pixels of a window when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
+from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
 STEADY_HALO = 4
 """At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
@@ -23,21 +26,11 @@ single plane sums in another order, and a tile would differ from the whole in th
 
 CPU = torch.device("cpu")
 
-
-class NotFiniteError(ArithmeticError):
-    """Half precision gave NaN or infinity."""
+DTYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory of the machine or of the device ran out."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-
-
-class Engine:
-    """A network on its device in its precision: (N, 1 or 3, H, W) in [0, 1] -> the same planes, scale times larger.
+class TorchEngine:
+    """A network on its device in its precision.
 
     One plane goes through the network as it is. RGB through a one-plane network: luma through the network, chroma
     through bicubic. In full-range Y'CbCr the same change added to R, G and B is a change of Y alone, so
@@ -54,25 +47,44 @@ class Engine:
         precision: torch.dtype = torch.float32,
         ensemble: bool = False,
     ) -> None:
-        self.settings = network.settings
         self.device = device
         self.precision = precision
         self.ensemble = ensemble
         self.network = network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.bicubic = BicubicSkip(self.scale).to(self.device)
+        self.bicubic = BicubicSkip(self.settings.scale).to(device)
 
     @property
-    def scale(self) -> int:
-        return self.settings.scale
+    def settings(self) -> ModelSettings:
+        return self.network.settings
 
     @property
     def halo(self) -> int:
-        """LR pixels around a tile that its output depends on, or more; RGB needs bicubic's reach at least."""
+        """RGB needs bicubic's reach at least."""
         return max(self.settings.halo, BICUBIC_REACH, STEADY_HALO)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Raises NotFiniteError if half precision overflows."""
+    def exact(self) -> Self:
+        """The same network in fp32; itself if it is in fp32."""
+        if self.precision == torch.float32:
+            return self
+        return type(self)(self.network, self.device, torch.float32, self.ensemble)
+
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        """Windows (H, W, 1 or 3) through the network. Raises NotFiniteError if half precision overflows."""
+        return [
+            to_levels(self.planes(to_planes(levels, black, white, self.device)), black, white, levels.dtype)
+            for levels in windows
+        ]
+
+    def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
+        """A window by bicubic interpolation alone; any number of channels."""
+        return to_levels(self._bicubic(to_planes(levels, black, white, self.device)), black, white, levels.dtype)
+
+    def planes(self, x: Tensor) -> Tensor:
+        """(N, 1 or 3, H, W) in [0, 1] -> the same, scale times larger, on the device, neither rounded nor clipped.
+
+        Raises NotFiniteError if half precision overflows.
+        """
         x = x.to(self.device)
         sr = self._mean_of_turns(x) if self.ensemble else self._once(x)
         if self.precision != torch.float32 and not sr.isfinite().all():
@@ -94,58 +106,42 @@ class Engine:
             if self.settings.planes == 3:
                 return luma(self._run(x.expand(-1, 3, -1, -1)))
             y = luma(x)
-            change = self._run(y) - self.interpolate(y)
-            return self.interpolate(x) + change
+            change = self._run(y) - self._bicubic(y)
+            return self._bicubic(x) + change
 
     def _run(self, x: Tensor) -> Tensor:
         sr: Tensor = self.network(x)
         return sr.float()
 
-    def interpolate(self, x: Tensor) -> Tensor:
-        """Bicubic alone, unclipped: (N, C, H, W) -> (N, C, H·scale, W·scale)."""
+    def _bicubic(self, x: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            return phase_shift(self.bicubic(x.to(self.device)), self.scale)
+            return phase_shift(self.bicubic(x), self.settings.scale)
 
 
-def choose_tile(tile: int | None, height: int, width: int, halo: int) -> tuple[int, int]:
-    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to suit the cache."""
-    if tile is None:
-        columns = column_width(width, STRIP_PIXELS)
-        window = columns if columns == width else columns + 2 * halo
-        return min(strip_height(window, halo, STRIP_PIXELS), height), columns
-    return (tile, tile) if tile else (height, width)
-
-
-def stream(
-    step: Callable[[Tensor], Tensor], lr: Tensor, halo: int, tile: int | None = None
-) -> Iterator[tuple[Tile, Tensor]]:
-    """Run `step` over the tiles of `lr`: yields each tile and its window's output, halo included."""
-    height, width = lr.shape[-2:]
-    return windows(step, lambda rows, columns: lr[..., rows, columns], (width, height), halo, tile)
-
-
-def windows(
-    step: Callable[[Tensor], Tensor],
-    read: Callable[[slice, slice], Tensor],
-    size: tuple[int, int],
-    halo: int,
-    tile: int | None = None,
-) -> Iterator[tuple[Tile, Tensor]]:
-    """As `stream`, over a picture of that width and height whose windows are made when they are needed."""
-    width, height = size
-    for piece in tiles(height, width, *choose_tile(tile, height, width, halo), halo):
-        yield piece, step(read(piece.rows.window, piece.columns.window))
-
-
-def upscale(engine: Engine, lr: Tensor, tile: int | None = None) -> Tensor:
+def upscale_planes(engine: TorchEngine, lr: Tensor, tile: int | None = None) -> Tensor:
     """(N, C, H, W) in [0, 1] -> (N, C, H·scale, W·scale) in [0, 1], float32 on the CPU, clipped but not rounded.
 
     `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
     """
     n, c, height, width = lr.shape
-    scale = engine.scale
+    scale = engine.settings.scale
     out = torch.empty(n, c, height * scale, width * scale)
-    for piece, sr in stream(engine, lr, engine.halo, tile):
+    for piece, sr in stream(engine.planes, lr, engine.halo, tile):
         inner = sr[..., piece.rows.inner(scale), piece.columns.inner(scale)]
         out[..., piece.rows.output(scale), piece.columns.output(scale)] = inner
     return out.clamp_(0, 1)
+
+
+def to_planes(levels: Levels, black: int, white: int, device: torch.device = CPU) -> Tensor:
+    """Levels (H, W, C) -> float32 (1, C, H, W), 0 at black and 1 at white. Whole levels go to the device."""
+    owned = levels if levels.flags.writeable else levels.copy()  # PyTorch warns of memory that it may not write to
+    x = torch.from_numpy(owned).to(device).permute(2, 0, 1)[None].float()
+    return (x.sub_(black) if black else x).div_(white - black)
+
+
+def to_levels(planes: Tensor, black: int, white: int, dtype: np.dtype[Any]) -> Levels:
+    """Planes (1, C, H, W) -> whole levels (H, W, C), rounded to the nearest (halves up) and clipped."""
+    values = planes[0] * (white - black)
+    values = values.add_(black + 0.5).clamp_(0, highest(white)).permute(1, 2, 0).contiguous()
+    levels: NDArray[Any] = values.to(DTYPES[dtype]).cpu().numpy()
+    return levels

@@ -3,30 +3,51 @@
 When shrinking, the kernel is widened by the scale (antialiasing). Pixel centres lie at half-integers. Weights and
 sums are float64. A picture of 8-bit values is resized rows first, then columns, rounded and clipped after each pass:
 this reproduces the canonical LR files of Set5 and Set14 bit for bit.
+
+All work is done on NumPy arrays; the public functions take CPU tensors as well, and give back what they were given.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from espcn_cli.network.subpixel import cubic, triangle
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.floating[Any]]
+Planes = TypeVar("Planes", "Floats", "Tensor")
+"""Values (..., H, W), an array or a CPU tensor."""
 
 
-def lanczos3(t: Tensor) -> Tensor:
+def cubic(t: Floats) -> Floats:
+    """Keys' cubic convolution kernel with a = -0.5 at distances `t` (in pixels), zero beyond 2."""
+    t = np.abs(t)
+    near = (1.5 * t - 2.5) * t**2 + 1
+    far = ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+
+
+def triangle(t: Floats) -> Floats:
+    """Linear interpolation's kernel at distances `t` (in pixels)."""
+    return (1 - np.abs(t)).clip(min=0)
+
+
+def lanczos3(t: Floats) -> Floats:
     """Lanczos kernel with three lobes at distances `t` (in pixels)."""
-    return torch.where(t.abs() < 3, torch.sinc(t) * torch.sinc(t / 3), torch.zeros_like(t))
+    return np.where(np.abs(t) < 3, np.sinc(t) * np.sinc(t / 3), 0.0)
 
 
-def box(t: Tensor) -> Tensor:
+def box(t: Floats) -> Floats:
     """Nearest neighbour's kernel; widened by the scale it is the area average."""
-    return ((t >= -0.5) & (t < 0.5)).to(t.dtype)
+    return ((t >= -0.5) & (t < 0.5)).astype(t.dtype)
 
 
-KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+KERNELS: dict[str, tuple[Callable[[Floats], Floats], float]] = {
     "bicubic": (cubic, 4.0),
     "lanczos": (lanczos3, 6.0),
     "bilinear": (triangle, 2.0),
@@ -39,7 +60,7 @@ BORDERS = ("clamp", "mirror")
 
 def contributions(
     length: int, target: int, method: str = "bicubic", border: str = "clamp", antialias: bool = True
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Floats, NDArray[np.int64]]:
     """Which input pixels make each output pixel of one axis, and with what weight.
 
     Returns weights (target, taps), float64, each row summing to 1, and indices (target, taps), int64, in
@@ -52,34 +73,40 @@ def contributions(
     kernel, width = KERNELS[method]
     factor = target / length
     shrink = min(factor, 1.0) if antialias else 1.0
-    centre = (torch.arange(1, target + 1, dtype=torch.float64)) / factor + 0.5 * (1 - 1 / factor)  # 1-based, as MATLAB
-    left = torch.floor(centre - width / shrink / 2)
-    taps = math.ceil(width / shrink) + 2
-    position = left[:, None] + torch.arange(taps, dtype=torch.float64)
+    centre = np.arange(1, target + 1, dtype=np.float64) / factor + 0.5 * (1 - 1 / factor)  # 1-based, as MATLAB
+    left = np.floor(centre - width / shrink / 2)
+    position = left[:, None] + np.arange(math.ceil(width / shrink) + 2, dtype=np.float64)
     weights = shrink * kernel(shrink * (centre[:, None] - position))
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    indices = position.long() - 1
+    weights /= weights.sum(axis=1, keepdims=True)
+    indices = position.astype(np.int64) - 1
     if border == "clamp":
-        indices = indices.clamp(0, length - 1)
+        indices = indices.clip(0, length - 1)
     else:
-        indices = indices.remainder(2 * length)
-        indices = torch.where(indices < length, indices, 2 * length - 1 - indices)
-    used = (weights != 0).any(dim=0)
+        indices %= 2 * length
+        indices = np.where(indices < length, indices, 2 * length - 1 - indices)
+    used = (weights != 0).any(axis=0)
     return weights[:, used], indices[:, used]
 
 
-def _resize_axis(x: Tensor, axis: int, weights: Tensor, indices: Tensor) -> Tensor:
+def _resize_axis(x: Floats, axis: int, weights: Floats, indices: NDArray[np.int64]) -> Floats:
     """Weighted sum of the contributing pixels along one axis, tap by tap, so that memory stays at one picture."""
     shape = [1] * x.ndim
     shape[axis] = -1
-    total = x.index_select(axis, indices[:, 0]) * weights[:, 0].view(shape)
-    for tap in range(1, weights.shape[1]):
-        total.addcmul_(x.index_select(axis, indices[:, tap]), weights[:, tap].view(shape))
+    total: Floats | None = None
+    part: Floats | None = None
+    for weight, index in zip(weights.T, indices.T, strict=True):
+        part = np.take(x, index, axis, out=part, mode="clip")  # the other modes copy `out` first
+        part *= weight.reshape(shape)
+        if total is None:
+            total, part = part, None
+        else:
+            total += part
+    assert total is not None
     return total
 
 
 def resize(
-    x: Tensor,
+    x: Planes,
     height: int,
     width: int,
     method: str = "bicubic",
@@ -87,32 +114,38 @@ def resize(
     border: str = "clamp",
     antialias: bool = True,
     levels: int | None = None,
-) -> Tensor:
-    """Resize (N, C, H, W) to height × width, rows first; dtype and value range are kept.
+) -> Planes:
+    """Resize (N, C, H, W) to height × width, rows first; kind, dtype and value range are kept.
 
     `levels` = 255 treats the values (in [0, 1]) as an 8-bit picture's, rounding and clipping after each pass as
     MATLAB does for uint8; None leaves them unrounded and unclipped.
     """
+    if not isinstance(x, np.ndarray):
+        from torch import from_numpy
+
+        resized = resize(x.numpy(), height, width, method, border=border, antialias=antialias, levels=levels)
+        return from_numpy(resized)
     if x.ndim != 4:
         raise ValueError(f"resize needs (N, C, H, W), not {tuple(x.shape)}")
-    out = x.double()
+    out: Floats = x.astype(np.float64)
     if levels:
-        out = (out * levels).round_()  # whole numbers, so that sums are as exact as MATLAB's
+        np.rint(np.multiply(out, levels, out=out), out=out)  # whole numbers, so that sums are as exact as MATLAB's
     for axis, target in ((2, height), (3, width)):
-        weights, indices = contributions(out.shape[axis], target, method, border, antialias)
-        out = _resize_axis(out, axis, weights.to(x.device), indices.to(x.device))
+        out = _resize_axis(out, axis, *contributions(out.shape[axis], target, method, border, antialias))
         if levels:
-            out = out.add_(0.5).floor_().clamp_(0, levels)
-    return (out / levels if levels else out).to(x.dtype)
+            np.floor(np.add(out, 0.5, out=out), out=out).clip(0, levels, out=out)
+    if levels:
+        out /= levels
+    return out.astype(x.dtype, copy=False)
 
 
-def crop_to_multiple(x: Tensor, scale: int) -> Tensor:
+def crop_to_multiple(x: Planes, scale: int) -> Planes:
     """Cut (..., H, W) at the right and bottom to multiples of the scale."""
     height, width = x.shape[-2:]
     return x[..., : height - height % scale, : width - width % scale]
 
 
-def degrade(hr: Tensor, scale: int, border: str = "clamp") -> Tensor:
+def degrade(hr: Planes, scale: int, border: str = "clamp") -> Planes:
     """LR from HR as super-resolution benchmarks make it: MATLAB bicubic on 8-bit values.
 
     (N, C, H, W) in [0, 1] -> (N, C, H/scale, W/scale) in [0, 1] on the 8-bit grid. Raises ValueError if the size
@@ -124,7 +157,20 @@ def degrade(hr: Tensor, scale: int, border: str = "clamp") -> Tensor:
     return resize(hr, height // scale, width // scale, border=border, levels=255)
 
 
-def interpolate(lr: Tensor, scale: int, method: str = "bicubic") -> Tensor:
+def interpolate(lr: Planes, scale: int, method: str = "bicubic") -> Planes:
     """Upscale (N, C, H, W) by an exact factor, unrounded: the baseline that every network is held against."""
     height, width = lr.shape[-2:]
     return resize(lr, height * scale, width * scale, method)
+
+
+def phase_kernels(scale: int, reach: int, kernel: Callable[[Floats], Floats]) -> Floats:
+    """An even interpolation kernel as a sub-pixel convolution: (scale², 1, 2·reach + 1, 2·reach + 1).
+
+    Phase a of a row lies (a + 1/2)/scale - 1/2 LR pixels from its LR pixel's centre (half-pixel centres); its taps
+    are the kernel's values there, within `reach` LR pixels over all phases. Two axes multiply. The input goes on
+    beyond its border with the edge pixel, where the result is to be the clamped resize's.
+    """
+    offset = (np.arange(scale) + 0.5) / scale - 0.5
+    taps = kernel(offset[:, None] - np.arange(-reach, reach + 1))  # (phase, tap)
+    size = 2 * reach + 1
+    return (taps[:, None, :, None] * taps[:, None, :]).reshape(scale**2, 1, size, size)

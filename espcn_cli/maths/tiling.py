@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+STRIP_PIXELS = 96 * 1024
+"""LR pixels of a window when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -73,3 +76,12 @@ def strip_height(width: int, halo: int, pixels: int) -> int:
     A strip much flatter than its halo would compute mostly what is thrown away.
     """
     return max(pixels // max(width, 1) - 2 * halo, 2 * halo, 1)
+
+
+def choose_tile(tile: int | None, height: int, width: int, halo: int) -> tuple[int, int]:
+    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to suit the cache."""
+    if tile is None:
+        columns = column_width(width, STRIP_PIXELS)
+        window = columns if columns == width else columns + 2 * halo
+        return min(strip_height(window, halo, STRIP_PIXELS), height), columns
+    return (tile, tile) if tile else (height, width)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.settings import AutoencoderSettings, ModelSettings
-
-if TYPE_CHECKING:
-    from torch.nn import Module
-
-    from espcn_cli.network.espcn import ESPCN
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
@@ -76,7 +74,9 @@ def find(model: str, scale: int | None = None) -> Path:
     path = Path(model)
     if path.suffix == ".safetensors" or os.sep in model:
         if not is_file(path):
-            raise EspcnError(f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists")
+            raise EspcnError(
+                f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
+            )
         return path
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
     if not shipped:
@@ -108,15 +108,17 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError:
-        raise EspcnError(f"no checkpoint at {path}: check the path") from None
+        raise EspcnError(f"no checkpoint at {path}: check the path", path) from None
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
     name = metadata.get("format", "")
     if name != FORMATS[kind]:
-        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}")
+        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
-        raise EspcnError(f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade")
+        raise EspcnError(
+            f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade", path
+        )
     try:
         return Card(
             settings=kind.from_dict(json.loads(metadata["settings"])),
@@ -126,46 +128,44 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
             license=metadata["license"],
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy") from None
+        raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
 
 
-def load(path: Path) -> tuple[ESPCN, ModelCard]:
-    """Rebuild the network from a checkpoint, on the CPU, ready for inference.
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
+    """A checkpoint's tensors by name, exactly those of `shapes`.
 
-    Raises EspcnError if the file is not ours, is damaged, or a tensor is missing, superfluous, misshapen or not finite.
+    Raises EspcnError naming the first that is missing, superfluous, misshapen, not float32 or not finite.
     """
-    from espcn_cli.network.espcn import ESPCN
-
-    card = read_card(path)
-    network = ESPCN(card.settings)
-    check_and_load_(network, path)
-    return network.eval().requires_grad_(False), card
-
-
-def check_and_load_(network: Module, path: Path) -> None:
-    """Fill a module with a file's tensors, strictly. Raises EspcnError naming the first thing that does not fit."""
-    from safetensors.torch import load_file
-
     try:
-        tensors = load_file(path)
+        with safe_open(path, framework="numpy") as file:
+            _check_tensors(path, file, shapes)
+            weights = {name: file.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?") from None
-    expected = network.state_dict()
-    for name in sorted(expected.keys() | tensors.keys()):
-        if name not in tensors:
-            raise EspcnError(f"{path} lacks the tensor {name}: get a fresh copy")
-        if name not in expected:
-            raise EspcnError(f"{path} has an unexpected tensor {name}: its settings do not describe it")
-        if tensors[name].shape != expected[name].shape:
-            found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
-            raise EspcnError(f"{path}: tensor {name} has shape {found}, its settings say {wanted}: get a fresh copy")
-        if tensors[name].dtype != expected[name].dtype:
-            raise EspcnError(f"{path}: tensor {name} is {tensors[name].dtype}, not float32: get a fresh copy")
-        if not tensors[name].isfinite().all():
-            raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong")
-    network.load_state_dict(tensors)
+        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong", path)
+    return weights
 
 
-def save(path: Path, network: Module, card: Card[S]) -> None:
-    """Write a checkpoint whole or not at all. The tensors are stored as float32, contiguous, on the CPU."""
-    write_tensors(path, {name: t.float() for name, t in network.state_dict().items()}, card.to_metadata())
+def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    names = set(file.keys())
+    for name in sorted(names | shapes.keys()):
+        if name not in names:
+            raise EspcnError(f"{path} lacks the tensor {name}: get a fresh copy", path)
+        if name not in shapes:
+            raise EspcnError(f"{path} has an unexpected tensor {name}: its settings do not describe it", path)
+        found = tuple(file.get_slice(name).get_shape())
+        if found != shapes[name]:
+            wanted = shapes[name]
+            raise EspcnError(
+                f"{path}: tensor {name} has shape {found}, its settings say {wanted}: get a fresh copy", path
+            )
+        kind = file.get_slice(name).get_dtype()
+        if kind != "F32":
+            raise EspcnError(f"{path}: tensor {name} is {kind}, not F32 (float32): get a fresh copy", path)
+
+
+def write(path: Path, weights: Mapping[str, NDArray[np.float32]], card: Card[S]) -> None:
+    """Write a checkpoint whole or not at all."""
+    write_tensors(path, weights, card.to_metadata())

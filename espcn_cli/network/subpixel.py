@@ -1,4 +1,4 @@
-"""The sub-pixel convolution on one page: the phase shift, the layer's three equivalent forms, starts and fixed kernels.
+"""The sub-pixel convolution on one page: the phase shift, the layer's three equivalent forms, fixed kernels.
 
 Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural
 Network" (arXiv 1609.05158), and Shi et al. 2016b, "Is the deconvolution layer the same as a convolutional layer?"
@@ -8,13 +8,13 @@ of the scale² places (a, b), numbered a·scale + b.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espcn_cli.maths.resize import cubic, phase_kernels, triangle
 from espcn_cli.settings import BICUBIC_REACH
 
 # --- the phase shift -------------------------------------------------------------------------------------------------
@@ -75,13 +75,13 @@ def reorder(x: Tensor, scale: int, *, source: str = "pytorch", target: str = "py
     """
     if source not in ORDERS or target not in ORDERS:
         raise ValueError(f"channel orders are {', '.join(ORDERS)}, not {source!r} and {target!r}")
-    sizes = {"c": _phases(x, scale).shape[0], "a": scale, "b": scale}
+    sizes = {"c": phases(x, scale).shape[0], "a": scale, "b": scale}
     split = torch.unflatten(x, 0, [sizes[axis] for axis in ORDERS[source]])
     axes = [ORDERS[source].index(axis) for axis in ORDERS[target]]
     return split.permute(*axes, *range(3, split.ndim)).flatten(0, 2)
 
 
-def _phases(x: Tensor, scale: int) -> Tensor:
+def phases(x: Tensor, scale: int) -> Tensor:
     """Take the planes and their phases apart: (C·scale², ...) -> (C, scale², ...)."""
     if scale < 1 or x.ndim < 1 or not x.shape[0] or x.shape[0] % scale**2:
         raise ValueError(f"scale {scale} needs a multiple of {scale**2} channels, not a tensor of {tuple(x.shape)}")
@@ -109,9 +109,9 @@ class SubpixelConvolution:
     pads: tuple[int, int]
 
     def __post_init__(self) -> None:
-        _check_kernel(self.weight)
-        _phases(self.weight, self.scale)
-        _check_bias(self.bias, self.weight.shape[0])
+        check_kernel(self.weight)
+        phases(self.weight, self.scale)
+        check_bias(self.bias, self.weight.shape[0])
         _check_pads(self.pads, self.weight.shape[-1])
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -132,15 +132,15 @@ class SubpixelConvolution:
     def _bias_per_plane(self) -> Tensor | None:
         if self.bias is None:
             return None
-        phases = _phases(self.bias, self.scale)
-        different = (phases != phases[:, :1]).any(dim=1)
+        values = phases(self.bias, self.scale)
+        different = (values != values[:, :1]).any(dim=1)
         if different.any():
             raise ValueError(
                 f"output plane {int(different.nonzero()[0])} has different biases in its {self.scale**2} phases, a"
                 " periodic map, and a transposed convolution has one bias per plane: keep the sub-pixel form, or"
                 " make the biases equal first (remove_checkerboard)"
             )
-        return phases[:, 0]
+        return values[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +158,8 @@ class Deconvolution:
     padding: int
 
     def __post_init__(self) -> None:
-        _check_kernel(self.weight)
-        _check_bias(self.bias, self.weight.shape[1])
+        check_kernel(self.weight)
+        check_bias(self.bias, self.weight.shape[1])
         size = self.weight.shape[-1]
         if self.scale < 1 or not 0 <= self.padding < size:
             raise ValueError(f"scale must be at least 1 and padding in [0, {size}), not {self.scale}, {self.padding}")
@@ -235,8 +235,8 @@ class FractionalConvolution:
     pads: tuple[int, int]
 
     def __post_init__(self) -> None:
-        _check_kernel(self.weight)
-        _check_bias(self.bias, self.weight.shape[0])
+        check_kernel(self.weight)
+        check_bias(self.bias, self.weight.shape[0])
         _check_pads(self.pads, self.weight.shape[-1])
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -254,12 +254,12 @@ def stuff_zeros(x: Tensor, scale: int) -> Tensor:
     return out
 
 
-def _check_kernel(weight: Tensor) -> None:
+def check_kernel(weight: Tensor) -> None:
     if weight.ndim != 4 or weight.shape[2] != weight.shape[3] or not weight.numel():
         raise ValueError(f"a kernel is (channels, channels, k, k), not {tuple(weight.shape)}")
 
 
-def _check_bias(bias: Tensor | None, channels: int) -> None:
+def check_bias(bias: Tensor | None, channels: int) -> None:
     if bias is not None and bias.shape != (channels,):
         raise ValueError(f"{channels} channels need a bias of ({channels},), not {tuple(bias.shape)}")
 
@@ -269,73 +269,7 @@ def _check_pads(pads: tuple[int, int], size: int) -> None:
         raise ValueError(f"pads of a {size}×{size} kernel must add up to {size - 1}, not {pads}")
 
 
-# --- no checkerboard -------------------------------------------------------------------------------------------------
-
-
-def icnr_(weight: Tensor, scale: int, initialise_: Callable[[Tensor], object] = nn.init.kaiming_normal_) -> Tensor:
-    """Initialise a sub-pixel kernel (O·scale², I, k, k) in place so that all phases of a plane start equal.
-
-    The layer then starts as a convolution with the one kernel (O, I, k, k), which `initialise_` fills, followed by
-    nearest-neighbour upsampling: ICNR, Aitken et al. 2017 (arXiv 1707.02937). In PyTorch's channel order the phases
-    of a plane are neighbours, so the kernel is repeated element by element; tiling it would mix the planes.
-    Returns the weight. Raises ValueError if its channels do not divide by scale².
-    """
-    with torch.no_grad():
-        kernel = _phases(weight, scale)[:, 0].clone(memory_format=torch.contiguous_format)
-        initialise_(kernel)
-        return weight.copy_(kernel.repeat_interleave(scale**2, dim=0))
-
-
-def checkerboard(weight: Tensor, bias: Tensor | None, scale: int) -> float:
-    """How strong a checkerboard a sub-pixel kernel can print on a flat input; 0 if and only if it never does.
-
-    Precisely: the largest difference between two output pixels of one plane, away from the border, over all inputs
-    whose channels are each constant with a level in [-1, 1]. Phase p of plane o turns the levels v into
-    Σ_i S[o, p, i]·v_i + bias[o, p], where S are the sums of the taps, so two phases p and q are apart by at most
-    Σ_i |S[o, p, i] - S[o, q, i]| + |bias[o, p] - bias[o, q]|, and the right levels reach it. `weight` is
-    (O·scale², I, k, k), `bias` (O·scale²) or None, in PyTorch's order; summed in float64.
-    Raises ValueError if the shapes do not fit the scale.
-    """
-    _check_kernel(weight)
-    levels = weight.detach().cpu().double().sum(dim=(2, 3))
-    if bias is not None:
-        _check_bias(bias, weight.shape[0])
-        levels = torch.cat([levels, bias.detach().cpu().double()[:, None]], dim=1)
-    phases = _phases(levels, scale)  # (O, scale², I or I + 1)
-    return torch.cdist(phases, phases, p=1).max().item()
-
-
-def remove_checkerboard(weight: Tensor, bias: Tensor | None, scale: int) -> tuple[Tensor, Tensor | None]:
-    """The nearest kernel and biases (least squares) for which `checkerboard` is 0, up to rounding.
-
-    Each phase's tap sums are brought to their mean over the phases by one constant per kernel; biases become their
-    mean. An orthogonal projection: doing it again changes nothing, and a flat input keeps its mean level.
-    Shapes, dtype and gradients are kept. Raises ValueError if the shapes do not fit the scale.
-    """
-    _check_kernel(weight)
-    _check_bias(bias, weight.shape[0])
-    phases = _phases(weight, scale)
-    means = phases.mean(dim=(3, 4), keepdim=True)
-    flat = (phases - (means - means.mean(dim=1, keepdim=True))).flatten(0, 1)
-    if bias is None:
-        return flat, None
-    return flat, _phases(bias, scale).mean(dim=1).repeat_interleave(scale**2)
-
-
 # --- interpolation as fixed kernels ----------------------------------------------------------------------------------
-
-
-def cubic(t: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -0.5 at distances `t` (in pixels), zero beyond 2."""
-    t = t.abs()
-    near = (1.5 * t - 2.5) * t**2 + 1
-    far = ((-0.5 * t + 2.5) * t - 4) * t + 2
-    return torch.where(t <= 1, near, torch.where(t < 2, far, torch.zeros_like(t)))
-
-
-def triangle(t: Tensor) -> Tensor:
-    """Linear interpolation's kernel at distances `t` (in pixels)."""
-    return (1 - t.abs()).clamp(min=0)
 
 
 def nearest_kernel(scale: int) -> Tensor:
@@ -345,22 +279,9 @@ def nearest_kernel(scale: int) -> Tensor:
 
 def bilinear_kernel(scale: int) -> Tensor:
     """Bilinear upsampling as a sub-pixel convolution: (scale², 1, 3, 3), float64."""
-    return _interpolation_kernel(scale, 1, triangle)
+    return torch.from_numpy(phase_kernels(scale, 1, triangle))
 
 
 def bicubic_kernel(scale: int) -> Tensor:
     """Bicubic upsampling as a sub-pixel convolution: (scale², 1, 5, 5), float64."""
-    return _interpolation_kernel(scale, BICUBIC_REACH, cubic)
-
-
-def _interpolation_kernel(scale: int, reach: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
-    """An even interpolation kernel on both axes: (scale², 1, 2·reach + 1, 2·reach + 1), float64.
-
-    Phase a of a row lies (a + 1/2)/scale - 1/2 LR pixels from its LR pixel's centre (half-pixel centres); its taps
-    are the kernel's values there, within `reach` LR pixels over all phases. Two axes multiply. The input goes on
-    beyond its border with the edge pixel, where the result is to be the clamped resize's.
-    """
-    offset = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    position = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    taps = kernel(offset[:, None] - position)  # (phase, tap)
-    return torch.einsum("au,bv->abuv", taps, taps).flatten(0, 1)[:, None]
+    return torch.from_numpy(phase_kernels(scale, BICUBIC_REACH, cubic))

@@ -1,6 +1,6 @@
-"""A picture in whole levels, as files hold it: windows leave it as float32 tensors, and results are put in rounded.
+"""One frame in whole levels, wherever its library holds them: windows of levels are taken out of it, and put in.
 
-A huge picture and its upscaled twin stay in memory like this, one or two bytes a sample; floats exist for a strip.
+A huge picture and its upscaled twin stay in memory like this, one or two bytes a sample.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-BAND = 256
-"""Rows at a time where arithmetic needs wider numbers."""
+from espcn_cli.maths import levels
+from espcn_cli.maths.levels import BAND, Levels
 
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
@@ -79,25 +77,17 @@ class Raster:
         assert isinstance(data, Image.Image)
         return data
 
-    def array(self) -> NDArray[Any]:
+    def array(self) -> Levels:
         """All levels, uint8 or uint16 (H, W, C)."""
-        values = np.asarray(self.data)
-        return values[..., None] if values.ndim == 2 else values
-
-    def window(self, rows: slice, columns: slice) -> Tensor:
-        """Pixels of a rectangle, float32 (1, C, h, w) in [0, 1], alpha last."""
-        if isinstance(self.data, Image.Image):
-            array = np.asarray(self.data.crop((columns.start, rows.start, columns.stop, rows.stop)))
-        else:
-            array = self.data[rows, columns]
-        array = array[..., None] if array.ndim == 2 else array
-        values = array.copy() if array.dtype == np.uint8 else array.astype(np.int32)
-        return torch.from_numpy(values).permute(2, 0, 1)[None].float().div_(2**self.depth - 1)
-
-    def whole(self) -> Tensor:
-        """All pixels, float32 (1, C, H, W) in [0, 1]."""
         width, height = self.size
         return self.window(slice(0, height), slice(0, width))
+
+    def window(self, rows: slice, columns: slice) -> Levels:
+        """The levels of a rectangle, uint8 or uint16 (h, w, C), alpha last."""
+        if not isinstance(self.data, Image.Image):
+            return self.data[rows, columns]
+        values = np.asarray(self.data.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        return np.atleast_3d(values)
 
     def blank(self, width: int, height: int) -> Raster:
         """A raster of the same kind and another size, to be filled with `put`."""
@@ -105,33 +95,17 @@ class Raster:
             return Raster(Image.new(self.data.mode, (width, height)))
         return Raster(np.zeros((height, width, self.channels), np.uint16))
 
-    def put(self, pixels: Tensor, row: int, column: int) -> None:
-        """Write float pixels (1, C, h, w) with their top left corner there, clipped and rounded to the nearest."""
-        array = to_array(pixels, self.depth)
+    def put(self, window: Levels, row: int, column: int) -> None:
+        """Write levels (h, w, C) with their top left corner there."""
         if isinstance(self.data, Image.Image):
-            self.data.paste(_image(array), (column, row))
+            self.data.paste(_image(window), (column, row))
         else:
-            self.data[row : row + array.shape[0], column : column + array.shape[1]] = array
+            self.data[row : row + window.shape[0], column : column + window.shape[1]] = window
 
 
-def from_array(array: NDArray[Any]) -> Raster:
+def from_array(array: Levels) -> Raster:
     """uint8 or uint16 (H, W, C) -> a raster: Pillow's where it has a mode for it."""
     return Raster(_image(array) if array.dtype == np.uint8 or array.shape[2] == 1 else array)
-
-
-def from_tensor(pixels: Tensor, depth: int = 8) -> Raster:
-    """Float (1, C, H, W) in [0, 1], alpha last -> a raster, clipped and rounded to the nearest level."""
-    array = to_array(pixels, depth)
-    return Raster(_image(array) if depth == 8 or array.shape[2] == 1 else array)
-
-
-def to_array(pixels: Tensor, depth: int) -> NDArray[Any]:
-    """Float (1, C, H, W) in [0, 1] -> uint8 or uint16 (H, W, C), clipped and rounded."""
-    levels = 2**depth - 1
-    values = (pixels[0] * levels).add_(0.5).clamp_(0, levels).permute(1, 2, 0).contiguous()
-    if depth == 8:
-        return np.asarray(values.to(torch.uint8))
-    return np.asarray(values.to(torch.int32)).astype(np.uint16)
 
 
 def _image(array: NDArray[Any]) -> Image.Image:
@@ -140,13 +114,7 @@ def _image(array: NDArray[Any]) -> Image.Image:
 
 def to_8_bits(raster: Raster) -> Raster:
     """The same picture in 8 bits per sample, rounded to the nearest level; 8 bits stay as they are."""
-    if raster.depth == 8:
-        return raster
-    values = raster.array()
-    result = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), BAND):
-        result[start : start + BAND] = (values[start : start + BAND].astype(np.uint32) + 128) // 257
-    return Raster(_image(result))
+    return raster if raster.depth == 8 else from_array(levels.to_8_bits(raster.array()))
 
 
 def on_white(raster: Raster) -> Raster:

@@ -1,4 +1,4 @@
-"""Reading pictures: one as a `Picture` in floats, all that a file holds as a `Document` in whole levels.
+"""Reading pictures: all that a file holds as a `Document` in whole levels.
 
 Pictures come upright, grey or RGB, whatever their mode; what could not be kept is said in their warnings.
 """
@@ -20,10 +20,11 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import animation, boxes, deep_reading, metadata, profiles, raster
 from espcn_cli.pictures.boxes import Fields
-from espcn_cli.pictures.document import Document, Picture
+from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import MAX_PIXELS
 
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 MODES_OF_DEEP_GREY = (*MODES_16_BIT, "I", "F")
@@ -58,14 +59,8 @@ SIGNATURES = (
 UNREAD = ("HEIC", "JPEG XL", "OpenEXR", "Radiance HDR", "PDF")
 """Those of them that Pillow never opens."""
 
-MAX_PIXELS = 2**28
-"""16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
-
-
-def read(path: Path) -> Picture:
-    """Read one picture whole, upright. Raises EspcnError naming the file if it cannot be read."""
-    with opened(path) as image:
-        return from_pil(image)
+PILLOWS_LIMIT = 1024**3 // 4 // 3
+"""The pixels of which Pillow warns by itself; it refuses twice as many."""
 
 
 def read_document(path: Path, depth: int | None = None) -> Document:
@@ -115,6 +110,10 @@ def size_of(path: Path) -> tuple[int, int]:
 def limit_pixels(most: int) -> None:
     """Refuse files that claim more pixels than this, in this process."""
     Image.MAX_IMAGE_PIXELS = most
+
+
+if Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT:  # a program that has set another one keeps it
+    limit_pixels(MAX_PIXELS)
 
 
 class UnknownTiffError(EspcnError):
@@ -207,21 +206,12 @@ def _too_large(pixels: int) -> str:
     return f"{pixels:,} pixels are more than {Image.MAX_IMAGE_PIXELS:,}: allow them with --max-pixels {pixels}"
 
 
-def from_pil(image: Image.Image) -> Picture:
-    """Any Pillow image -> a Picture: upright, grey or RGB, alpha apart.
-
-    Palettes are resolved, CMYK and other colour spaces become RGB, 16-bit grey keeps its depth. Raises EspcnError
-    for floating-point and 32-bit images.
-    """
-    frame, info, notes = from_image(image)
-    pixels = frame.whole()
-    colours = frame.channels - frame.has_alpha
-    alpha = pixels[:, colours:] if frame.has_alpha else None
-    return Picture(pixels[:, :colours], alpha, frame.depth, info, tuple(notes))
-
-
 def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
-    """The first frame of any Pillow image in whole levels, what stands beside it, and notes; else as `from_pil`."""
+    """The first frame of any Pillow image in whole levels, what stands beside it, and notes.
+
+    It comes upright, as grey or RGB, with alpha if there is any: palettes are resolved, CMYK and other colour spaces
+    become RGB, 16-bit grey keeps its depth. Raises EspcnError for floating-point and 32-bit images.
+    """
     count = getattr(image, "n_frames", 1)
     said = [f"only the first of {count} frames is used"] if count > 1 else []
     frame, info, notes = _frame(image, None, _beside(image), deep_colour=False)
@@ -229,7 +219,7 @@ def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
 
 
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
-    """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_pil` does."""
+    """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
     beside = _beside(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):

@@ -7,13 +7,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
-from espcn_cli.pictures.document import Document, Picture
+from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import SUFFIXES
 from espcn_cli.pictures.raster import Raster
 
@@ -77,25 +76,6 @@ def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
     if most is not None and max(size) > most:
         width, height = size
         raise EspcnError(f"{path}: {width} x {height} is too large for {kind} ({most} a side): use .png or .tif")
-
-
-def write(picture: Picture, path: Path) -> Picture:
-    """Write a picture whole or not at all; returns it with warnings for what the format could not hold."""
-    document = Document((_to_raster(picture),), picture.info, warnings=picture.warnings)
-    return replace(picture, warnings=write_document(document, path).warnings)
-
-
-def to_pil(picture: Picture) -> Image.Image:
-    """A Picture -> L, LA, RGB, RGBA or I;16, rounding to the nearest value."""
-    data = _to_raster(picture).data
-    if not isinstance(data, Image.Image):
-        raise ValueError("Pillow holds no colour of 16 bits")
-    return data
-
-
-def _to_raster(picture: Picture) -> Raster:
-    pixels = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha], dim=1)
-    return raster.from_tensor(pixels, picture.depth)
 
 
 def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import folders
 from espcn_cli.scoring import evaluation
-from espcn_cli.scoring.evaluation import Method, Pair, Score
+from espcn_cli.scoring.evaluation import Method, Score
+from espcn_cli.scoring.names import distinct_names, without_suffix
+from espcn_cli.settings import Degradation, Protocol
 
 BASELINES = ("bicubic", "lanczos")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one set: a score per picture."""
+    """One method on one set: a score per picture. No two sets, methods or pictures of a set have one name."""
 
     dataset: str
     scale: int
@@ -43,47 +45,62 @@ class Table:
         return {"protocol": self.protocol, "rows": [row.to_dict() for row in self.rows], "errors": self.errors}
 
 
+Report = Callable[[int, int], None]
+"""Gets how many pictures are done, and of how many."""
+
+
 def benchmark(
-    sources: list[Path],
-    methods: dict[str, Method],
+    sources: Sequence[Path],
+    methods: Mapping[str, Method],
     scale: int,
     lr_folder: Path | None = None,
-    protocol: str = "picture",
-    report: Callable[[str], None] = lambda name: None,
-    degradation: str = "bicubic",
+    protocol: Protocol = "picture",
+    report: Report = lambda done, total: None,
+    degradation: Degradation = "bicubic",
 ) -> Table:
-    """Score bicubic, Lanczos and the given methods on every set. `report` gets the name of each picture done.
+    """Score bicubic, Lanczos and the given methods on every set.
 
     A source is a folder of HR pictures or one picture. Pictures that cannot be scored are listed in the table.
-    Raises EspcnError if a source holds none.
+    Raises EspcnError if a source holds none, ValueError if a method is called as one of the two.
     """
-    table = {name: evaluation.interpolation(name, scale) for name in BASELINES} | methods
+    if clash := methods.keys() & set(BASELINES):
+        raise ValueError(f"methods cannot be called {', '.join(clash)}: these two are always there")
+    every = {name: evaluation.interpolation(name, scale) for name in BASELINES} | dict(methods)
+    sets = find_sets(sources)
+    total, done = sum(len(pictures) for pictures in sets.values()), 0
     rows: list[Row] = []
     errors: list[str] = []
-    for source in sources:
-        paths = list(folders.find_all([source]))
-        if not paths:
-            raise EspcnError(f"no pictures in {source}: name a folder with images")
-        scores: dict[str, list[Score]] = {name: [] for name in table}
-        for pair in _pairs(paths, scale, lr_folder, degradation, errors):
-            for name, method in table.items():
-                scores[name] += evaluation.evaluate(method, [pair], scale, protocol)
-            report(pair.name)
-        rows += [Row(set_name(source), scale, name, images) for name, images in scores.items() if images]
+    for dataset, pictures in sets.items():
+        scored: list[list[Score]] = []
+        for name, path in pictures.items():
+            try:
+                pair = replace(evaluation.make_pair(path, scale, lr_folder, degradation), name=name)
+                scored.append([evaluation.evaluate(method, [pair], scale, protocol)[0] for method in every.values()])
+            except EspcnError as error:
+                errors.append(str(error))
+            done += 1
+            report(done, total)
+        if scored:
+            columns = zip(*scored, strict=True)
+            rows += [Row(dataset, scale, name, list(images)) for name, images in zip(every, columns, strict=True)]
     return Table(evaluation.describe(protocol, scale, lr_folder is not None, degradation), rows, errors)
 
 
-def _pairs(
-    paths: list[Path], scale: int, lr_folder: Path | None, degradation: str, errors: list[str]
-) -> Iterator[Pair]:
-    for path in paths:
-        try:
-            yield evaluation.make_pair(path, scale, lr_folder, degradation)
-        except EspcnError as error:
-            errors.append(str(error))
+def find_sets(sources: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    """Sets by name, and each one's pictures by name; a source that is given twice is one set.
+
+    A set is called as its folder, or as the folder above one that is just called HR, a picture as its file without
+    the suffix; what would be called alike gets longer names. Raises EspcnError for a source without pictures.
+    """
+    found: dict[Path, dict[str, Path]] = {}
+    for source in sources:
+        paths = list(folders.find_all([source]))
+        if not paths:
+            raise EspcnError(f"no pictures in {source}: name a folder with images", source)
+        inside = [path.relative_to(source) if path != source else Path(path.name) for path in paths]
+        found[source.resolve()] = dict(zip(distinct_names(inside, without_suffix), paths, strict=True))
+    return dict(zip(distinct_names(list(found), _above_hr), found.values(), strict=True))
 
 
-def set_name(source: Path) -> str:
-    """What a set is called: its folder, or the folder above one that is just called HR."""
-    source = source.resolve()
-    return source.parent.name if source.name.upper() == "HR" else source.name
+def _above_hr(source: Path) -> Path:
+    return source.parent if source.name.upper() == "HR" else source

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from espcn_cli.maths.colour import quantise
 from espcn_cli.maths.resize import degrade, resize
+from espcn_cli.scoring.tensors import quantise
 
 BLUR = (0.1, 0.7)
 """Standard deviation of `camera`'s Gaussian blur, in LR pixels."""

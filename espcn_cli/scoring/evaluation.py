@@ -12,14 +12,15 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from espcn_cli.engines.torch_engine import Engine, upscale
+from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file
-from espcn_cli.maths.colour import quantise, studio_luma
+from espcn_cli.maths.colour import studio_luma
 from espcn_cli.maths.resize import crop_to_multiple, interpolate
-from espcn_cli.pictures import reading
+from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import DESCRIPTIONS, make_lr
 from espcn_cli.scoring.metrics import SSIM_WINDOW, psnr, shave, ssim
+from espcn_cli.scoring.tensors import quantise
 
 Method = Callable[[Tensor], Tensor]
 """LR picture (1, C, H, W) in [0, 1] -> SR picture, unrounded."""
@@ -61,7 +62,7 @@ def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation
     A degradation that is drawn is drawn by the file's name: the same each time.
     Raises EspcnError if a file cannot be read, is too small to score, or HR and LR do not fit each other.
     """
-    hr = crop_to_multiple(reading.read(path).pixels, scale)
+    hr = crop_to_multiple(tensors.read(path).pixels, scale)
     if min(hr.shape[-2:]) < SSIM_WINDOW + 2 * scale:
         raise EspcnError(f"{path}: {hr.shape[-1]} x {hr.shape[-2]} pixels are too few to score at x{scale}")
     if lr_folder is None:
@@ -69,7 +70,7 @@ def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation
         return Pair(path.stem, make_lr(hr, scale, degradation, generator), hr)
     candidates = [lr_folder / path.name, lr_folder / f"{path.stem}.png"]
     lr_path = next((p for p in candidates if is_file(p)), candidates[0])
-    lr = reading.read(lr_path).pixels
+    lr = tensors.read(lr_path).pixels
     if (lr.shape[1], lr.shape[2] * scale, lr.shape[3] * scale) != tuple(hr.shape[1:]):
         raise EspcnError(
             f"{lr_path}: {lr.shape[-1]} x {lr.shape[-2]} with {lr.shape[1]} planes is not {path.name} "
@@ -105,6 +106,6 @@ def interpolation(method: str, scale: int) -> Method:
     return partial(interpolate, scale=scale, method=method)
 
 
-def network(engine: Engine) -> Method:
+def network(engine: TorchEngine) -> Method:
     """A network as a method."""
-    return partial(upscale, engine)
+    return partial(upscale_planes, engine)

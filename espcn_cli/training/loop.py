@@ -8,8 +8,8 @@ import time
 import torch
 
 from espcn_cli.engines.device import choose_device
-from espcn_cli.engines.torch_engine import out_of_memory
 from espcn_cli.errors import EspcnError
+from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
 from espcn_cli.training.events import Report, Retreat, Step
 from espcn_cli.training.interruption import Interruption

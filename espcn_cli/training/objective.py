@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from espcn_cli.network.espcn import channels_last
+from espcn_cli.network.layers import channels_last
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.parallel import Loss
 

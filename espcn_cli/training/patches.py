@@ -19,6 +19,7 @@ from torch import Tensor
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.held_out import held_out
 from espcn_cli.scoring.degradation import camera
+from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.events import Skipped
 from espcn_cli.training.samples import (
@@ -30,7 +31,6 @@ from espcn_cli.training.samples import (
     Sample,
     choose_cache,
     digest,
-    to_bytes,
     with_planes,
 )
 
@@ -50,7 +50,7 @@ class DataSet:
     def holding(self, pictures: dict[str, Tensor]) -> list[str]:
         """Which of these pictures, name -> HR (1, C, H, W) in [0, 1], are among the samples, by content."""
         known = {sample.digest for sample in self.samples}
-        return [name for name, hr in pictures.items() if digest(to_bytes(with_planes(hr, self.planes))) in known]
+        return [name for name, hr in pictures.items() if digest(to_bytes(with_planes(hr, self.planes)[0])) in known]
 
     def repeated(self) -> list[Path]:
         """Files whose picture another file before them holds already, by content."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.pictures import writing
-from espcn_cli.pictures.document import Picture
+from espcn_cli.scoring import tensors
+from espcn_cli.scoring.tensors import Picture
 
 COLUMNS = ("step", "seconds", "loss", "learning_rate", "psnr", "ssim", "steps_per_second", "waiting")
 
@@ -76,7 +76,7 @@ class RunFolder:
         top, left, size = worst_place(bicubic, hr, SAMPLE)
         views = [x[..., top : top + size, left : left + size] for x in (bicubic, sr, hr)]
         row = torch.cat(views, dim=3).clamp(0, 1)
-        writing.write(Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
+        tensors.write(Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
 
 
 class EventWriter:

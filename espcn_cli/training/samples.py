@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from espcn_cli.engines.device import available_memory
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import clean, write_tensors
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple
+from espcn_cli.memory import available_memory
+from espcn_cli.network.weights import to_arrays
 from espcn_cli.pictures import reading
+from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import make_lr
+from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import CACHE_GIGABYTES
 
 CACHE_VERSION = "1"
@@ -57,7 +58,7 @@ class Recipe:
 
     def pair(self, path: Path) -> Pair:
         """Read and degrade the whole picture. Raises EspcnError if it cannot be read or is smaller than the scale."""
-        pixels = reading.read(path).pixels
+        pixels = tensors.read(path).pixels
         if min(pixels.shape[-2:]) < self.scale:
             raise EspcnError(f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is too small for x{self.scale}")
         hr = crop_to_multiple(pixels, self.scale)
@@ -65,16 +66,15 @@ class Recipe:
             hr = with_planes(hr, 3)
         whole = "bicubic" if self.degradation == "camera" else self.degradation
         lr = make_lr(hr, self.scale, whole)  # in colour and whole, as the picture that a user will bring was made
-        return to_bytes(with_planes(hr, self.planes)), to_bytes(with_planes(lr, self.planes))
+        return to_bytes(with_planes(hr, self.planes)[0]), to_bytes(with_planes(lr, self.planes)[0])
 
     def bytes_of(self, path: Path) -> int:
         """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
         try:
-            with Image.open(path) as image:
-                pixels = image.width * image.height
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            width, height = reading.size_of(path)
+        except EspcnError:
             return 0
-        return round(pixels * self.planes * (1 + 1 / self.scale**2))
+        return round(width * height * self.planes * (1 + 1 / self.scale**2))
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Cache:
             hr, lr = recipe.pair(path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_tensors(kept, {"hr": hr, "lr": lr}, {"made by": "espcn train --cache disk"})
+            write_tensors(kept, to_arrays({"hr": hr, "lr": lr}), {"made by": "espcn train --cache disk"})
         except (OSError, EspcnError) as error:
             reason = getattr(error, "strerror", None) or error
             raise CacheError(
@@ -274,8 +274,3 @@ def _differences(x: Tensor, axis: int) -> Tensor:
     """Of each value, how far the next one is away; of the last, the one before it."""
     before_last = x.narrow(axis, max(x.shape[axis] - 2, 0), 1)
     return x.diff(dim=axis, append=before_last).abs()
-
-
-def to_bytes(x: Tensor) -> Tensor:
-    """(1, C, H, W) in [0, 1] -> (C, H, W) uint8, rounded."""
-    return (x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8)

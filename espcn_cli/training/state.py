@@ -15,6 +15,7 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, write_tensors
+from espcn_cli.network.weights import to_arrays
 from espcn_cli.settings import Precision
 from espcn_cli.training.linear_blocks import TrainingForm
 from espcn_cli.training.optimiser import Optimiser
@@ -108,7 +109,7 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
         "identity": json.dumps(identity),
         "progress": json.dumps({name: getattr(state, name) for name in PROGRESS}),
     }
-    write_tensors(path, {GENERATOR: state.generator.get_state(), **state.tensors()}, metadata)
+    write_tensors(path, to_arrays({GENERATOR: state.generator.get_state(), **state.tensors()}), metadata)
 
 
 def check_state(path: Path, wanted: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ from statistics import fmean
 
 import torch
 
-from espcn_cli.engines.torch_engine import Engine, upscale
+from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, weights
 from espcn_cli.scoring import evaluation
 from espcn_cli.training.events import Validation
 from espcn_cli.training.linear_blocks import plain_network
@@ -25,10 +25,10 @@ def validate(run: Run) -> Validation:
     state, settings, scale = run.state, run.job.settings, run.job.model.scale
     psnr = ssim = 0.0
     if run.group.leads:
-        engine = Engine(plain_network(state.average, run.job.model), run.device)
+        engine = TorchEngine(plain_network(state.average, run.job.model), run.device)
         psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
         first = run.pairs[0]
-        run.folder.write_sample(interpolate(first.lr, scale), upscale(engine, first.lr), first.hr)
+        run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engine, first.lr), first.hr)
     psnr, ssim = run.group.from_leader(psnr, ssim)
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
@@ -63,9 +63,9 @@ def keep(run: Run, result: Validation) -> None:
 
 def save(run: Run, result: Validation) -> None:
     network, card = plain_network(run.state.average, run.job.model), describe(run, result)
-    checkpoint.save(run.folder.last, network, card)
+    weights.save(run.folder.last, network, card)
     if validations_since_best(run.state) == 0:
-        checkpoint.save(run.job.output, network, card)
+        weights.save(run.job.output, network, card)
     run.folder.write_log(run.state.history)
     save_state(run.state, run.folder.state, run.identity)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import espcn
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.settings import ModelSettings
@@ -24,7 +24,7 @@ def warm_start(path: Path, settings: ModelSettings, seed: int) -> ESPCN:
     Raises EspcnError if the checkpoint cannot be read, or its network differs in more than its scale and the planes of
     its hidden layers.
     """
-    trained, card = checkpoint.load(path)
+    trained, card = espcn.load(path)
     if kind(card.settings) != kind(settings):
         raise EspcnError(f"{path} is another kind of network ({card.name}): start from one with the same layers")
     torch.manual_seed(seed)

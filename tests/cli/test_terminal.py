@@ -1,47 +1,78 @@
-"""What the commands share: options that become settings, and wrong values that become one line."""
+"""What the commands share: options that several have, options that become settings, wrong values in one line."""
 
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
+from command import one_line, run
+from making import save_picture
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from espcn_cli.cli.app import app
 from espcn_cli.settings import AutoencoderSettings, TrainSettings
 
+READERS = {
+    "upscale": "in out",
+    "train": "in",
+    "benchmark": "in",
+    "autoencoder train": "in",
+    "autoencoder reconstruct": "autoencoder in sheet.png",
+}
+"""Commands that read pictures, each with arguments."""
 
-@pytest.mark.parametrize(
-    ("words", "kind"), [(["train"], TrainSettings), (["autoencoder", "train"], AutoencoderSettings)]
-)
-def test_every_setting_is_an_option_with_its_default(words: list[str], kind: type) -> None:
-    command: Any = get_command(app)
-    for word in words:
-        command = command.commands[word]
-    defaults = {parameter.name: parameter.default for parameter in command.params}
-    assert {field.name: defaults.get(field.name) for field in fields(kind)} == {f.name: f.default for f in fields(kind)}
+
+def leaves(command: Any, *words: str) -> dict[str, Any]:
+    """The commands that do something, by the words that call them."""
+    children = getattr(command, "commands", {})
+    below = [leaves(child, *words, word) for word, child in children.items()]
+    return {name: leaf for found in below for name, leaf in found.items()} if children else {" ".join(words): command}
+
+
+def test_every_command_that_reads_pictures_can_limit_their_pixels() -> None:
+    limited = {
+        name for name, command in leaves(get_command(app)).items() if "max_pixels" in {p.name for p in command.params}
+    }
+    assert limited == set(leaves(get_command(app))) - {"models"} == set(READERS)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_picture_above_the_limit_is_refused_with_the_option_that_allows_it(tmp_path: Path, command: str) -> None:
+    save_picture(tmp_path / "in" / "a.png")
+    words = [*command.split(), *READERS[command].split(), "--max-pixels"]
+    result = run(*words, 431, cwd=tmp_path)
+    assert result.code == 1
+    assert "a.png: 432 pixels are more than 431: allow them with --max-pixels 432" in result.stderr
+    assert "--max-pixels" not in run(*words, 432, cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "x", "--loss", "l2"], ["--loss", "'l2' is not one of 'l1', 'mse', 'charbonnier'"]),
-        (["train", "x", "--cache", "ram"], ["--cache", "'auto', 'memory', 'disk', 'none'"]),
-        (["autoencoder", "train", "x", "--upsampler", "cubic"], ["--upsampler", "'deconvolution', 'resize'"]),
-        (["train", "x", "--steps", "many"], ["--steps"]),
-        (["train"], ["DATA", "train --help"]),
+        ("benchmark in --protocol best", ("--protocol", "'best' is not one of 'picture', 'plane'")),
+        ("benchmark in -s 7", ("--scale", "'7' is not one of '2', '3', '4'")),
+        ("benchmark in --max-pixels 0", ("--max-pixels", "greater than or equal to 1")),
+        ("autoencoder train in --upsampler bilinear", ("--upsampler", "'subpixel', 'deconvolution', 'resize'")),
+        ("autoencoder train in --epochs many", ("--epochs", "valid integer")),
+        ("benchmark", ("Missing argument",)),
+        ("train x --loss l2", ("--loss", "'l2' is not one of 'l1', 'mse', 'charbonnier'")),
+        ("train x --cache ram", ("--cache", "'auto', 'memory', 'disk', 'none'")),
+        ("train x --steps many", ("--steps", "valid integer")),
+        ("train", ("DATA", "train --help")),
     ],
-    ids=lambda value: " ".join(value) if "train" in value else "",
 )
-def test_a_wrong_value_is_one_line_that_names_the_right_ones(arguments: list[str], words: list[str]) -> None:
-    result = CliRunner().invoke(app, arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    [line] = result.stderr.splitlines()
-    assert line.startswith("espcn: ") and all(word in line for word in words)
+def test_a_wrong_value_is_one_line_with_the_option_and_what_it_takes(arguments: str, words: tuple[str, ...]) -> None:
+    one_line(run(*arguments.split()), 2, *words)
+
+
+@pytest.mark.parametrize(("words", "kind"), [("train", TrainSettings), ("autoencoder train", AutoencoderSettings)])
+def test_every_setting_is_an_option_with_its_default(words: str, kind: type) -> None:
+    defaults = {parameter.name: parameter.default for parameter in leaves(get_command(app))[words].params}
+    assert {field.name: defaults.get(field.name) for field in fields(kind)} == {f.name: f.default for f in fields(kind)}
 
 
 def test_impossible_settings_are_misuse() -> None:
-    result = CliRunner().invoke(app, ["train", "x", "--ema-decay", "1"])
-    assert (result.exit_code, result.stderr) == (2, "espcn: ema_decay must be in [0, 1), not 1.0\n")
+    result = run("train", "x", "--ema-decay", "1")
+    assert (result.code, result.stderr) == (2, "espcn: ema_decay must be in [0, 1), not 1.0\n")

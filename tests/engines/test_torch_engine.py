@@ -11,10 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from espcn_cli.engines.torch_engine import CPU, STRIP_PIXELS, Engine, choose_tile, stream, upscale
-from espcn_cli.maths.colour import luma, quantise, rgb_to_ycbcr, ycbcr_to_rgb
+from espcn_cli.engines.tiles import stream
+from espcn_cli.engines.torch_engine import CPU, TorchEngine, upscale_planes
+from espcn_cli.maths.colour import luma, rgb_to_ycbcr, ycbcr_to_rgb
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network.espcn import ESPCN, HAS_ONEDNN
+from espcn_cli.maths.tiling import STRIP_PIXELS, choose_tile
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import HAS_ONEDNN
+from espcn_cli.scoring.tensors import quantise
 from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, SKIPS, ModelSettings, architecture
 
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
@@ -59,48 +63,48 @@ def assert_same_picture(a: Tensor, b: Tensor) -> None:
 def test_tiled_is_whole(
     model: ModelSettings, planes: int, size: tuple[int, int], tile: int | None, seed: int, make_network: Make
 ) -> None:
-    engine = Engine(make_network(model, seed))
+    engine = TorchEngine(make_network(model, seed))
     lr = noise(seed, 1, planes, *size)
-    assert_same_picture(upscale(engine, lr, tile), upscale(engine, lr, 0))
+    assert_same_picture(upscale_planes(engine, lr, tile), upscale_planes(engine, lr, 0))
 
 
 @pytest.mark.parametrize("planes", PLANES.values())
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_tiled_is_whole_for_the_shipped_architectures(name: str, planes: int, make_network: Make) -> None:
-    engine = Engine(make_network(architecture(name, 2, planes), tail=0.02))
+    engine = TorchEngine(make_network(architecture(name, 2, planes), tail=0.02))
     lr = noise(1, 1, 3, 33, 38)
-    whole = upscale(engine, lr, 0)
+    whole = upscale_planes(engine, lr, 0)
     for tile in (7, 16, 32):
-        assert_same_picture(upscale(engine, lr, tile), whole)
+        assert_same_picture(upscale_planes(engine, lr, tile), whole)
 
 
 @given(model=networks, size=sizes, tile=st.none() | st.integers(1, 24), seed=st.integers(0, 100))
 def test_tiled_is_whole_in_bf16(
     model: ModelSettings, size: tuple[int, int], tile: int | None, seed: int, make_network: Make
 ) -> None:
-    engine = Engine(make_network(model, seed), precision=torch.bfloat16)
+    engine = TorchEngine(make_network(model, seed), precision=torch.bfloat16)
     lr = noise(seed, 1, 3, *size)
-    assert_same_picture(upscale(engine, lr, tile), upscale(engine, lr, 0))
+    assert_same_picture(upscale_planes(engine, lr, tile), upscale_planes(engine, lr, 0))
 
 
 def test_too_small_a_halo_would_show(make_network: Make) -> None:
     """The proof that the tests above can fail."""
-    engine = Engine(make_network(SMALL))
+    engine = TorchEngine(make_network(SMALL))
     lr = noise(2, 1, 1, 20, 20)
-    whole = engine(lr)
+    whole = engine.planes(lr)
     for halo, exact in ((engine.halo, True), (SMALL.halo - 1, False)):
         same = [
             torch.equal(
                 out[..., t.rows.inner(2), t.columns.inner(2)], whole[..., t.rows.output(2), t.columns.output(2)]
             )
-            for t, out in stream(engine, lr, halo, 8)
+            for t, out in stream(engine.planes, lr, halo, 8)
         ]
         assert all(same) is exact
 
 
 def test_the_halo_covers_the_network_and_bicubic() -> None:
-    assert Engine(ESPCN(architecture("espcn-m"))).halo == 12
-    assert Engine(ESPCN(ModelSettings(widths=(4,), kernels=(1, 1), skip="none"))).halo >= 2
+    assert TorchEngine(ESPCN(architecture("espcn-m"))).halo == 12
+    assert TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(1, 1), skip="none"))).halo >= 2
 
 
 def test_tile_sizes() -> None:
@@ -124,7 +128,7 @@ def test_a_window_is_bounded_however_wide_the_picture(width: int) -> None:
 
 def test_a_negative_tile_is_refused(make_network: Make) -> None:
     with pytest.raises(ValueError, match="cannot cut"):
-        upscale(Engine(make_network(SMALL)), noise(0, 1, 1, 4, 4), -1)
+        upscale_planes(TorchEngine(make_network(SMALL)), noise(0, 1, 1, 4, 4), -1)
 
 
 # --- in company ------------------------------------------------------------------------------------------------------
@@ -134,9 +138,11 @@ def test_a_negative_tile_is_refused(make_network: Make) -> None:
 def test_a_batch_is_its_pictures_one_by_one(
     model: ModelSettings, planes: int, size: tuple[int, int], count: int, seed: int, make_network: Make
 ) -> None:
-    engine = Engine(make_network(model, seed))
+    engine = TorchEngine(make_network(model, seed))
     lr = noise(seed, count, planes, *size)
-    assert_same_picture(upscale(engine, lr), torch.cat([upscale(engine, picture[None]) for picture in lr]))
+    assert_same_picture(
+        upscale_planes(engine, lr), torch.cat([upscale_planes(engine, picture[None]) for picture in lr])
+    )
 
 
 # --- planes ----------------------------------------------------------------------------------------------------------
@@ -153,26 +159,26 @@ def test_rgb_through_a_luma_network_is_the_ycbcr_route(
     y, chroma = ycbcr[:, :1], ycbcr[:, 1:]
     with torch.no_grad():
         explicit = ycbcr_to_rgb(torch.cat([network(y), interpolate(chroma, scale)], dim=1)).clamp(0, 1)
-    torch.testing.assert_close(upscale(Engine(network), rgb), explicit, atol=3e-6, rtol=0)
+    torch.testing.assert_close(upscale_planes(TorchEngine(network), rgb), explicit, atol=3e-6, rtol=0)
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("planes", PLANES.values())
 def test_an_untrained_network_is_bicubic_for_rgb_and_grey(planes: int, scale: int, photo: Tensor) -> None:
-    engine = Engine(ESPCN(ModelSettings(scale=scale, widths=(4,), kernels=(3, 3), planes=planes)))
+    engine = TorchEngine(ESPCN(ModelSettings(scale=scale, widths=(4,), kernels=(3, 3), planes=planes)))
     for lr in (photo[..., :20, :30], photo[:, :1, :20, :30]):
-        torch.testing.assert_close(upscale(engine, lr), interpolate(lr, scale).clamp(0, 1), atol=3e-6, rtol=0)
+        torch.testing.assert_close(upscale_planes(engine, lr), interpolate(lr, scale).clamp(0, 1), atol=3e-6, rtol=0)
 
 
 @pytest.mark.parametrize("model", [SMALL, RGB])
 def test_a_grey_rgb_picture_is_the_grey_picture(model: ModelSettings, make_network: Make, photo: Tensor) -> None:
     """Equal planes stay equal through a luma network, and have the luma of the plane through any."""
-    engine = Engine(make_network(model))
+    engine = TorchEngine(make_network(model))
     grey = photo[:, 1:2, :20, :20]
-    colour = upscale(engine, grey.expand(-1, 3, -1, -1))
+    colour = upscale_planes(engine, grey.expand(-1, 3, -1, -1))
     if model.planes == 1:
-        torch.testing.assert_close(colour, upscale(engine, grey).expand(-1, 3, -1, -1), atol=2e-6, rtol=0)
-    assert upscale(engine, grey).shape == (1, 1, 40, 40)
+        torch.testing.assert_close(colour, upscale_planes(engine, grey).expand(-1, 3, -1, -1), atol=2e-6, rtol=0)
+    assert upscale_planes(engine, grey).shape == (1, 1, 40, 40)
 
 
 def test_grey_through_an_rgb_network_is_the_luma_of_the_result(make_network: Make, photo: Tensor) -> None:
@@ -180,12 +186,12 @@ def test_grey_through_an_rgb_network_is_the_luma_of_the_result(make_network: Mak
     grey = photo[:, :1, :15, :17]
     with torch.no_grad():
         expected = luma(network(grey.expand(-1, 3, -1, -1))).clamp(0, 1)
-    torch.testing.assert_close(upscale(Engine(network), grey), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(upscale_planes(TorchEngine(network), grey), expected, atol=1e-6, rtol=0)
 
 
 def test_other_numbers_of_planes_are_refused(make_network: Make) -> None:
     with pytest.raises(ValueError, match="RGB needs three planes"):
-        upscale(Engine(make_network(SMALL)), noise(0, 1, 4, 5, 5))
+        upscale_planes(TorchEngine(make_network(SMALL)), noise(0, 1, 4, 5, 5))
 
 
 # --- edges of the range ----------------------------------------------------------------------------------------------
@@ -194,7 +200,7 @@ def test_other_numbers_of_planes_are_refused(make_network: Make) -> None:
 @pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("model", [SMALL, RGB, replace(SMALL, skip="none", activation="tanh", scale=3)])
 def test_one_pixel_becomes_scale_by_scale(model: ModelSettings, planes: int, make_network: Make) -> None:
-    sr = upscale(Engine(make_network(model)), noise(3, 1, planes, 1, 1))
+    sr = upscale_planes(TorchEngine(make_network(model)), noise(3, 1, planes, 1, 1))
     assert sr.shape == (1, planes, model.scale, model.scale)
     assert sr.isfinite().all()
 
@@ -202,7 +208,7 @@ def test_one_pixel_becomes_scale_by_scale(model: ModelSettings, planes: int, mak
 @pytest.mark.parametrize("model", [SMALL, RGB])
 @pytest.mark.parametrize("planes", [1, 3])
 def test_output_is_clipped_float32_and_not_rounded(model: ModelSettings, planes: int, make_network: Make) -> None:
-    sr = upscale(Engine(make_network(model, tail=1.0)), noise(4, 1, planes, 16, 16))
+    sr = upscale_planes(TorchEngine(make_network(model, tail=1.0)), noise(4, 1, planes, 16, 16))
     assert (sr.dtype, sr.device) == (torch.float32, CPU)
     assert sr.min() == 0 and sr.max() == 1
     assert not torch.equal(quantise(sr), sr)
@@ -211,7 +217,7 @@ def test_output_is_clipped_float32_and_not_rounded(model: ModelSettings, planes:
 def test_the_input_is_left_alone(make_network: Make, photo: Tensor) -> None:
     before = photo.clone()
     for model in (SMALL, RGB):
-        upscale(Engine(make_network(model)), photo, 32)
+        upscale_planes(TorchEngine(make_network(model)), photo, 32)
     assert torch.equal(photo, before)
 
 
@@ -220,12 +226,24 @@ def test_the_input_is_left_alone(make_network: Make, photo: Tensor) -> None:
 
 def test_bf16_is_close_to_fp32(make_network: Make, photo: Tensor) -> None:
     network = make_network(SMALL)
-    exact, rough = (upscale(Engine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
+    exact, rough = (upscale_planes(TorchEngine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
     assert (exact - rough).abs().max() < 0.03
 
 
 def test_bf16_asked_for_is_bf16_done(make_network: Make, photo: Tensor) -> None:
     """bfloat16 has 8 bits of mantissa: the results cannot be those of fp32 to the last bit."""
     network = make_network(SMALL)
-    exact, rough = (upscale(Engine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
+    exact, rough = (upscale_planes(TorchEngine(network, precision=p), photo) for p in (torch.float32, torch.bfloat16))
     assert not torch.equal(exact, rough)
+
+
+# --- the ensemble ----------------------------------------------------------------------------------------------------
+
+
+def test_the_ensemble_is_equivariant(make_network: Make) -> None:
+    """Turned input, turned output: what the mean over all eight turns is, and one run is not."""
+    x = noise(5, 1, 3, 9, 12)
+    for ensemble, same in ((True, True), (False, False)):
+        engine = TorchEngine(make_network(SMALL), ensemble=ensemble)
+        turned = engine.planes(x.rot90(1, (2, 3))).rot90(-1, (2, 3))
+        assert torch.allclose(turned, engine.planes(x), atol=1e-6) is same

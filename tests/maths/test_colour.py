@@ -11,16 +11,8 @@ from PIL import Image
 from skimage.color import rgb2ycbcr
 from torch import Tensor
 
-from espcn_cli.maths.colour import (
-    LUMA,
-    STUDIO_LUMA,
-    luma,
-    quantise,
-    rgb_to_ycbcr,
-    studio_luma,
-    to_studio,
-    ycbcr_to_rgb,
-)
+from espcn_cli.maths.colour import LUMA, STUDIO_LUMA, luma, rgb_to_ycbcr, studio_luma, to_studio, ycbcr_to_rgb
+from espcn_cli.scoring.tensors import quantise
 
 PRIMARIES = {"black": (0, 0, 0), "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "white": (1, 1, 1)}
 

@@ -137,7 +137,7 @@ def test_weights_sum_to_one_and_indices_lie_in_the_picture(length: int, target: 
     for border in ("clamp", "mirror"):
         weights, indices = contributions(length, target, method, border)
         assert weights.shape == indices.shape == (target, weights.shape[1])
-        assert weights.sum(dim=1).tolist() == pytest.approx([1] * target)
+        assert weights.sum(axis=1).tolist() == pytest.approx([1] * target)
         assert 0 <= indices.min() <= indices.max() < length
 
 
@@ -312,7 +312,10 @@ def bicubic_psnr(hr: Tensor, scale: int) -> float:
     [
         *(("Set5", scale, psnr) for scale, psnr in ((2, 33.67), (3, 30.40), (4, 28.43))),
         *(("Set14", scale, psnr) for scale, psnr in ((2, 30.23), (3, 27.54), (4, 26.00))),
-        *(("BSD100", scale, psnr) for scale, psnr in ((2, 29.56), (3, 27.21), (4, 25.96))),
+        *(
+            pytest.param("BSD100", scale, psnr, marks=pytest.mark.slow)  # a hundred pictures each
+            for scale, psnr in ((2, 29.56), (3, 27.21), (4, 25.96))
+        ),
     ],
 )
 def test_bicubic_scores_the_known_figures(

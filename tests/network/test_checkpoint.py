@@ -17,8 +17,9 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
-from espcn_cli.network.checkpoint import Card, find, list_shipped, load, read_card, save
-from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.checkpoint import Card, find, list_shipped, read_card
+from espcn_cli.network.espcn import ESPCN, load
+from espcn_cli.network.weights import save
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
 
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
@@ -122,10 +123,20 @@ def test_the_metadata_is_read_without_torch(path: Path) -> None:
     assert subprocess.check_output([sys.executable, "-c", code, path], text=True).split() == ["small", "False"]
 
 
-def test_loading_does_need_torch(path: Path) -> None:
-    """The proof that the test above can fail."""
+def test_the_weights_are_read_without_torch(path: Path) -> None:
+    """As arrays, by the shapes that the settings give."""
     code = (
-        "import sys; from pathlib import Path; from espcn_cli.network.checkpoint import load;"
+        "import sys; from pathlib import Path; from espcn_cli.network.checkpoint import read_card, read_weights;"
+        "path = Path(sys.argv[1]); weights = read_weights(path, read_card(path).settings.shapes);"
+        "print(sorted(weights)[0], 'torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code, path], text=True).split() == ["body.0.bias", "False"]
+
+
+def test_making_a_network_does_need_torch(path: Path) -> None:
+    """The proof that the tests above can fail."""
+    code = (
+        "import sys; from pathlib import Path; from espcn_cli.network.espcn import load;"
         "load(Path(sys.argv[1])); print('torch' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code, path], text=True).strip() == "True"
@@ -204,10 +215,10 @@ def test_a_tensor_that_is_not_finite_is_named(name: str, value: float, path: Pat
 
 
 def test_a_tensor_that_is_not_float32_is_named(path: Path) -> None:
-    for dtype in (torch.float16, torch.float8_e4m3fn, torch.int64):
+    for dtype, name in ((torch.float16, "F16"), (torch.float8_e4m3fn, "F8_E4M3"), (torch.int64, "I64")):
         tensor = torch.ones(4).to(dtype)
         rewrite(path, lambda tensors, metadata, t=tensor: tensors.update({"body.0.bias": t}))  # type: ignore[misc]
-        assert f"tensor body.0.bias is {dtype}, not float32" in refusal(path)
+        assert f"tensor body.0.bias is {name}, not F32 (float32)" in refusal(path)
 
 
 @pytest.mark.parametrize("key", ["settings", "name", "training", "metrics", "license"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -14,18 +15,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network.espcn import (
-    ESPCN,
-    HAS_ONEDNN,
-    BicubicSkip,
-    Convolution,
-    Hardswish,
-    ScalarPReLU,
-    channels_last,
-    prelu,
-)
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import HAS_ONEDNN, BicubicSkip, Convolution, Hardswish, ScalarPReLU, channels_last, prelu
 from espcn_cli.network.subpixel import phase_shift
-from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, Activation, ModelSettings, architecture
+from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, Activation, ModelSettings, architecture
 
 OURS = [name for name, settings in ARCHITECTURES.items() if settings.skip == "bicubic"]
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3), activation="prelu")
@@ -287,3 +280,12 @@ def test_strides_grow_outwards_for_many_channels() -> None:
     strides = channels_last(noise(9, 2, 3, 4, 5)).stride()
     assert strides == (60, 1, 15, 3)
     assert all(a > b for a, b in pairwise((strides[0], strides[2], strides[3], strides[1])))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("planes", PLANES.values())
+def test_the_settings_know_the_shapes_of_the_weights(activation: Activation, planes: int) -> None:
+    model = ModelSettings(scale=3, widths=(5, 4), kernels=(5, 3, 1), activation=activation, planes=planes)
+    shapes = {name: tuple(tensor.shape) for name, tensor in ESPCN(model).state_dict().items()}
+    assert model.shapes == shapes
+    assert sum(math.prod(shape) for shape in shapes.values()) == model.parameters

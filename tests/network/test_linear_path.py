@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.settings import SCALES, ModelSettings, TrainSettings, architecture
@@ -120,7 +120,7 @@ def test_a_warm_start_of_another_scale_is_bicubic_if_the_body_has_the_path(kept:
     trained = train_(make_state(SMALL), SMALL)
     if not kept:
         trained.get_parameter("body.0.weight").data.normal_()
-    checkpoint.save(tmp_path / "start.safetensors", trained, checkpoint.Card(SMALL, "mine"))
+    weights.save(tmp_path / "start.safetensors", trained, checkpoint.Card(SMALL, "mine"))
     other = replace(SMALL, scale=3)
     start = warm_start(tmp_path / "start.safetensors", other, seed=0)
     assert follows(start.state_dict(), linear_path(other)) == kept

@@ -17,7 +17,7 @@ from making import mutations, natural
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import deep_reading, deep_writing, reading, writing
@@ -34,7 +34,7 @@ Samples = NDArray[np.uint16]
 
 @pytest.fixture(scope="module")
 def bicubic() -> upscaler.Upscaler:
-    return upscaler.Upscaler(Engine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
+    return upscaler.Upscaler(TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
 
 
 def colours(bits: int = 16, channels: int = 3) -> Samples:

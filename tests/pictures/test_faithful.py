@@ -15,11 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import natural, save_picture
 from PIL import ExifTags, Image, ImageCms, ImageDraw, PngImagePlugin
-from torch import Tensor
 
-from espcn_cli.engines.torch_engine import Engine, NotFiniteError
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.maths.resize import resize
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import animation, reading, writing
 from espcn_cli.pictures.document import Document
@@ -27,7 +25,7 @@ from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling import sizes
-from espcn_cli.upscaling.upscaler import Upscaler, fit
+from espcn_cli.upscaling.upscaler import Upscaler
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 DURATIONS = [40, 120, 80, 200]
@@ -36,7 +34,7 @@ DURATIONS = [40, 120, 80, 200]
 @pytest.fixture(scope="module")
 def bicubic() -> Upscaler:
     """An untrained network with the bicubic skip is bicubic upsampling."""
-    return Upscaler(Engine(ESPCN(TINY)))
+    return Upscaler(TorchEngine(ESPCN(TINY)))
 
 
 def through(upscaler: Upscaler, source: Path, output: Path) -> tuple[str, ...]:
@@ -435,9 +433,9 @@ def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
     rgba = np.dstack([natural(50, 40), natural(50, 40, 1)[..., 0]])
     rgba[10:30, 5:45, 3] = 0
     image = Raster(Image.fromarray(rgba))
-    whole, _ = Upscaler(Engine(network), 0).raster(image)
+    whole, _ = Upscaler(TorchEngine(network), 0).raster(image)
     for tile in (7, 16):
-        tiled, _ = Upscaler(Engine(network), tile).raster(image)
+        tiled, _ = Upscaler(TorchEngine(network), tile).raster(image)
         assert np.array_equal(np.asarray(tiled.data), np.asarray(whole.data))
 
 
@@ -445,7 +443,7 @@ def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> No
     torch.manual_seed(3)
     network = ESPCN(TINY)
     torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
-    trained, plain = Upscaler(Engine(network)), Upscaler(Engine(ESPCN(TINY)))
+    trained, plain = Upscaler(TorchEngine(network)), Upscaler(TorchEngine(ESPCN(TINY)))
     mask = disc(1)
     soft = mask.copy()
     soft.putpixel((0, 0), (0, 0, 0, 7))
@@ -526,77 +524,6 @@ def test_the_smallest_scale_that_reaches() -> None:
     scales = (2, 3, 4)
     targets = (80, 50), (101, 50), (200, 101), (301, 1), (999, 1)
     assert [sizes.reach((100, 50), target, scales) for target in targets] == [1, 2, 3, 4, 4]
-
-
-@given(st.integers(1, 40), st.integers(1, 160), st.integers(0, 99))
-def test_bands_of_an_exact_size_are_the_resize_of_the_whole(width: int, height: int, seed: int) -> None:
-    picture = Raster(Image.fromarray(natural(23, 90, seed)))
-    expected = (resize(picture.whole(), height, width) * 255 + 0.5).clamp(0, 255).floor()
-    found = (fit(picture, width, height).whole() * 255).round()
-    assert found.shape[2:] == (height, width)
-    assert (expected - found).abs().max() <= 1
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA"])
-def test_an_exact_size_is_made_strip_by_strip_as_from_the_whole(mode: str) -> None:
-    torch.manual_seed(3)
-    network = ESPCN(TINY)
-    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
-    image = Raster(Image.fromarray(natural(30, 70)).convert(mode))
-    whole, _ = Upscaler(Engine(network), 0).raster(image)
-    document = Document((image,))
-    for tile in (0, 5, 16):
-        for size in (sizes.Size(45, 131), sizes.Size(33, 71), sizes.Size(60, 140), sizes.Size(70, 150)):
-            assert size.width is not None and size.height is not None
-            [frame] = Upscaler(Engine(network), tile).document(document, size).frames
-            expected = fit(whole, size.width, size.height)
-            assert np.array_equal(frame.array(), expected.array())
-
-
-def test_an_exact_size_leaves_no_fringe() -> None:
-    picture = Raster(disc(0))
-    small = np.asarray(fit(picture, 13, 9).data)
-    assert (small[small[..., 3] > 8][:, 0] > 200).all()  # red, not the black under it
-
-
-def test_the_ensemble_is_equivariant() -> None:
-    """Turned input, turned output: what the mean over all eight turns is, and one run is not."""
-    torch.manual_seed(0)
-    network = ESPCN(TINY)
-    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
-    x = torch.rand(1, 3, 9, 12)
-    for ensemble, same in ((True, True), (False, False)):
-        engine = Engine(network, ensemble=ensemble)
-        turned = engine(x.rot90(1, (2, 3))).rot90(-1, (2, 3))
-        assert torch.allclose(turned, engine(x), atol=1e-6) is same
-
-
-def test_overflow_of_half_precision_is_done_again_in_fp32() -> None:
-    class Overflowing(Engine):
-        def __call__(self, x: Tensor) -> Tensor:
-            if self.precision != torch.float32:
-                raise NotFiniteError("bf16 overflows on this picture")
-            return super().__call__(x)
-
-    image = Raster(Image.fromarray(natural(12, 9)))
-    result, notes = Upscaler(Overflowing(ESPCN(TINY), precision=torch.bfloat16)).raster(image)
-    assert notes == ["bf16 overflows on this picture: done in fp32"]
-    exact, _ = Upscaler(Engine(ESPCN(TINY))).raster(image)
-    assert np.array_equal(np.asarray(result.data), np.asarray(exact.data))
-
-
-def test_when_memory_runs_out_the_tiles_shrink() -> None:
-    class Small(Engine):
-        def __call__(self, x: Tensor) -> Tensor:
-            if x.shape[2] * x.shape[3] > 80 * 80:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-            return super().__call__(x)
-
-    image = Raster(Image.fromarray(natural(150, 140)))
-    result, notes = Upscaler(Small(ESPCN(TINY)), 0).raster(image)
-    assert notes == ["memory ran out: done in tiles of 75 pixels"]
-    exact, _ = Upscaler(Engine(ESPCN(TINY))).raster(image)
-    assert np.array_equal(np.asarray(result.data), np.asarray(exact.data))
 
 
 def test_quality_and_level_are_obeyed(tmp_path: Path) -> None:

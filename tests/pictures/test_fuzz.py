@@ -13,7 +13,7 @@ import pytest
 from making import mutations, natural, save_checkpoint
 from PIL import Image
 
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import reading, writing
@@ -43,7 +43,7 @@ def whole(kind: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def bicubic() -> upscaler.Upscaler:
-    return upscaler.Upscaler(Engine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
+    return upscaler.Upscaler(TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
 
 
 @pytest.mark.parametrize("kind", FORMATS)

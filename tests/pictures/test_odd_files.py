@@ -14,7 +14,7 @@ import pytest
 from making import natural
 from PIL import Image, ImageCms, PngImagePlugin
 
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import boxes, reading, writing
@@ -30,7 +30,7 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 @pytest.fixture(scope="module")
 def bicubic() -> upscaler.Upscaler:
-    return upscaler.Upscaler(Engine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
+    return upscaler.Upscaler(TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import crop_to_multiple, degrade, interpolate
 from espcn_cli.network.espcn import ESPCN
@@ -146,7 +146,7 @@ def test_the_mean_is_over_pictures() -> None:
 def test_an_untrained_network_scores_as_bicubic(scale: int, photo: Tensor) -> None:
     """One level more or less where a rounding tie falls: the same to a thousandth of a dB."""
     pairs = [Pair("photo", degrade(photo, scale), photo)]
-    engine = Engine(ESPCN(ModelSettings(scale=scale, widths=(4,), kernels=(3, 3))))
+    engine = TorchEngine(ESPCN(ModelSettings(scale=scale, widths=(4,), kernels=(3, 3))))
     ours, bicubic = (
         evaluate(method, pairs, scale)[0] for method in (evaluation.network(engine), interpolation("bicubic", scale))
     )

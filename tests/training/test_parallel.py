@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from espcn_cli.errors import UsageError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import espcn
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 from espcn_cli.training.parallel import Group, Threads, joined, one_thread, own_device
@@ -46,7 +46,7 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("dB on 1 validation pictures") == 1  # rank 0 alone speaks
     assert two.stderr.count("step 3:") == 1
-    networks = [checkpoint.load(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("one", "two")]
+    networks = [espcn.load(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("one", "two")]
     for name, tensor in networks[0].items():
         assert torch.allclose(tensor, networks[1][name], atol=1e-5), name
 

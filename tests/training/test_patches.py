@@ -12,7 +12,7 @@ from making import save_picture
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple, degrade
-from espcn_cli.pictures import reading
+from espcn_cli.scoring import tensors
 from espcn_cli.training.events import Skipped
 from espcn_cli.training.patches import DataSet, DetailMaps, DevicePatches, Patches, hold_out, load_data, orient
 from espcn_cli.training.samples import Recipe, Sample, detail
@@ -26,7 +26,7 @@ def test_lr_is_the_exact_degradation_of_the_whole_picture(tmp_path: Path, scale:
     path = save_picture(tmp_path / "a.png", 41, 35)
     (sample,) = load_data([path], Recipe(scale, planes), 12).samples
     assert isinstance(sample, Sample)
-    hr = crop_to_multiple(reading.read(path).pixels, scale)
+    hr = crop_to_multiple(tensors.read(path).pixels, scale)
     lr = degrade(hr, scale)
     expected = (luma(lr) if planes == 1 else lr)[0]
     assert sample.lr.dtype == sample.hr.dtype == torch.uint8

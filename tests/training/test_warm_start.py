@@ -11,8 +11,9 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network import checkpoint
-from espcn_cli.network.espcn import ESPCN, Convolution
+from espcn_cli.network import checkpoint, weights
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import Convolution
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.settings import ACTIVATIONS, Activation, ModelSettings
 from espcn_cli.training.warm_start import narrowed, warm_start, widened
@@ -85,7 +86,7 @@ def test_a_network_that_is_narrow_enough_is_narrowed_by_nothing() -> None:
 
 
 def test_a_warm_start_narrows_one_layer_and_widens_another(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "start.safetensors", trained(NARROW), checkpoint.Card(NARROW, "mine"))
+    weights.save(tmp_path / "start.safetensors", trained(NARROW), checkpoint.Card(NARROW, "mine"))
     settings = replace(NARROW, widths=(8, 2, 5))
     start = warm_start(tmp_path / "start.safetensors", settings, seed=0)
     assert start.settings == settings
@@ -108,7 +109,7 @@ def test_the_held_path_of_a_network_without_a_skip_survives_widening() -> None:
 def test_a_warm_start_widens_and_changes_the_scale_at_once(tmp_path: Path) -> None:
     """The hidden planes are the trained ones and new ones; the last layer is new, and so the picture is bicubic."""
     network = trained(NARROW)
-    checkpoint.save(tmp_path / "start.safetensors", network, checkpoint.Card(NARROW, "mine"))
+    weights.save(tmp_path / "start.safetensors", network, checkpoint.Card(NARROW, "mine"))
     settings = replace(NARROW, widths=(8, 8, 8), scale=3)
     start = warm_start(tmp_path / "start.safetensors", settings, seed=0)
     assert start.settings == settings
@@ -132,6 +133,6 @@ def test_a_warm_start_widens_and_changes_the_scale_at_once(tmp_path: Path) -> No
     ids=["deeper", "other kernels", "no skip", "colour"],
 )
 def test_what_cannot_be_kept_is_refused(other: ModelSettings, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "start.safetensors", trained(NARROW), checkpoint.Card(NARROW, "mine"))
+    weights.save(tmp_path / "start.safetensors", trained(NARROW), checkpoint.Card(NARROW, "mine"))
     with pytest.raises(EspcnError, match=r"start\.safetensors is another kind of network \(mine\): start from one"):
         warm_start(tmp_path / "start.safetensors", other, seed=0)

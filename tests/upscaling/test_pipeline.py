@@ -22,7 +22,7 @@ from making import natural, save_checkpoint, save_picture
 from PIL import Image
 
 from espcn_cli import files
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import folders, reading, writing
@@ -43,7 +43,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bicubic() -> Upscaler:
-    return Upscaler(Engine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
+    return Upscaler(TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))
 
 
 def espcn(

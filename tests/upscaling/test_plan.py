@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from making import natural, save_checkpoint, save_picture
 from PIL import Image
 
-from espcn_cli.engines.torch_engine import Engine
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling import pipeline
+from espcn_cli.upscaling.alpha import bleed
 from espcn_cli.upscaling.pipeline import Options, Outcome, Task, plan
-from espcn_cli.upscaling.upscaler import Upscaler, bleed, load
+from espcn_cli.upscaling.upscaler import Upscaler, load
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
@@ -27,7 +28,7 @@ TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 @pytest.fixture
 def bicubic() -> Upscaler:
     """An untrained network with the bicubic skip is bicubic upsampling."""
-    return Upscaler(Engine(ESPCN(TINY)))
+    return Upscaler(TorchEngine(ESPCN(TINY)))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
@@ -66,7 +67,7 @@ def test_grey_in_rgb_stays_grey() -> None:
     with torch.no_grad():
         list(network.parameters())[-2].normal_(0, 0.05)
     grey = Image.fromarray(natural(20, 20)).convert("L")
-    upscaler = Upscaler(Engine(network))
+    upscaler = Upscaler(TorchEngine(network))
     as_grey, as_rgb = np.asarray(upscaler(grey)), np.asarray(upscaler(grey.convert("RGB")))
     assert np.ptp(as_rgb, axis=2).max() == 0
     assert np.abs(as_rgb[..., 0].astype(int) - as_grey).max() <= 1
@@ -79,7 +80,7 @@ def test_fully_opaque_alpha_stays_opaque(width: int, height: int, seed: int) -> 
     with torch.no_grad():
         list(network.parameters())[-2].normal_(0, 0.5)
     image = Image.fromarray(natural(width, height, seed)).convert("RGBA")
-    assert Upscaler(Engine(network))(image).getchannel("A").getextrema() == (255, 255)
+    assert Upscaler(TorchEngine(network))(image).getchannel("A").getextrema() == (255, 255)
 
 
 def test_colours_under_transparency_do_not_fringe(bicubic: Upscaler) -> None:
@@ -94,10 +95,8 @@ def test_colours_under_transparency_do_not_fringe(bicubic: Upscaler) -> None:
 
 
 def test_bleed_reaches_as_far_as_asked() -> None:
-    alpha = torch.zeros(1, 1, 1, 7)
-    alpha[..., 0] = 1
-    pixels = torch.cat([torch.ones(1, 3, 1, 1), torch.zeros(1, 3, 1, 6)], dim=3)
-    assert bleed(pixels, alpha, 3)[0, 0, 0].tolist() == pytest.approx([1, 1, 1, 1, 0, 0, 0])
+    alpha = np.array([255, 0, 0, 0, 0, 0, 0], np.uint8).reshape(1, 7, 1)
+    assert bleed(alpha.repeat(3, axis=2), alpha, 3)[0, :, 0].tolist() == [255, 255, 255, 255, 0, 0, 0]
 
 
 def test_tensors_in_tensors_out(bicubic: Upscaler) -> None:

@@ -1,0 +1,71 @@
+"""The contract between pictures and networks: whole levels in, whole levels out, whatever library does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+from espcn_cli.maths.levels import Levels
+from espcn_cli.settings import ModelSettings
+
+
+class NotFiniteError(ArithmeticError):
+    """Half precision gave NaN or infinity."""
+
+
+class Engine(Protocol):
+    """A network ready to run: windows of whole levels -> the same windows, scale times larger, in the same dtype.
+
+    Windows are (H, W, 1) grey or (H, W, 3) RGB, uint8 or uint16; `black` and `white` are the levels of 0 and 1, and
+    results are rounded once, to the nearest level, and clipped to the bits that `white` takes. All that turns levels
+    into levels is in here: luma, network, ensemble, bicubic chroma, phase shift. An engine never changes.
+    """
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What the network is."""
+
+    @property
+    def halo(self) -> int:
+        """LR pixels of context to each side that an output pixel depends on, or more."""
+
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        """The windows through the network. Raises NotFiniteError if half precision overflows."""
+
+    def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
+        """A window by bicubic interpolation alone; any number of channels."""
+
+    def exact(self) -> Self:
+        """The same network in fp32, for what overflows in half precision; itself if it is in fp32."""
+
+
+E = TypeVar("E", bound=Engine)
+T = TypeVar("T")
+
+
+def highest(white: int) -> int:
+    """The greatest level of as many bits as `white` takes: 235 -> 255, 940 -> 1023."""
+    return (1 << white.bit_length()) - 1
+
+
+def without_overflow(engine: E, work: Callable[[E], T]) -> tuple[T, list[str]]:
+    """Do `work` with an engine or, where half precision overflows on its way, from the start in fp32; and a note.
+
+    So a picture's result depends neither on how it is cut nor on the pictures before it.
+    """
+    try:
+        return work(engine), []
+    except NotFiniteError as error:
+        return work(engine.exact()), [f"{error}: done in fp32"]
+
+
+def open_engine(path: Path, device: str = "auto", precision: str = "auto", ensemble: bool = False) -> Engine:
+    """A checkpoint's engine. Raises EspcnError if the file cannot be used, or the device or precision is not there."""
+    from espcn_cli.engines.device import choose_device, choose_precision
+    from espcn_cli.engines.torch_engine import TorchEngine
+    from espcn_cli.network import espcn
+
+    network, _ = espcn.load(path)
+    chosen = choose_device(device)
+    return TorchEngine(network, chosen, choose_precision(precision, chosen), ensemble)

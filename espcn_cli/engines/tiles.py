@@ -1,0 +1,23 @@
+"""A picture through a step tile by tile, each with the halo that it needs: the result is the same however it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from espcn_cli.maths.tiling import Tile, choose_tile, tiles
+
+Planes = TypeVar("Planes", bound=Any)
+"""Values (..., H, W), an array or a tensor."""
+
+
+def stream(
+    step: Callable[[Planes], Planes], lr: Planes, halo: int, tile: int | None = None
+) -> Iterator[tuple[Tile, Planes]]:
+    """Run `step` over the tiles of `lr`: yields each tile and its window's output, halo included.
+
+    `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
+    """
+    height, width = lr.shape[-2:]
+    for piece in tiles(height, width, *choose_tile(tile, height, width, halo), halo):
+        yield piece, step(lr[..., piece.rows.window, piece.columns.window])

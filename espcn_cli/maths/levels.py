@@ -1,0 +1,37 @@
+"""Whole levels: pictures as files hold them, and what is done to them without leaving them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Levels = NDArray[np.unsignedinteger[Any]]
+"""A picture or a window of one: uint8 or uint16 (H, W, C), from black at 0 to white at `white_of`."""
+
+Floats = NDArray[np.floating[Any]]
+
+BAND = 256
+"""Rows at a time where arithmetic needs wider numbers."""
+
+
+def white_of(levels: NDArray[Any]) -> int:
+    """The level of white: 255 or 65535."""
+    return int(np.iinfo(levels.dtype).max)
+
+
+def to_8_bits(levels: Levels) -> Levels:
+    """The same picture in 8 bits per sample, rounded to the nearest level; 8 bits stay as they are."""
+    if levels.dtype == np.uint8:
+        return levels
+    result = np.empty(levels.shape, np.uint8)
+    for start in range(0, len(levels), BAND):
+        result[start : start + BAND] = (levels[start : start + BAND].astype(np.uint32) + 128) // 257
+    return result
+
+
+def rounded(values: NDArray[np.floating[Any]], dtype: Any) -> Levels:
+    """Levels that are not whole (any shape) -> whole ones, to the nearest (halves up), clipped to the dtype's."""
+    result: Levels = np.floor(values + 0.5).clip(0, np.iinfo(dtype).max).astype(dtype)
+    return result

@@ -1,0 +1,78 @@
+"""A picture brought to an exact size: band by band, so that a huge one never exists in floats, nor whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
+from espcn_cli.maths.resize import contributions, resize
+from espcn_cli.maths.tiling import spans
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.upscaling.alpha import premultiplied, straight
+
+ROWS = 64
+"""Rows of a band of the result."""
+
+
+class Rising:
+    """An upscaled picture as `fit` reads it: rows are made when they are asked for, downwards, and then forgotten."""
+
+    def __init__(self, picture: Raster, scale: int, strips: Iterator[tuple[int, Raster]]) -> None:
+        width, height = picture.size
+        self.size = (width * scale, height * scale)
+        self.has_alpha = picture.has_alpha
+        self.blank = picture.blank
+        self._strips = strips
+        self._held: list[tuple[int, Raster]] = []
+
+    def window(self, rows: slice, columns: slice) -> Levels:
+        """The levels (h, w, C) of a rectangle that begins no higher than the last one."""
+        while not self._held or _end(self._held[-1]) < rows.stop:
+            self._held.append(next(self._strips))
+        self._held = [strip for strip in self._held if _end(strip) > rows.start]
+        parts = [
+            strip.window(slice(max(rows.start - first, 0), min(rows.stop - first, strip.size[1])), columns)
+            for first, strip in self._held
+            if first < rows.stop
+        ]
+        return np.concatenate(parts)
+
+
+def _end(strip: tuple[int, Raster]) -> int:
+    return strip[0] + strip[1].size[1]
+
+
+def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
+    """Bring a picture to an exact size: bicubic, antialiased, band by band; colours are weighted with their alpha."""
+    if isinstance(picture, Raster) and picture.size == (width, height):
+        return picture
+    columns, rows = picture.size
+    canvas = picture.blank(width, height)
+    weights, indices = contributions(rows, height)
+    for band in spans(height, ROWS, 0):
+        taps = indices[band.start : band.stop]
+        first, last = int(taps.min()), int(taps.max()) + 1
+        levels = picture.window(slice(first, last), slice(0, columns))
+        x: Floats = levels.astype(np.float32)
+        x /= white_of(levels)
+        x = premultiplied(x) if picture.has_alpha else x
+        part = _across(_down(x, weights[band.start : band.stop], taps - first), width)
+        part = straight(part) if picture.has_alpha else part
+        canvas.put(rounded(part * white_of(levels), levels.dtype), band.start, 0)
+    return canvas
+
+
+def _down(x: Floats, weights: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Rows (n, W, C) that are weighted sums of those of x (H, W, C): weights and indices are (n, taps)."""
+    total: Floats = np.zeros((len(weights), *x.shape[1:]), np.float32)
+    for weight, row in zip(weights.T, rows.T, strict=True):
+        total += x[row] * weight.astype(np.float32)[:, None, None]
+    return total
+
+
+def _across(x: Floats, width: int) -> Floats:
+    """(H, W, C) -> (H, width, C)."""
+    return np.moveaxis(resize(np.moveaxis(x, 2, 0)[None], x.shape[0], width)[0], 0, 2)

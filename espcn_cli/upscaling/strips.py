@@ -1,0 +1,69 @@
+"""A picture through an engine strip by strip: memory stays bounded, and where it runs out the tiles get smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from espcn_cli.engines.engine import Engine
+from espcn_cli.errors import EspcnError
+from espcn_cli.maths.tiling import Span, choose_tile, span, spans
+from espcn_cli.memory import out_of_memory
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.upscaling import alpha
+
+SMALLEST_TILE = 32
+"""LR pixels of a side: if memory does not suffice for this, it suffices for nothing."""
+
+
+def strips(
+    engine: Engine, picture: Raster, tile: int | None, notes: list[str], canvas: Raster | None = None
+) -> Iterator[tuple[int, Raster]]:
+    """The upscaled picture from top to bottom: each strip with its first row, or `canvas` with more of it filled.
+
+    Where memory runs out the tiles are halved, and in the end `notes` say so. Raises EspcnError if memory does not
+    suffice for the smallest tile, NotFiniteError if half precision overflows.
+    """
+    (width, height), scale = picture.size, engine.settings.scale
+    start, smaller, cut_out = 0, False, picture.is_cut_out
+    reach = engine.halo * (2 if picture.has_alpha else 1)  # colours bleed as far again
+    while start < height:
+        tall, wide = choose_tile(tile, height, width, reach)
+        rows = span(start, min(start + tall, height), height, reach)
+        try:
+            strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
+            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, cut_out)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            tile, smaller = _smaller(tile, width, height), True
+            if not tile:
+                raise no_memory(picture, scale) from None
+            continue
+        yield start * scale, strip
+        start = rows.stop
+    if smaller:
+        notes.append(f"memory ran out: done in tiles of {tile} pixels")
+
+
+def _fill(
+    strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine, cut_out: bool
+) -> None:
+    """Upscale the rows tile by tile into a strip, from LR row `top` of it on."""
+    scale = engine.settings.scale
+    for column in columns:
+        large = alpha.upscale(engine, picture.window(rows.window, column.window), cut_out)
+        strip.put(large[rows.inner(scale), column.inner(scale)], top * scale, column.start * scale)
+
+
+def _smaller(tile: int | None, width: int, height: int) -> int:
+    """The next smaller tile to try, half as large as what ran out of memory; 0 when there is none."""
+    if tile is None:
+        tile = 512
+    elif tile == 0:
+        tile = max(width, height)
+    return tile // 2 if tile // 2 >= SMALLEST_TILE else 0
+
+
+def no_memory(picture: Raster, scale: int) -> EspcnError:
+    width, height = picture.size
+    return EspcnError(f"not enough memory for {width} x {height} pixels at x{scale}")

@@ -1,0 +1,72 @@
+"""The whole command line: help of every command, the README, misuse, and what is left of a command in its process."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import one_line, run
+from typer.main import get_command
+
+from espcn_cli.cli.app import app
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def below(command: Any, *words: str) -> Iterator[Any]:
+    """This command and all below it, each with the words that call it."""
+    yield pytest.param(command, words, id=" ".join(words) or "espcn")
+    for word, child in getattr(command, "commands", {}).items():
+        yield from below(child, *words, word)
+
+
+each_command = pytest.mark.parametrize(("command", "words"), [*below(get_command(app))])
+
+
+def spoken(text: str) -> str:
+    """Its words alone."""
+    return " ".join(re.findall(r"\w+", text))
+
+
+@each_command
+def test_help_shows_every_word(command: Any, words: tuple[str, ...]) -> None:
+    """Help is Markdown, which swallows what looks like a tag."""
+    shown = run(*words, "--help")
+    assert shown.code == 0
+    assert command.help and spoken(command.help) in spoken(shown.stdout.replace("│", ""))
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        assert spoken(parameter.help) in spoken(shown.stdout), parameter.name
+
+
+@each_command
+def test_every_option_has_help(command: Any, words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help").stdout
+    assert "--help" in re.findall(r"--[a-z-]+", shown)
+    for line in shown.splitlines():
+        if match := re.match(r"^│ +\*? +(--[a-z-]+)", line):
+            assert len(line.replace("│", "").strip()) > len(match[1]) + 20, line
+
+
+@each_command
+def test_every_command_is_in_the_readme(command: Any, words: tuple[str, ...]) -> None:
+    assert " ".join(("espcn", *words)) in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("arguments", ["upscale", "upscale a.png", "nonsense", "upscale a b --scale two"])
+def test_misuse_of_the_command_line_is_exit_code_2(arguments: str) -> None:
+    assert run(*arguments.split()).code == 2
+
+
+def test_a_command_leaves_its_process_as_it_was(tmp_path: Path) -> None:
+    """SIGTERM ends a command with a code of its own, but not what goes on in the same process."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        one_line(run("upscale", "missing.png", "out.png", cwd=tmp_path), 1, "missing.png")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)

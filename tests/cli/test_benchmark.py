@@ -1,0 +1,146 @@
+"""`espcn benchmark`: the table, JSON and CSV, and each misuse in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from command import one_line, run
+from making import save_checkpoint, save_picture
+from tqdm import tqdm
+
+from espcn_cli.cli.benchmark import advance
+from espcn_cli.network import checkpoint
+
+
+def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
+    folder = photos.parent
+    result = run("benchmark", "photos", "-m", tiny, "--csv", "scores.csv", cwd=folder)
+    assert result.code == 0, result.stderr
+    assert re.search(r"^photos +bicubic +lanczos +tiny$", result.stdout, re.M)
+    assert re.search(r"^mean( +\d+\.\d\d/0\.\d{4}){3}$", result.stdout, re.M)
+    assert "2 px border left out" in result.stdout
+    as_json = json.loads(run("benchmark", "photos", "-m", tiny, "--json", cwd=folder).stdout)
+    assert set(as_json) == {"protocol", "rows", "errors"}
+    assert [row["method"] for row in as_json["rows"]] == ["bicubic", "lanczos", str(tiny)]
+    assert set(as_json["rows"][0]) == {"dataset", "scale", "method", "psnr", "ssim", "images"}
+    assert [image["name"] for image in as_json["rows"][0]["images"]] == ["0", "1", "2"]
+    with (folder / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert float(rows[0]["psnr"]) == as_json["rows"][0]["images"][0]["psnr"]
+
+
+def test_benchmark_measures_the_ensemble(photos: Path, tiny: Path) -> None:
+    def psnr(*options: str) -> list[float]:
+        result = run("benchmark", "photos", "-m", tiny, "--json", *options, cwd=photos.parent)
+        return [row["psnr"] for row in json.loads(result.stdout)["rows"]]
+
+    alone, together = psnr(), psnr("--ensemble")
+    assert alone[:2] == together[:2]  # bicubic and Lanczos
+    assert alone[2] != together[2]
+
+
+def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: Path) -> None:
+    (photos / "bad.png").write_text("no picture")
+    result = run("benchmark", "photos", "-m", tiny, cwd=photos.parent)
+    one_line(result, 1, "photos/bad.png")
+    assert "mean" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 1, ["no such file or folder"]),
+        (["too-long-a-name" * 20], 1, ["no such file or folder"]),
+        (["hollow"], 1, ["no pictures in hollow"]),
+        (["photos", "--protocol", "best"], 2, ["--protocol"]),
+        (["photos", "-s", "7"], 2, ["--scale", "'7'"]),
+        (["photos", "--degradation", "fog"], 2, ["--degradation", "'fog'"]),
+        (["photos", "--lr", "nowhere"], 2, ["--lr nowhere"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_benchmark_input_gets_one_line(
+    photos: Path, tiny: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    (photos.parent / "hollow").mkdir()
+    one_line(run("benchmark", *arguments, "-m", tiny, cwd=photos.parent), code, *words)
+
+
+def test_sets_and_checkpoints_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for index, folder in enumerate("ab"):
+        save_picture(tmp_path / folder / "photos" / f"{index}.png", 48, 40, index)
+        save_checkpoint(tmp_path / folder / "x.safetensors", tail=0.02 * index)
+    save_checkpoint(tmp_path / "bicubic.safetensors")
+    models = [word for name in ("a/x", "b/x", "bicubic", "a/../a/x") for word in ("-m", f"{name}.safetensors")]
+    result = run("benchmark", "a/photos", "b/photos", "./a/photos", *models, "--csv", "scores.csv", cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    for folder in "ab":
+        line = rf"^{folder}/photos +bicubic +lanczos +{Path('a/x')} +{Path('b/x')} +bicubic\.safetensors$"
+        assert len(re.findall(line, result.stdout, re.M)) == 1
+    shown = json.loads(run("benchmark", "a/photos", "b/photos", *models, "--json", cwd=tmp_path).stdout)
+    rows = [(row["dataset"], row["method"]) for row in shown["rows"]]
+    methods = ["bicubic", "lanczos", "a/x.safetensors", "b/x.safetensors", "bicubic.safetensors"]
+    assert rows == [(dataset, method) for dataset in ("a/photos", "b/photos") for method in methods]
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        assert [(row["dataset"], row["method"]) for row in csv.DictReader(file)] == rows
+
+
+def test_a_model_given_twice_is_one(photos: Path) -> None:
+    shipped = checkpoint.find("espcn-s", 2)
+    result = run("benchmark", "photos", "-m", "espcn-s", "-m", shipped, "-m", "espcn-s", cwd=photos.parent)
+    assert re.search(r"^photos +bicubic +lanczos +espcn-s$", result.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    ("destination", "code", "words"),
+    [
+        ("photos", 1, ["photos is a folder"]),
+        ("nowhere/scores.csv", 1, ["no folder nowhere"]),
+        ("/proc/scores.csv", 1, ["cannot write /proc/scores.csv"]),
+        ("photos/0.png", 2, ["photos/0.png is an input"]),
+        ("lr/0.png", 2, ["lr/0.png is an input"]),
+        ("model.safetensors", 2, ["model.safetensors is an input"]),
+    ],
+)
+def test_a_csv_file_that_cannot_be_is_refused_before_any_picture_is_read(
+    photos: Path, destination: str, code: int, words: list[str]
+) -> None:
+    if destination.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs a folder that nobody can write to, not even root")
+    folder = photos.parent
+    (photos / "text.png").write_text("a picture would be named if it had been read")
+    save_picture(folder / "lr" / "0.png", 24, 20)
+    save_checkpoint(folder / "model.safetensors")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = run("benchmark", photos.name, "--lr", "lr", "-m", "model.safetensors", "--csv", destination, cwd=folder)
+    one_line(result, code, *words)
+    assert not result.stdout
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path, tiny: Path) -> None:
+    """Bytes of a file's name that are no UTF-8."""
+    save_picture(tmp_path / "set" / "a.png", 48, 40)
+    try:
+        (tmp_path / "set" / "a.png").rename(tmp_path / "set" / os.fsdecode(b"\xff.png"))
+        (tmp_path / "set" / os.fsdecode(b"\xfe.png")).write_text("no picture")
+    except OSError:
+        pytest.skip("needs a file system that takes any bytes")
+    result = run("benchmark", "set", "-m", tiny, "--csv", "scores.csv", cwd=tmp_path)
+    one_line(result, 1, r"set/\udcfe.png: not a picture")
+    assert re.search(r"^\\udcff +\d", result.stdout, re.M)
+    assert b"\xff," in (tmp_path / "scores.csv").read_bytes()
+
+
+def test_the_bar_shows_how_many_pictures_are_done() -> None:
+    with tqdm(total=0, file=StringIO()) as bar:
+        for done in range(1, 5):
+            advance(bar, done, 4)
+            assert (bar.n, bar.total) == (done, 4)

@@ -1,0 +1,52 @@
+"""`espcn models`: what is shipped, what a file is, and the command that makes it again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from command import QUICK, one_line, run
+
+from espcn_cli.cli.models import format_models, training_command
+from espcn_cli.network.checkpoint import Card
+from espcn_cli.settings import TrainSettings, architecture
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_models_describes_a_checkpoint(tiny: Path) -> None:
+    [card] = json.loads(run("models", tiny, "--json").stdout)
+    assert (card["name"], card["scale"], card["parameters"]) == ("tiny", 2, 40 + 148)
+    one_line(run("models", ROOT / "pyproject.toml"), 1, "not a readable safetensors file")
+
+
+def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) -> None:
+    folder = photos.parent
+    options = [*QUICK, "--steps", 4, "--planes", "rgb", "--loss", "mse", "-s", 3, "--precision", "bf16"]
+    assert run("train", "photos", "-o", "m.safetensors", *options, cwd=folder).code == 0
+    [card] = json.loads(run("models", "m.safetensors", cwd=folder).stdout)
+    assert card["command"] == (
+        "espcn train photos --valid VALID -m espcn-s -s 3 --planes rgb --precision bf16 --steps 4 --batch-size 2"
+        " --patch-size 16 --loss mse --expansion 4 --validate-every 4"
+    )
+
+
+def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
+    settings = TrainSettings(steps=7).to_dict()
+    del settings["candidates"], settings["clip"]  # which came later: any patch was taken, any gradient followed
+    card = Card(architecture("espcn-s"), "espcn-s", {"settings": settings}, {}, "")
+    command = "espcn train DATA --valid VALID -m espcn-s -s 2 --candidates 1 --clip 0.0 --steps 7"
+    assert training_command(card) == command
+
+
+def test_models_with_nothing_shipped_is_an_empty_table() -> None:
+    assert format_models([]).splitlines()[0].startswith("name")
+
+
+def test_models_lists_what_is_shipped() -> None:
+    result = run("models")
+    assert result.code == 0
+    for name in ("espcn", "espcn-s", "espcn-m", "espcn-l"):
+        for scale in (2, 3, 4):
+            assert re.search(rf"^{name} +x{scale} +[\d,]+ +[\d,]+ +\d+ +\d+\.\d\d +\d+\.\d\d$", result.stdout, re.M)

@@ -1,0 +1,97 @@
+"""`espcn train`: a training, one that is killed, one that is interrupted, and each misuse in one line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import COMMAND, QUICK, one_line, run
+from making import save_picture
+from safetensors.torch import load_file
+
+
+def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
+    folder = photos.parent
+    (photos / "bad.png").write_text("no picture")
+    result = run("train", "photos", "--steps", 5, *QUICK, cwd=folder)
+    assert result.code == 0, result.stderr
+    assert "skipped photos/bad.png: not a picture" in result.stderr
+    assert "training on 2 pictures, measured by 1; 1 files skipped" in result.stderr
+    line = r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\); "
+    assert re.search(line + r"\d+\.\d steps/s, \d+\.\d% of it waiting for data$", result.stderr, re.M)
+    assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation pictures", result.stdout)
+    assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
+    upscaled = run("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
+    assert upscaled.code == 0, upscaled.stderr
+
+
+def started(folder: Path, *arguments: str, until: str) -> subprocess.Popen[str]:
+    """A process that is training, and has just said a line that begins so."""
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(until):
+            break
+    return process
+
+
+@pytest.mark.slow  # two trainings and a third one in a process of its own
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are tested on Unix")
+def test_killed_and_resumed_is_bit_for_bit_training_straight_through(photos: Path) -> None:
+    """kill -9 between two saves: what was done since the last one is done again, with the same bits."""
+    folder = photos.parent
+    options = ["train", "photos", "--steps", "24", *QUICK]
+    assert run(*options, "-o", "whole.safetensors", cwd=folder).code == 0
+    with started(folder, *options, "-o", "m.safetensors", until="step 8:") as process:
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert run(*options, "-o", "m.safetensors", "--resume", cwd=folder).code == 0
+    whole, resumed = (load_file(folder / f"{name}.safetensors") for name in ("whole", "m"))
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
+    folder = photos.parent
+    arguments = ["train", "photos", "-o", "m.safetensors", "--steps", "100000", *QUICK]
+    with started(folder, *arguments, until="step 4:") as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "stopped; m.run/state.safetensors is saved" in rest
+    assert rest.splitlines()[-1] == "  " + shlex.join(["espcn", *arguments, "--resume"])
+    assert sorted(p.name for p in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
+    changed = run("train", "photos", "-o", "m.safetensors", "--steps", 200, *QUICK, "--resume", cwd=folder)
+    one_line(changed, 1, "m.run/state.safetensors belongs to another training", "steps 100000, now 200")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere"], 1, ["nowhere", "no such file or folder"]),
+        (["too-long-a-name" * 20], 1, ["no such file or folder"]),
+        (["hollow"], 1, ["no pictures in hollow"]),
+        (["small"], 1, ["no usable picture", "smaller than a patch"]),
+        (["photos", "--resume"], 1, ["nothing to resume"]),
+        (["photos", "--steps", "0"], 2, ["steps must be at least 1"]),
+        (["photos", "-m", "espcn-xxl"], 2, ["unknown architecture"]),
+        (["photos", "-s", "7"], 2, ["scale must be one of"]),
+        (["photos", "--planes", "cmyk"], 2, ["--planes"]),
+        (["photos", "--valid", "hollow"], 1, ["hollow", "--valid"]),
+        (["photos", "-o", "nowhere/m.safetensors"], 1, ["no folder nowhere"]),
+        (["photos", "-o", "m.png"], 2, ["m.png", ".safetensors"]),
+    ],
+    ids=lambda value: " ".join(value[1:]) or value[0] if isinstance(value, list) else "",
+)
+def test_bad_training_input_gets_one_line(photos: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    folder = photos.parent
+    (folder / "hollow").mkdir()
+    for index in range(3):
+        save_picture(folder / "small" / f"{index}.png", 9, 9)
+    one_line(run("train", *arguments, "-q", cwd=folder), code, *words)
+    assert not list(folder.glob("*.safetensors"))

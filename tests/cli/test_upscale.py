@@ -1,0 +1,113 @@
+"""`espcn upscale`: what is said where, what is left on the disk, and each misuse in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from command import one_line, run
+from making import save_picture
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+
+def test_upscale_one_picture(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png")
+    result = run("upscale", "in.png", "out.png", "-m", tiny, cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert re.fullmatch(r"out\.png: 24 x 18 -> 48 x 36, \d+\.\d s\n", result.stdout)
+    with Image.open(tmp_path / "out.png") as image:
+        assert (image.size, image.mode) == ((48, 36), "RGB")
+
+
+def test_upscale_a_batch_with_a_bad_file(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in" / "a.png")
+    save_picture(tmp_path / "in" / "deep" / "b.jpg", mode="L")
+    (tmp_path / "in" / "bad.png").write_text("no picture")
+    result = run("upscale", "-r", "in", "out", "-m", tiny, "--json", cwd=tmp_path)
+    assert result.code == 1
+    assert result.stderr == f"espcn: {Path('in/bad.png')}: not a picture in a format that Pillow knows\n"
+    records = json.loads(result.stdout)
+    assert [(r["source"], r["error"] is None) for r in records] == [
+        ("in/a.png", True),
+        ("in/bad.png", False),
+        ("in/deep/b.jpg", True),
+    ]
+    assert records[0]["output_size"] == [48, 36]
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == [
+        "a.png",
+        "deep/b.jpg",
+    ]
+
+
+def test_tiles_do_not_show(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png", 70, 50)
+    for tile in ("off", "16", "auto"):
+        assert run("upscale", "in.png", f"{tile}.png", "-m", tiny, "--tile", tile, cwd=tmp_path).code == 0
+    assert (tmp_path / "off.png").read_bytes() == (tmp_path / "16.png").read_bytes()
+    assert (tmp_path / "off.png").read_bytes() == (tmp_path / "auto.png").read_bytes()
+
+
+def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "in.png")
+    result = run("upscale", "-q", "in.png", "out.png", "-m", tiny, cwd=tmp_path)
+    assert (result.code, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.png", "out.png"], 1, ["missing.png", "no such file"]),
+        (["empty.png", "out.png"], 1, ["empty.png", "is empty"]),
+        (["text.png", "out.png"], 1, ["text.png", "not a picture"]),
+        (["cut.png", "out.png"], 1, ["cut.png", "cannot be decoded"]),
+        (["in.png", "nowhere/out.png"], 1, ["no folder nowhere"]),
+        (["in.png", "out.xyz"], 2, ["cannot write .xyz"]),
+        (["in.png", "in.png"], 2, ["in.png is an input"]),
+        (["in.png", "cut.png", "out.png"], 2, ["out.png", "need a folder"]),
+        (["hollow", "out"], 1, ["no pictures in hollow"]),
+        (["in.png", "out.png", "-m", "espcn-xxl"], 1, ["unknown model 'espcn-xxl'"]),
+        (["in.png", "out.png", "-m", "gone.safetensors"], 1, ["gone.safetensors", "no checkpoint"]),
+        (["in.png", "out.png", "-s", "5"], 1, ["espcn-m", "no scale 5"]),
+        (["in.png", "out.png", "--tile", "big"], 2, ["--tile"]),
+        (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
+        (["in.png", "out.png", "--device", "cuda:63"], 1, ["not available"]),
+        (["in.png", "out.png", "--precision", "fp8"], 2, ["unknown precision"]),
+        (["in.png", "out.png", "-m", "foreign.safetensors"], 1, ["not an espcn checkpoint"]),
+        (["in.png", "out.png", "-m", "short.safetensors"], 1, ["not a readable safetensors file"]),
+        (["in.png", "out.png", "-m", "misshapen.safetensors"], 1, ["has shape"]),
+        (["in.png", "out.png", "-m", "nan.safetensors"], 1, ["holds NaN"]),
+        (["in.png", "text.png/out.png"], 1, ["no folder text.png"]),
+        (["in.png", "/proc/out.png"], 1, ["cannot write /proc/out.png"]),
+        (["hollow", "text.png"], 2, ["text.png is a file"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) > 1 else "",
+)
+def test_bad_input_gets_one_line(tmp_path: Path, tiny: Path, arguments: list[str], code: int, words: list[str]) -> None:
+    whole = save_picture(tmp_path / "in.png", 64, 64)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("text")
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:2000])
+    (tmp_path / "hollow").mkdir()
+    if arguments[1].startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs a folder that nobody can write to, not even root")
+    with (tmp_path / "short.safetensors").open("wb") as file:
+        file.write(tiny.read_bytes()[:-100])
+    tensors = load_file(tiny)
+    first = sorted(tensors)[0]
+    save_file(tensors, tmp_path / "foreign.safetensors")
+    metadata = metadata_of(tiny)
+    save_file({**tensors, first: tensors[first][:1].clone()}, tmp_path / "misshapen.safetensors", metadata)
+    save_file({**tensors, first: tensors[first] * float("nan")}, tmp_path / "nan.safetensors", metadata)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    model = [] if "-m" in arguments or "-s" in arguments else ["-m", tiny]
+    one_line(run("upscale", *arguments, *model, cwd=tmp_path), code, *words)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())

@@ -1,0 +1,64 @@
+"""The library: what `espcn_cli.__all__` names, and that naming it costs nothing until it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from making import save_checkpoint, save_picture
+from PIL import Image
+
+import espcn_cli
+
+
+def test_the_public_names() -> None:
+    assert set(espcn_cli.__all__) == {
+        *("load", "Upscaler", "train", "benchmark", "resize", "degrade", "phase_shift", "psnr", "ssim"),
+        *("ESPCN", "ModelSettings", "TrainSettings", "EspcnError", "__version__"),
+    }
+    assert dir(espcn_cli) == sorted(espcn_cli.__all__)
+
+
+@pytest.mark.parametrize("name", espcn_cli.__all__)
+def test_each_name_is_there_and_means_itself(name: str) -> None:
+    found = getattr(espcn_cli, name)
+    assert name == "__version__" or found.__name__ == name
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'upscale'"):
+        _ = espcn_cli.upscale
+
+
+def test_a_module_does_not_take_a_function_s_place() -> None:
+    """After the rooms are imported, `espcn_cli.train` and the others are the functions still."""
+    program = (
+        "import espcn_cli; import espcn_cli.cli.app, espcn_cli.training.loop, espcn_cli.scoring.benchmark;"
+        "print(all(callable(getattr(espcn_cli, name)) for name in ('train', 'benchmark', 'resize')))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "True"
+
+
+def test_a_picture_goes_in_and_comes_out(tmp_path: Path) -> None:
+    upscaler = espcn_cli.load(str(save_checkpoint(tmp_path / "tiny.safetensors")))
+    with Image.open(save_picture(tmp_path / "in.png", mode="L")) as image:
+        large = upscaler(image)
+    assert (large.mode, large.size) == ("L", (48, 36))
+    assert upscaler.upscale(torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
+
+
+def test_resize_and_degrade_give_back_the_kind_that_they_are_given() -> None:
+    tensor = torch.rand(1, 3, 12, 8)
+    array = tensor.numpy()
+    pairs = (
+        (espcn_cli.resize(tensor, 6, 4), espcn_cli.resize(array, 6, 4)),
+        (espcn_cli.degrade(tensor, 2), espcn_cli.degrade(array, 2)),
+    )
+    for as_tensor, as_array in pairs:
+        assert as_tensor.dtype == torch.float32
+        assert as_array.dtype == np.float32
+        assert np.array_equal(as_tensor.numpy(), as_array)

@@ -1,0 +1,42 @@
+"""What the project promises about the versions that it runs with."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+PINS = {
+    canonicalize_name(name): Version(version)
+    for name, version in (line.split("==") for line in LINES if line and not line.startswith("#"))
+}
+"""The versions that the tests run with."""
+
+EVERY = [
+    Requirement(text)
+    for group in (
+        PROJECT["build-system"]["requires"],
+        PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"].values(),
+    )
+    for text in group
+]
+
+
+@pytest.mark.parametrize("requirement", EVERY, ids=str)
+def test_what_is_required_is_pinned_to_a_version_that_it_allows(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_the_oldest_torch_is_the_one_that_is_tested() -> None:
+    """Its older versions lack what we call (`torch.cpu.get_capabilities`), and nobody runs the tests with them."""
+    [torch] = [requirement for requirement in EVERY if requirement.name == "torch"]
+    pinned = PINS[canonicalize_name("torch")]
+    assert str(torch.specifier) == f">={pinned.major}.{pinned.minor}"

@@ -1,0 +1,102 @@
+"""Where memory runs out the tiles shrink; where half precision overflows the picture is done in fp32, and alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from making import natural
+from PIL import Image
+from torch import Tensor
+
+from espcn_cli.engines.torch_engine import CPU, TorchEngine
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import ModelSettings
+from espcn_cli.upscaling.sizes import Size
+from espcn_cli.upscaling.upscaler import Upscaler
+
+TINY = ModelSettings(widths=(4,), kernels=(3, 3))
+
+
+class Small(TorchEngine):
+    """Has memory for windows of 80×80 pixels."""
+
+    def planes(self, x: Tensor) -> Tensor:
+        if x.shape[2] * x.shape[3] > 80 * 80:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return super().planes(x)
+
+
+def test_when_memory_runs_out_the_tiles_shrink() -> None:
+    image = Raster(Image.fromarray(natural(150, 140)))
+    result, notes = Upscaler(Small(ESPCN(TINY)), 0).raster(image)
+    assert notes == ["memory ran out: done in tiles of 75 pixels"]
+    exact, _ = Upscaler(TorchEngine(ESPCN(TINY))).raster(image)
+    assert np.array_equal(result.array(), exact.array())
+
+
+@pytest.fixture
+def delicate() -> ESPCN:
+    """White becomes 3.3995e38 inside, which float32 holds and bfloat16 rounds to infinity; mid-grey does not."""
+    network = ESPCN(ModelSettings(widths=(1,), kernels=(1, 1), activation="prelu", skip="none"))
+    weights = {"body.0.weight": 3.38953e38, "body.0.bias": 1e36, "body.2.weight": 2e-39, "body.2.bias": 0.125}
+    with torch.no_grad():
+        for name, value in weights.items():
+            network.get_parameter(name).fill_(value)
+    return network
+
+
+def grey(level: int) -> Raster:
+    levels = natural(24, 18)[..., 0] // 4 + 20
+    levels[9, 12] = level
+    return Raster(Image.fromarray(levels))
+
+
+HARMLESS, BRIGHT = grey(100), grey(255)
+NOTE = "bf16 overflows on this picture: done in fp32"
+
+
+def test_overflow_of_half_precision_is_done_again_in_fp32(delicate: ESPCN) -> None:
+    half, full = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16)), Upscaler(TorchEngine(delicate))
+    result, notes = half.raster(BRIGHT)
+    assert notes == [NOTE]
+    assert np.array_equal(result.array(), full.raster(BRIGHT)[0].array())
+    assert half.raster(HARMLESS)[1] == []
+
+
+@pytest.mark.parametrize("tile", [0, 5, None])
+def test_overflow_is_the_picture_s_not_the_tile_s(delicate: ESPCN, tile: int | None) -> None:
+    """The whole picture is done in fp32, so that it is the same however it is cut."""
+    half = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16), tile)
+    result, notes = half.raster(BRIGHT)
+    assert notes == [NOTE]
+    assert np.array_equal(result.array(), Upscaler(TorchEngine(delicate)).raster(BRIGHT)[0].array())
+
+
+def test_overflow_on_the_way_to_an_exact_size(delicate: ESPCN) -> None:
+    half, full = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16), 5), Upscaler(TorchEngine(delicate))
+    size = Size(width=31)
+    after = half.document(Document((BRIGHT,)), size)
+    assert after.warnings == (NOTE,)
+    assert np.array_equal(after.frames[0].array(), full.document(Document((BRIGHT,)), size).frames[0].array())
+
+
+def test_overflow_of_tensors_is_done_again_too(delicate: ESPCN) -> None:
+    half, full = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16)), Upscaler(TorchEngine(delicate))
+    x = torch.full((1, 1, 6, 5), 1.0)
+    with pytest.warns(UserWarning, match=NOTE):
+        result = half.upscale(x)
+    assert torch.equal(result, full.upscale(x))
+
+
+def test_a_picture_that_overflows_changes_nothing_for_the_next(delicate: ESPCN) -> None:
+    """An engine never changes: a batch gives what its pictures give one by one."""
+    half = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16))
+    alone = half.raster(HARMLESS)[0].array()
+    after = half.document(Document((BRIGHT, HARMLESS, BRIGHT)))
+    assert after.warnings == (NOTE,)
+    assert np.array_equal(after.frames[1].array(), alone)
+    assert half.engine.precision == torch.bfloat16  # type: ignore[attr-defined]
+    assert not np.array_equal(alone, Upscaler(TorchEngine(delicate)).raster(HARMLESS)[0].array())
