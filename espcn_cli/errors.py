@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 
 class EspcnError(Exception):
@@ -18,6 +19,10 @@ class EspcnError(Exception):
     def __init__(self, message: str, path: Path | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+    def about(self, path: Path, name: str) -> Self:
+        """The same with the file's name before it; itself if it names one already."""
+        return self if self.path is not None else type(self)(f"{name}: {self}", path)
 
 
 class UsageError(EspcnError):

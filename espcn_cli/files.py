@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import secrets
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ PART_SUFFIX = ".espcn-part"
 
 ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left behind where files cannot be locked."""
-
-_umask_lock = threading.Lock()
 
 
 def is_there(path: Path) -> bool:
@@ -55,17 +52,9 @@ def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise EspcnError(f"no folder {path.parent} for {path.name}: make it, or choose another destination", path)
     if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
         raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
-    descriptor, temporary = _make_temporary(path)  # root may write anywhere, and yet not in /proc
+    temporary, descriptor = _make_beside(path)  # what is allowed there is known by doing it
     os.close(descriptor)
     temporary.unlink()
-
-
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it."""
-    with _umask_lock:
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
 
 
 def _lock(descriptor: int) -> bool:
@@ -104,31 +93,33 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises EspcnError if the folder cannot be written.
     """
-    descriptor, temporary = _make_temporary(path)
+    temporary, descriptor = _make_beside(path)
     try:
         _lock(descriptor)
         yield temporary
         os.fsync(descriptor)
-        temporary.chmod(0o666 & ~_umask())
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(descriptor)
             descriptor = -1
         temporary.replace(path)
     except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed") from None
+        raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed", path) from None
     finally:
         if descriptor >= 0:
             os.close(descriptor)
         temporary.unlink(missing_ok=True)
 
 
-def _make_temporary(path: Path) -> tuple[int, Path]:
-    """An open file beside `path`, of a name that `clean` knows. Raises EspcnError if the folder cannot be written."""
+def _make_beside(path: Path) -> tuple[Path, int]:
+    """A new file in the folder of `path`, and its descriptor; the system gives it the permissions of any new file.
+
+    Raises EspcnError if there can be none.
+    """
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=PART_SUFFIX)
+        return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
-    return descriptor, Path(name)
 
 
 def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:

@@ -15,9 +15,11 @@ from PIL import Image
 from torch import Tensor
 from trainings import QUICK, TINY
 
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 from espcn_cli.training.job import Job, make_job
+from espcn_cli.upscaling.upscaler import Upscaler
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
 os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
@@ -95,3 +97,9 @@ def job(tmp_path: Path) -> Job:
         device="cpu",
         precision="fp32",
     )
+
+
+@pytest.fixture(scope="session")
+def bicubic() -> Upscaler:
+    """An untrained network with the bicubic skip is bicubic upsampling."""
+    return Upscaler(TorchEngine(ESPCN(ModelSettings(widths=(4,), kernels=(3, 3)))))

@@ -50,10 +50,10 @@ def train(
     made grey and fitted. Ctrl-C leaves the checkpoint of the last finished epoch.
     """
     from espcn_cli.autoencoder.training import train_autoencoder
-    from espcn_cli.pictures import reading
+    from espcn_cli.pictures import opening
 
     settings = settings_of(AutoencoderSettings, context)
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
         result = train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
     if as_json:
@@ -114,9 +114,9 @@ def reconstruct(
 ) -> None:
     """Put pictures through a trained autoencoder: a contact sheet, and the codes if wanted."""
     from espcn_cli.autoencoder import network, reconstruction
-    from espcn_cli.pictures import reading
+    from espcn_cli.pictures import opening
 
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     result = reconstruction.reconstruct(network.find(checkpoint), source, output, codes, count)
     if not quiet:
         for line in result.skipped:

@@ -43,11 +43,11 @@ def benchmark(
     """Measure PSNR and SSIM of models beside bicubic and Lanczos, per picture and in the mean."""
     from espcn_cli.files import check_destination, is_folder, write_csv
     from espcn_cli.network import checkpoint
-    from espcn_cli.pictures import folders, reading
+    from espcn_cli.pictures import folders, opening
     from espcn_cli.scoring import benchmark as flow
     from espcn_cli.upscaling.upscaler import load
 
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     if lr is not None and (len(sources) > 1 or not is_folder(lr)):
         raise UsageError(f"--lr {lr}: name one folder of LR files for one set of pictures")
     names: dict[Path, str] = {}

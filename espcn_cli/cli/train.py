@@ -136,7 +136,7 @@ def train(
     (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
     """
     from espcn_cli.network import checkpoint
-    from espcn_cli.pictures import reading
+    from espcn_cli.pictures import opening
     from espcn_cli.training import loop
     from espcn_cli.training.job import make_job
     from espcn_cli.training.run_folder import RunFolder
@@ -146,7 +146,7 @@ def train(
         model_settings = architecture(model, scale, PLANES[planes])
     except ValueError as error:
         raise UsageError(str(error)) from None
-    reading.limit_pixels(max_pixels)
+    opening.limit_pixels(max_pixels)
     leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
     quiet = quiet or not leads
     path = output or Path(f"{model}_x{scale}.safetensors")

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -17,7 +17,6 @@ from espcn_cli.cli.terminal import (
     SCALE_HELP,
     Device,
     Json,
-    MaxPixels,
     Precision,
     Quiet,
     printable,
@@ -28,7 +27,8 @@ from espcn_cli.errors import UsageError
 from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS
 
 if TYPE_CHECKING:
-    from espcn_cli.upscaling.pipeline import Options, Outcome, Preview, Task
+    from espcn_cli.upscaling.outcome import Outcome, Task
+    from espcn_cli.upscaling.pipeline import Options
     from espcn_cli.upscaling.upscaler import Upscaler
 
 
@@ -88,7 +88,13 @@ def upscale(
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Pictures decoded, and as many encoded, at the same time.")
     ] = 1,
-    max_pixels: MaxPixels = MAX_PIXELS,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Refuse files that claim more pixels, all frames together, and outputs of more than 16 times as many.",
+        ),
+    ] = MAX_PIXELS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, with sizes, time and memory; write nothing.")
     ] = False,
@@ -103,81 +109,52 @@ def upscale(
     them, and what is not is said. Photographs come out upright. An input is never overwritten; outputs appear whole
     or not at all; a file that fails is named and the others are done.
     """
-    from espcn_cli.files import is_folder
-    from espcn_cli.pictures import folders, reading, writing
-    from espcn_cli.upscaling import pipeline as flow
-    from espcn_cli.upscaling import sizes
+    from espcn_cli.pictures import folders, opening, writing
+    from espcn_cli.upscaling import pipeline, sizes
+    from espcn_cli.upscaling.outcome import exit_code
+    from espcn_cli.upscaling.plan import plan, stream_format
+    from espcn_cli.upscaling.preview import preview
     from espcn_cli.upscaling.upscaler import load
 
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format else None
     streaming = destination == folders.STREAM
-    if streaming and not dry_run and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
-    if streaming and as_json:
-        raise UsageError("--json and the picture cannot both go to standard output")
-    options = flow.Options(
+    if streaming and not dry_run:
+        check_stdout(as_json)
+    options = pipeline.Options(
         size=sizes.parse(size) if size else None,
         depth=depth,
         encoding=writing.Encoding(quality, png_level),
         skip_existing=skip_existing,
         jobs=jobs,
-        stream_format=flow.stream_format(suffix) if streaming else "PNG",
+        stream_format=stream_format(suffix) if streaming else "PNG",
+        max_output=pipeline.GROWTH * max_pixels,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
-    reading.limit_pixels(max_pixels)
-    tasks = flow.plan(sources, destination, recursive, suffix)
+    opening.limit_pixels(max_pixels)
+    tasks = plan(sources, destination, recursive, suffix)
     upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
+    if not quiet:
+        report_renamed(tasks)
     if dry_run:
-        show_previews(flow.preview(upscaler, tasks, options), as_json)
-        return
-    outcomes: list[Outcome] = []
-    try:
-        do_all(upscaler, tasks, options, outcomes, quiet)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
-        left = len(tasks) - len(outcomes)
-        say(f"espcn: interrupted: {count(outcomes)}, {left} left; the same with --skip-existing goes on")
-        if as_json:
-            typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
-        if flow.is_reading():  # such a thread would hold the process
-            sys.stdout.flush()
-            os._exit(code)
-        raise typer.Exit(code) from None
+        outcomes = list(preview(upscaler, tasks, options))
+        show_expected(outcomes, as_json, quiet)
+    else:
+        outcomes = do_all(upscaler, tasks, options, as_json, quiet)
+        if not (as_json or quiet or streaming):
+            typer.echo(summarise(outcomes, count_others(sources, recursive)))
     if as_json:
-        typer.echo(json.dumps([outcome_to_dict(outcome) for outcome in outcomes], indent=2))
-    elif not quiet and not streaming:
-        others = sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
-        typer.echo(summarise(outcomes, others))
-    if any(outcome.error is not None for outcome in outcomes):
-        raise typer.Exit(1)
+        print_json(outcomes)
+    if code := exit_code(outcomes):
+        raise typer.Exit(code)
 
 
-def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, outcomes: list[Outcome], quiet: bool
-) -> None:
-    """Do the tasks under a progress bar; what became of each is said and added to `outcomes`."""
-    from espcn_cli.upscaling import pipeline as flow
-
-    work = flow.run(upscaler, tasks, options)
-    with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
-        try:
-            for outcome in work:
-                outcomes.append(outcome)
-                bar.update()
-                report_outcome(outcome, quiet)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            outcomes += finished(work, stop)
-            raise
-
-
-def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:
-    """What was under way when an interruption came between two outcomes; nothing if it came within the work."""
-    try:
-        yield work.throw(stop)
-        yield from work
-    except (KeyboardInterrupt, SystemExit):
-        return
+def check_stdout(as_json: bool) -> None:
+    """Raise UsageError if a picture cannot go to standard output."""
+    if sys.stdout.isatty():
+        raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
+    if as_json:
+        raise UsageError("--json and the picture cannot both go to standard output")
 
 
 def parse_tile(tile: str) -> int | None:
@@ -189,77 +166,115 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
-def report_outcome(outcome: Outcome, quiet: bool) -> None:
+# --- the work --------------------------------------------------------------------------------------------------------
+
+
+def do_all(
+    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool
+) -> list[Outcome]:
+    """Do the tasks under a progress bar and report each; ends the command if it is interrupted."""
+    from espcn_cli.upscaling.pipeline import run
+
+    outcomes: list[Outcome] = []
+    work = run(upscaler, tasks, options)
+    try:
+        with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+            for outcome in work:
+                outcomes.append(outcome)
+                bar.update()
+                report(outcome, quiet)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        outcomes += finished(work, stop)
+        end_interrupted(stop, outcomes, len(tasks), as_json)
+    return outcomes
+
+
+def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:
+    """What was under way when an interruption came between two outcomes; nothing if it came within the work."""
+    try:
+        yield work.throw(stop)
+        yield from work
+    except (KeyboardInterrupt, SystemExit):
+        return
+
+
+def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as_json: bool) -> NoReturn:
+    from espcn_cli.upscaling.pipeline import is_reading
+
+    code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
+    left = tasks - len(outcomes)
+    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same with --skip-existing goes on")
+    if as_json:
+        print_json(outcomes)
+    if is_reading():  # such a thread would hold the process
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code) from None
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def print_json(outcomes: list[Outcome]) -> None:
+    typer.echo(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
+
+
+def report(outcome: Outcome, quiet: bool) -> None:
+    """The error or the warnings of a picture, on stderr."""
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
         for warning in outcome.warnings:
-            say(f"{printable(outcome.source)}: {warning}")
+            say(f"{printable(outcome.task.source)}: {warning}")
 
 
-def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "source": str(outcome.source),
-        "output": str(outcome.output),
-        "size": outcome.size,
-        "output_size": outcome.output_size,
-        "seconds": round(outcome.seconds, 3),
-        "warnings": list(outcome.warnings),
-        "error": outcome.error,
-    }
+def report_renamed(tasks: list[Task | Outcome]) -> None:
+    """One line for all outputs that are called after the whole name of their source."""
+    from espcn_cli.upscaling.outcome import Task
+
+    renamed = [task for task in tasks if isinstance(task, Task) and task.renamed]
+    if renamed:
+        say(
+            f"{len(renamed)} of {len(tasks)} outputs get their source's whole name, such as "
+            f"{printable(renamed[0].output)}: other sources differ only in their suffix"
+        )
 
 
 def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     """One line on the whole run; `others` counts the files in the folders that were no pictures."""
     if len(outcomes) == 1 and outcomes[0].size and outcomes[0].output_size:
-        (width, height), (new_width, new_height) = outcomes[0].size, outcomes[0].output_size
-        line = f"{printable(outcomes[0].output)}: {width} x {height} -> {new_width} x {new_height}"
-        return f"{line}, {outcomes[0].seconds:.1f} s"
-    return count(outcomes) + (f"; {others} other files passed over" if others else "")
+        return f"{printable(outcomes[0].task.output)}: {sizes_of(outcomes[0])}"
+    return counted(outcomes) + (f"; {others} other files passed over" if others else "")
 
 
-def count(outcomes: list[Outcome]) -> str:
-    done = sum(outcome.output_size is not None for outcome in outcomes)
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    counts = {"upscaled": done, "skipped": len(outcomes) - done - failed, "failed": failed}
-    return ", ".join(f"{number} {word}" for word, number in counts.items() if number or word == "upscaled")
+def count_others(sources: list[Path], recursive: bool) -> int:
+    from espcn_cli.files import is_folder
+    from espcn_cli.pictures import folders
+
+    return sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
 
 
-def show_previews(previews: Iterable[Preview], as_json: bool) -> None:
-    """What a run would do, on stdout, a line each; what could not be done, on stderr. Exits with 1 if anything."""
-    found = list(previews)
-    if as_json:
-        typer.echo(json.dumps([preview_to_dict(preview) for preview in found], indent=2))
-    for preview in found:
-        if preview.error is not None:
-            say(f"espcn: {printable(preview.error)}")
-        elif not as_json:
-            typer.echo(describe_preview(preview))
-    done = [preview for preview in found if preview.error is None and not preview.skipped]
+def counted(outcomes: list[Outcome]) -> str:
+    from espcn_cli.upscaling.outcome import count
+
+    return ", ".join(f"{number} {state}" for state, number in count(outcomes).items() if number or state == "upscaled")
+
+
+def sizes_of(outcome: Outcome) -> str:
+    assert outcome.size and outcome.output_size
+    (width, height), (new_width, new_height) = outcome.size, outcome.output_size
+    return f"{width} x {height} -> {new_width} x {new_height}, {outcome.seconds:.1f} s"
+
+
+def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool) -> None:
+    """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
+    for outcome in outcomes:
+        report(outcome, quiet)
+        if not as_json and outcome.error is None:
+            names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
+            typer.echo(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
     if not as_json:
-        seconds = sum(preview.seconds for preview in done)
-        memory = max((preview.memory for preview in done), default=0)
-        typer.echo(f"{len(done)} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")
-    if any(preview.error is not None for preview in found):
-        raise typer.Exit(1)
-
-
-def describe_preview(preview: Preview) -> str:
-    names = f"{printable(preview.source)} -> {printable(preview.output)}"
-    if preview.skipped or preview.size is None or preview.output_size is None:
-        return f"{names}: skipped, the output exists"
-    (width, height), (new_width, new_height) = preview.size, preview.output_size
-    return f"{names}: {width} x {height} -> {new_width} x {new_height}, {preview.seconds:.1f} s"
-
-
-def preview_to_dict(preview: Preview) -> dict[str, Any]:
-    return {
-        "source": str(preview.source),
-        "output": str(preview.output),
-        "size": preview.size,
-        "output_size": preview.output_size,
-        "seconds": round(preview.seconds, 3),
-        "memory": preview.memory,
-        "skipped": preview.skipped,
-        "error": preview.error,
-    }
+        number = sum(outcome.state == "upscaled" for outcome in outcomes)
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        memory = max((outcome.memory or 0 for outcome in outcomes), default=0)
+        typer.echo(f"{number} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")

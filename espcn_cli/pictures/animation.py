@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import GifImagePlugin, Image
+
+from espcn_cli.pictures import boxes
 
 FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 """What holds an animation; TIFF holds pages."""
@@ -71,10 +74,13 @@ def save(
     images[0].save(file, format=kind, save_all=True, append_images=images[1:], **options)
 
 
-def count(file: Path | BytesIO) -> int:
-    """How many frames or pages a file that was just written has."""
-    with Image.open(file) as image:
-        return getattr(image, "n_frames", 1)
+def count(file: Path | BytesIO, kind: str) -> int:
+    """How many frames a GIF or WebP of ours has; the limit of pixels is for what others wrote."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        stream.seek(0)
+        if kind == "GIF":
+            return GifImagePlugin.GifImageFile(stream, "").n_frames
+        return max(1, sum(name == b"ANMF" for name in boxes.riff_chunks(stream)))
 
 
 def _timing(

@@ -1,4 +1,4 @@
-"""What Pillow passes over in files made of boxes or chunks: AVIF, JPEG 2000 and PNG. Bytes in, bytes out."""
+"""What Pillow passes over in files made of boxes or chunks: AVIF, JPEG 2000, PNG and WebP. Bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -61,6 +61,15 @@ def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
             yield name, file.read(length)
             length = 0
         file.seek(length + 4, SEEK_CUR)
+
+
+def riff_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Names of a WebP's chunks."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", head)
+        yield name
+        file.seek(length + length % 2, SEEK_CUR)
 
 
 def fields(file: IO[bytes], kind: str | None) -> Fields:

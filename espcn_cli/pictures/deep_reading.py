@@ -254,14 +254,3 @@ def scaled(array: Any, white: int) -> Samples:
         band = array[start : start + BAND].astype(np.uint32)
         result[start : start + BAND] = np.minimum((band * 65535 + white // 2) // white, 65535)
     return result
-
-
-def upright(array: Levels, orientation: int) -> Any:
-    """Turn the pixels as EXIF's orientation says."""
-    turns = {2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}
-    turned = np.rot90(array, turns.get(orientation, 0))
-    if orientation in (2, 4):
-        turned = np.fliplr(turned)
-    elif orientation in (5, 7):
-        turned = np.flipud(turned)
-    return np.ascontiguousarray(turned)

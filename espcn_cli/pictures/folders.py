@@ -22,6 +22,16 @@ STREAM = Path("-")
 """Standard input as a source, standard output as a destination."""
 
 
+def source_name(path: Path) -> str:
+    """What a source is called in messages."""
+    return "standard input" if path == STREAM else str(path)
+
+
+def output_name(path: Path) -> str:
+    """What a destination is called in messages."""
+    return "standard output" if path == STREAM else str(path)
+
+
 def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
     """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too.
 
@@ -43,7 +53,7 @@ def find_all(paths: list[Path]) -> Iterator[Path]:
         elif is_there(path):
             yield path
         else:
-            raise EspcnError(f"{path}: no such file or folder")
+            raise EspcnError(f"{path}: no such file or folder", path)
 
 
 def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:

@@ -9,6 +9,8 @@ from typing import IO, Any
 
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
+from espcn_cli.maths import turns
+from espcn_cli.maths.turns import Turn
 from espcn_cli.pictures import boxes
 
 Info = dict[str, Any]
@@ -17,6 +19,19 @@ Info = dict[str, Any]
 
 ORIENTATION = 0x0112
 """EXIF's tag for how the camera was held."""
+
+AS_IT_IS = Turn(0, False)
+
+METHODS = {
+    Turn(0, True): Image.Transpose.FLIP_LEFT_RIGHT,
+    Turn(1, False): Image.Transpose.ROTATE_90,
+    Turn(1, True): Image.Transpose.TRANSVERSE,
+    Turn(2, False): Image.Transpose.ROTATE_180,
+    Turn(2, True): Image.Transpose.FLIP_TOP_BOTTOM,
+    Turn(3, False): Image.Transpose.ROTATE_270,
+    Turn(3, True): Image.Transpose.TRANSPOSE,
+}
+"""What Pillow calls the turns."""
 
 DESCRIPTION = 0x010E
 
@@ -64,8 +79,8 @@ JPEG_SEGMENT = 65533 - 29
 """Bytes of EXIF or XMP that a JPEG segment holds beside its name."""
 
 
-def collect(image: Image.Image, beside: boxes.Fields | None = None) -> tuple[Info, int, list[str]]:
-    """Read everything beside the pixels of a loaded image: what was found, EXIF's orientation, and notes.
+def collect(image: Image.Image, beside: boxes.Fields | None = None) -> tuple[Info, Turn, list[str]]:
+    """Read everything beside the pixels of a loaded image: what was found, the turn to make it upright, and notes.
 
     `beside` is what `boxes.fields` found in the same file.
     """
@@ -93,17 +108,17 @@ def collect(image: Image.Image, beside: boxes.Fields | None = None) -> tuple[Inf
     if "icc_profile" not in info and (colour := _unusual_colour(beside)):
         info["colour"] = colour
     try:
-        exif, orientation = _read_exif(image.getexif(), image.format == "TIFF")
+        exif, turn = _read_exif(image.getexif(), image.format == "TIFF")
     except Exception as error:  # EXIF is written by anybody; Pillow's reader fails in many ways
-        return info, 1, [*notes, f"EXIF cannot be read ({str(error) or type(error).__name__}) and was left out"]
+        return info, AS_IT_IS, [*notes, f"EXIF cannot be read ({str(error) or type(error).__name__}) and was left out"]
     if exif:
         info["exif"] = exif
-    if orientation != 1 and "xmp" in info:
+    if turn != AS_IT_IS and "xmp" in info:
         info["xmp"] = _upright_xmp(info["xmp"])
-    return info, orientation, notes
+    return info, turn, notes
 
 
-def collect_tiff(file: IO[bytes]) -> tuple[Info, int, list[str]]:
+def collect_tiff(file: IO[bytes]) -> tuple[Info, Turn, list[str]]:
     """The same of the first page of a TIFF that Pillow does not know."""
     stand_in = Image.new("L", (1, 1))
     stand_in.format = "TIFF"
@@ -156,9 +171,9 @@ def _dpi(value: Any) -> tuple[float, float] | None:
     return (x, y) if all(math.isfinite(number) and 0 < number < 65535 for number in (x, y)) else None
 
 
-def _read_exif(exif: Image.Exif, of_tiff: bool) -> tuple[bytes, int]:
-    """EXIF without orientation, thumbnail and what describes the file's storage; and the orientation, 1 to 8."""
-    orientation = exif.get(ORIENTATION, 1)
+def _read_exif(exif: Image.Exif, of_tiff: bool) -> tuple[bytes, Turn]:
+    """EXIF without orientation, thumbnail and what describes the file's storage; and the turn that it asks for."""
+    turn = turn_of(exif)
     for tag in [tag for tag in exif if tag not in DESCRIPTIVE]:
         del exif[tag]
     if str(exif.get(DESCRIPTION, "")).startswith('{"shape":'):  # scientific writers' note of the array's size
@@ -168,8 +183,12 @@ def _read_exif(exif: Image.Exif, of_tiff: bool) -> tuple[bytes, int]:
             exif.pop(tag, None)
         exif = _copied(exif)
     exif._ifds.pop(ExifTags.IFD.IFD1, None)
-    upright = orientation if orientation in range(1, 9) else 1
-    return (exif.tobytes() if len(exif) else b""), upright
+    return (exif.tobytes() if len(exif) else b""), turn
+
+
+def turn_of(exif: Image.Exif) -> Turn:
+    """The turn that makes the picture upright to which this EXIF belongs."""
+    return turns.BY_ORIENTATION.get(exif.get(ORIENTATION, 1), AS_IT_IS)
 
 
 def _copied(exif: Image.Exif) -> Image.Exif:
@@ -185,18 +204,9 @@ def _upright_xmp(xmp: bytes) -> bytes:
     return re.sub(rb"<tiff:Orientation>[0-9]</tiff:Orientation>", b"<tiff:Orientation>1</tiff:Orientation>", xmp)
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn the pixels as EXIF's orientation says."""
-    method = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if method is None else image.transpose(method)
+def upright(image: Image.Image, turn: Turn) -> Image.Image:
+    """The pixels turned, in any of Pillow's modes."""
+    return image if turn == AS_IT_IS else image.transpose(METHODS[turn])
 
 
 def save_options(kind: str, info: Info, size: tuple[int, int]) -> tuple[dict[str, Any], list[str]]:

@@ -13,7 +13,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.folders import SUFFIXES
+from espcn_cli.pictures.folders import SUFFIXES, output_name
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -66,7 +66,7 @@ def format_of(path: Path) -> str:
     name = _writer_of(path)
     if name is None:
         kind = path.suffix or "a file without suffix"
-        raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif")
+        raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif", path)
     return name
 
 
@@ -75,7 +75,8 @@ def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
     most = LARGEST_SIDE.get(kind)
     if most is not None and max(size) > most:
         width, height = size
-        raise EspcnError(f"{path}: {width} x {height} is too large for {kind} ({most} a side): use .png or .tif")
+        too_large = EspcnError(f"{width} x {height} is too large for {kind} ({most} a side): use .png or .tif")
+        raise too_large.about(Path(path), output_name(Path(path)))
 
 
 def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:
@@ -99,19 +100,26 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     if kind == "TIFF":
         options |= _tiff_options(document, options)
     try:
-        if any(not isinstance(frame.data, Image.Image) for frame in document.frames):
-            deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
-            return document
-        images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
-        animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
-        if kind in ("GIF", "WEBP") and (merged := len(images) - animation.count(file)) > 0:
-            return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
-    except (OSError, MemoryError, EspcnError):
+        merged = _save(document, kind, file, options)
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # encoders refuse in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise EspcnError(f"{name}: cannot be written as {kind} ({reason}): choose another format") from None
-    return document
+        refusal = EspcnError(f"cannot be written as {kind} ({reason}): choose another format")
+        raise (error if isinstance(error, EspcnError) else refusal).about(Path(name), output_name(Path(name))) from None
+    if not merged:
+        return document
+    return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
+
+
+def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any]) -> int:
+    """Write all frames with these options; returns how many of them the encoder merged with those before."""
+    images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
+    if len(images) < len(document.frames):
+        deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
+        return 0
+    animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+    return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
 
 
 def _tiff_options(document: Document, options: dict[str, Any]) -> dict[str, Any]:

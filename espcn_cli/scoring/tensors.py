@@ -15,6 +15,7 @@ from espcn_cli.maths.levels import Levels, white_of
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
+from espcn_cli.pictures.opening import opened
 from espcn_cli.pictures.raster import Raster, from_array
 
 
@@ -40,7 +41,7 @@ class Picture:
 
 def read(path: Path) -> Picture:
     """Read one picture whole, upright. Raises EspcnError naming the file if it cannot be read."""
-    with reading.opened(path) as image:
+    with opened(path) as image:
         return from_pil(image)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import is_folder, is_there
+from espcn_cli.files import check_destination, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
@@ -61,8 +61,7 @@ def make_job(
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
-    if not is_folder(output.parent):
-        raise EspcnError(f"no folder {output.parent}: make it, or choose another --output")
+    check_destination(output)
     pictures = list(folders.find_all(sources))
     if not pictures:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")

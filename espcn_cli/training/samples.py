@@ -20,7 +20,7 @@ from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple
 from espcn_cli.memory import available_memory
 from espcn_cli.network.weights import to_arrays
-from espcn_cli.pictures import reading
+from espcn_cli.pictures.extent import extent_of
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import make_lr
 from espcn_cli.scoring.tensors import to_bytes
@@ -71,7 +71,7 @@ class Recipe:
     def bytes_of(self, path: Path) -> int:
         """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
         try:
-            width, height = reading.size_of(path)
+            width, height = extent_of(path).size
         except EspcnError:
             return 0
         return round(width * height * self.planes * (1 + 1 / self.scale**2))

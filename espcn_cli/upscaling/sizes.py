@@ -11,6 +11,9 @@ from espcn_cli.errors import UsageError
 Pixels = tuple[int, int]
 """Width and height."""
 
+MOST = 10**6
+"""The largest side, and the largest percentage, that can be typed; what they come to is bounded for each picture."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -38,13 +41,13 @@ def _times(length: int, factor: float) -> int:
 
 
 def parse(text: str) -> Size:
-    """`800x600`, `800x`, `x600` or `150%`. Raises UsageError for anything else."""
-    if (match := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and float(match[1]) > 0:
+    """`800x600`, `800x`, `x600` or `150%`. Raises UsageError for anything else, or more than MOST."""
+    if (match := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(match[1]) <= MOST:
         return Size(percent=float(match[1]))
-    match = re.fullmatch(r"(\d*)[xX×](\d*)", text)
+    match = re.fullmatch(r"(\d{0,7})[xX×](\d{0,7})", text)
     sides = [int(side) if side else None for side in match.groups()] if match else []
-    if not any(sides) or 0 in sides or any(side is not None and side > 10**6 for side in sides):
-        raise UsageError(f"--size {text!r}: use WxH, Wx, xH in pixels, or N%")
+    if not any(sides) or 0 in sides or any(side is not None and side > MOST for side in sides):
+        raise UsageError(f"--size {text!r}: use WxH, Wx, xH in pixels, or N%, each number at most {MOST:,}")
     return Size(*sides)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from command import one_line, run
-from making import save_picture
+from making import natural, save_checkpoint, save_picture
+from PIL import Image
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
-from espcn_cli.settings import AutoencoderSettings, TrainSettings
+from espcn_cli.settings import AutoencoderSettings, ModelSettings, TrainSettings
 
 READERS = {
     "upscale": "in out",
@@ -46,6 +47,19 @@ def test_a_picture_above_the_limit_is_refused_with_the_option_that_allows_it(tmp
     assert result.code == 1
     assert "a.png: 432 pixels are more than 431: allow them with --max-pixels 432" in result.stderr
     assert "--max-pixels" not in run(*words, 432, cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_the_limit_is_for_what_is_read_not_for_what_is_written(tmp_path: Path, suffix: str) -> None:
+    """Where equal frames may be merged, they are counted in the file that was written."""
+    frames = [Image.fromarray(natural(30, 20, seed)) for seed in range(2)]
+    frames[0].save(tmp_path / f"in.{suffix}", save_all=True, append_images=frames[1:])
+    save_checkpoint(tmp_path / "x4.safetensors", ModelSettings(scale=4, widths=(4,), kernels=(3, 3)))
+    words = ["upscale", f"in.{suffix}", f"out.{suffix}", "-m", "x4.safetensors", "--max-pixels", "1200"]
+    result = run(*words, cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.size == (120, 80)
 
 
 @pytest.mark.parametrize(

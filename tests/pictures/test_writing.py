@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from making import natural
+from making_animations import disc, save_animation, through
+from making_png import PICTURE
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.pictures import reading, writing
+from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.folders import STREAM
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.pictures.writing import Encoding
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.tensors import Picture
+from espcn_cli.upscaling.upscaler import Upscaler
 
 
 def test_values_are_rounded_and_clipped_when_written() -> None:
@@ -41,3 +52,81 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     for suffix in (".xyz", ".ico", ".pdf"):  # an icon would be cut down to its fixed sizes
         with pytest.raises(UsageError, match=rf"cannot write \{suffix}"):
             tensors.write(Picture(torch.zeros(1, 1, 2, 2)), tmp_path / f"a{suffix}")
+
+
+def test_pages_of_a_tiff_keep_number_size_and_mode(tmp_path: Path, bicubic: Upscaler) -> None:
+    pages = [Image.fromarray(natural(20, 14)), Image.fromarray(natural(9, 11)).convert("L"), disc(1)]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    assert through(bicubic, tmp_path / "in.tif", tmp_path / "out.tif") == ()
+    with Image.open(tmp_path / "out.tif") as image:
+        found = []
+        for index in range(image.n_frames):  # type: ignore[attr-defined]
+            image.seek(index)
+            found.append((image.mode, image.size))
+    assert found == [("RGB", (40, 28)), ("L", (18, 22)), ("RGBA", (64, 40))]
+
+
+def test_formats_without_frames_say_what_is_lost(tmp_path: Path, bicubic: Upscaler) -> None:
+    path = save_animation(tmp_path / "in.webp", (1, 2, 3))
+    assert through(bicubic, path, tmp_path / "a.jpg") == (
+        "JPEG cannot hold frames like these: only the first of 4 is kept",
+    )
+    assert through(bicubic, path, tmp_path / "a.tif") == ("TIFF keeps frames as pages, without their timing",)
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.n_frames == 4  # type: ignore[attr-defined]
+    pages = [Image.fromarray(natural(20, 14)), Image.fromarray(natural(9, 11))]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    assert through(bicubic, tmp_path / "in.tif", tmp_path / "b.webp") == (
+        "WEBP cannot hold pages like these: only the first of 2 is kept",
+    )
+
+
+def test_grey_avif_stays_grey(tmp_path: Path) -> None:
+    writing.write_document(Document((Raster(PICTURE.convert("L")),)), tmp_path / "a.avif")
+    assert reading.read_document(tmp_path / "a.avif").frames[0].channels == 1
+
+
+def test_quality_and_level_are_obeyed(tmp_path: Path) -> None:
+    document = Document((Raster(Image.fromarray(natural(64, 64))),))
+    for suffix, low, high in (
+        ("jpg", Encoding(quality=10), Encoding(quality=99)),
+        ("webp", Encoding(quality=10), Encoding()),
+        ("png", Encoding(png_level=9), Encoding(png_level=0)),
+    ):
+        bytes_of = []
+        for encoding in (low, high):
+            out = BytesIO()
+            writing.encode(document, writing.format_of(Path(f"a.{suffix}")), out, "a", encoding)
+            bytes_of.append(len(out.getvalue()))
+        assert bytes_of[0] < bytes_of[1]
+
+
+def test_a_side_too_long_for_a_format_is_said(tmp_path: Path) -> None:
+    document = Document((Raster(Image.new("L", (20000, 1))),))
+    with pytest.raises(EspcnError, match="20000 x 1 is too large for WEBP"):
+        writing.write_document(document, tmp_path / "a.webp")
+
+
+def test_every_failure_carries_the_path_or_stream_that_its_line_begins_with(tmp_path: Path) -> None:
+    broken = Document((Raster(Image.new("RGB", (4, 4))),), {"icc_profile": "not bytes"})
+    long = Document((Raster(Image.new("L", (20000, 1))),))
+    for path, name in ((tmp_path / "a.png", str(tmp_path / "a.png")), (STREAM, "standard output")):
+        with pytest.raises(EspcnError, match=f"^{name}: cannot be written as PNG") as caught:
+            writing.encode(broken, "PNG", BytesIO(), path, Encoding())
+        assert caught.value.path == path
+        with pytest.raises(EspcnError, match=f"^{name}: 20000 x 1 is too large for WEBP") as caught:
+            writing.encode(long, "WEBP", BytesIO(), path, Encoding())
+        assert caught.value.path == path
+    with pytest.raises(UsageError, match=r"a\.xyz: cannot write") as refused:
+        writing.write_document(long, tmp_path / "a.xyz")
+    assert refused.value.path == tmp_path / "a.xyz"
+
+
+def test_without_the_extra_16_bit_colour_is_refused_with_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    deep = Document((Raster(np.zeros((4, 4, 3), np.uint16)),))
+    with pytest.raises(EspcnError, match=r"a\.png: cannot write more than 8 bits .*--depth 8") as caught:
+        writing.write_document(deep, tmp_path / "a.png")
+    assert caught.value.path == tmp_path / "a.png"

@@ -1,117 +1,17 @@
-"""One picture or many: what becomes what, and what becomes of each."""
+"""What becomes what: names, trees, formats, and what is refused before any work."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from making import natural, save_checkpoint, save_picture
-from PIL import Image
+from making import save_picture
 
-from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.maths.resize import interpolate
-from espcn_cli.network.espcn import ESPCN
-from espcn_cli.settings import ModelSettings
-from espcn_cli.upscaling import pipeline
-from espcn_cli.upscaling.alpha import bleed
-from espcn_cli.upscaling.pipeline import Options, Outcome, Task, plan
-from espcn_cli.upscaling.upscaler import Upscaler, load
-
-TINY = ModelSettings(widths=(4,), kernels=(3, 3))
-
-
-@pytest.fixture
-def bicubic() -> Upscaler:
-    """An untrained network with the bicubic skip is bicubic upsampling."""
-    return Upscaler(TorchEngine(ESPCN(TINY)))
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_mode_in_is_mode_out(bicubic: Upscaler, mode: str) -> None:
-    image = Image.fromarray(natural(13, 9)).convert(mode)
-    result = bicubic(image)
-    assert result.mode == mode
-    assert result.size == (26, 18)
-
-
-def test_16_bit_grey_stays_so(bicubic: Upscaler) -> None:
-    values = natural(13, 9)[..., 0].astype(np.uint16) * 257 + 5
-    result = bicubic(Image.fromarray(values))
-    assert result.mode == "I;16"
-    assert len(np.unique(np.asarray(result))) > 256
-
-
-def test_the_library_call_warns_of_what_it_does_not_keep(tmp_path: Path, bicubic: Upscaler) -> None:
-    frames = [Image.fromarray(natural(8, 8, seed)) for seed in (0, 1)]
-    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
-    with (
-        Image.open(tmp_path / "in.gif") as image,
-        pytest.warns(UserWarning, match="only the first of 2 frames is used"),
-    ):
-        assert bicubic(image).size == (16, 16)
-
-
-def test_a_single_pixel_becomes_a_flat_square(bicubic: Upscaler) -> None:
-    result = bicubic(Image.new("RGB", (1, 1), (200, 100, 7)))
-    assert list(result.get_flattened_data()) == [(200, 100, 7)] * 4
-
-
-def test_grey_in_rgb_stays_grey() -> None:
-    torch.manual_seed(1)
-    network = ESPCN(TINY)
-    with torch.no_grad():
-        list(network.parameters())[-2].normal_(0, 0.05)
-    grey = Image.fromarray(natural(20, 20)).convert("L")
-    upscaler = Upscaler(TorchEngine(network))
-    as_grey, as_rgb = np.asarray(upscaler(grey)), np.asarray(upscaler(grey.convert("RGB")))
-    assert np.ptp(as_rgb, axis=2).max() == 0
-    assert np.abs(as_rgb[..., 0].astype(int) - as_grey).max() <= 1
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_fully_opaque_alpha_stays_opaque(width: int, height: int, seed: int) -> None:
-    torch.manual_seed(seed)
-    network = ESPCN(TINY)
-    with torch.no_grad():
-        list(network.parameters())[-2].normal_(0, 0.5)
-    image = Image.fromarray(natural(width, height, seed)).convert("RGBA")
-    assert Upscaler(TorchEngine(network))(image).getchannel("A").getextrema() == (255, 255)
-
-
-def test_colours_under_transparency_do_not_fringe(bicubic: Upscaler) -> None:
-    """A white disc whose transparent surroundings are black: what is visible of the result is white."""
-    y, x = np.mgrid[0:24, 0:24]
-    disc = ((x - 12) ** 2 + (y - 12) ** 2 < 64)[..., None]
-    image = Image.fromarray(np.where(disc, [255, 255, 255, 255], [0, 0, 0, 0]).astype(np.uint8))
-    result = np.asarray(bicubic(image))
-    visible = result[..., 3] > 0
-    assert visible.sum() > disc.sum()
-    assert result[visible][:, :3].min() == 255
-
-
-def test_bleed_reaches_as_far_as_asked() -> None:
-    alpha = np.array([255, 0, 0, 0, 0, 0, 0], np.uint8).reshape(1, 7, 1)
-    assert bleed(alpha.repeat(3, axis=2), alpha, 3)[0, :, 0].tolist() == [255, 255, 255, 255, 0, 0, 0]
-
-
-def test_tensors_in_tensors_out(bicubic: Upscaler) -> None:
-    x = torch.rand(2, 3, 7, 5)
-    assert (bicubic.upscale(x) - interpolate(x, 2).clamp(0, 1)).abs().max() < 1e-6
-
-
-def test_load_checks_the_scale(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path / "tiny.safetensors")
-    assert load(str(path)).scale == 2
-    with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
-        load(str(path), 3)
-
-
-# --- what becomes what ---------------------------------------------------------------------------------------------
+from espcn_cli.upscaling.outcome import Outcome, Task
+from espcn_cli.upscaling.plan import plan
 
 
 def test_file_to_file(tmp_path: Path) -> None:
@@ -127,8 +27,7 @@ def test_files_and_folders_to_a_folder_keep_names_and_tree(tmp_path: Path) -> No
     flat = plan([one, tmp_path / "in"], out)
     assert flat == [Task(one, out / "one.jpg"), Task(two, out / "two.png")]
     deep = plan([tmp_path / "in"], out, recursive=True)
-    assert {task.output for task in deep} == {out / "two.png", out / "deep" / "three.png"}
-    assert three in {task.source for task in deep}
+    assert deep == [Task(two, out / "two.png"), Task(three, out / "deep" / "three.png")]
 
 
 def test_a_format_without_a_writer_becomes_png_and_f_decides_otherwise(tmp_path: Path) -> None:
@@ -166,13 +65,68 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
             plan([source], destination)
 
 
-def test_two_pictures_never_become_one_file(tmp_path: Path) -> None:
+def test_sources_of_one_name_in_two_folders_are_refused_with_a_remedy(tmp_path: Path) -> None:
     first, second = save_picture(tmp_path / "x" / "a.png"), save_picture(tmp_path / "y" / "a.png")
+    for suffix in (None, ".webp"):
+        with pytest.raises(UsageError, match=r"would both become .* with -r, or use two commands"):
+            plan([first, second], tmp_path / "out", suffix=suffix)
+    (tmp_path / "z").symlink_to(tmp_path / "x", target_is_directory=True)
     with pytest.raises(UsageError, match="would both become"):
-        plan([first, second], tmp_path / "out")
-    save_picture(tmp_path / "x" / "a.jpg")
-    with pytest.raises(UsageError, match="would both become"):
-        plan([tmp_path / "x"], tmp_path / "out", suffix=".png")
+        plan([tmp_path / "x", tmp_path / "z"], tmp_path / "out")
+    assert len(plan([tmp_path], tmp_path.parent / "out", recursive=True)) == 2
+
+
+def names(tasks: list[Task | Outcome]) -> dict[str, str]:
+    """The name of each source -> that of its output, with a star where it is its source's whole name."""
+    assert all(isinstance(task, Task) for task in tasks)
+    return {t.source.name: t.output.name + "*" * t.renamed for t in tasks if isinstance(t, Task)}
+
+
+@pytest.mark.parametrize(
+    ("sources", "suffix", "outputs"),
+    [
+        ("hopper.ico hopper.png", None, "hopper.ico.png* hopper.png"),
+        ("a.ico a.psd", None, "a.ico.png* a.psd.png*"),
+        ("a.ico a.jpg", None, "a.png a.jpg"),
+        ("a.jpg a.png b.png", ".webp", "a.jpg.webp* a.png.webp* b.webp"),
+        ("a.jpg a.png a.webp", ".webp", "a.jpg.webp* a.png.webp* a.webp"),
+        ("a.JPG a.jpeg a.jpg", ".jpg", "a.JPG.jpg* a.jpeg.jpg* a.jpg"),
+        ("a.ico a.ico.png a.png", None, "a.ico.png.png* a.ico.png a.png"),
+        ("a.ico a.ico.png a.ico.png.png a.png", None, "a.ico.png.png.png* a.ico.png a.ico.png.png a.png"),
+        ("a.jpg a.jpg.bmp a.png", ".webp", "a.jpg.webp.webp* a.jpg.webp a.png.webp*"),
+    ],
+)
+def test_sources_of_one_output_get_their_whole_names(
+    tmp_path: Path, sources: str, suffix: str | None, outputs: str
+) -> None:
+    """But one whose suffix does not change, and whatever is there of outputs already."""
+    paths = [tmp_path / "in" / name for name in sources.split()]
+    (tmp_path / "in").mkdir()
+    for path in paths:
+        path.touch()
+    expected = dict(zip(sources.split(), outputs.split(), strict=True))
+    found = plan(paths, tmp_path / "out", suffix=suffix)
+    assert names(found) == expected
+    (tmp_path / "out").mkdir()
+    for task in found[: len(found) // 2]:
+        assert isinstance(task, Task)
+        task.output.touch()
+    assert plan(paths, tmp_path / "out", suffix=suffix) == found
+    assert names(plan(paths[::-1], tmp_path / "out", suffix=suffix)) == expected
+
+
+def test_whole_names_are_for_sources_of_one_folder_of_the_tree(tmp_path: Path) -> None:
+    for name in ("a.png", "deep/a.jpg", "deep/a.png"):
+        save_picture(tmp_path / "in" / name)
+    found = plan([tmp_path / "in"], tmp_path / "out", recursive=True, suffix=".webp")
+    outputs = [task.output.relative_to(tmp_path / "out").as_posix() for task in found if isinstance(task, Task)]
+    assert outputs == ["a.webp", "deep/a.jpg.webp", "deep/a.png.webp"]
+
+
+def test_a_source_named_twice_is_one(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "in" / "a.jpg")
+    task = Task(source, tmp_path / "out" / "a.webp")
+    assert plan([source, tmp_path / "in", source], tmp_path / "out", suffix=".webp") == [task]
 
 
 def test_destinations_that_do_not_suit_are_refused(tmp_path: Path) -> None:
@@ -191,39 +145,25 @@ def test_destinations_that_do_not_suit_are_refused(tmp_path: Path) -> None:
         plan([tmp_path / "empty"], tmp_path / "out")
 
 
-# --- what becomes of each ------------------------------------------------------------------------------------------
+def test_what_cannot_go_through_a_pipe_is_refused(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "in.png")
+    for sources, destination in (([Path("-"), source], Path("-")), ([tmp_path], Path("-")), ([Path("-")], tmp_path)):
+        with pytest.raises(UsageError):
+            plan(sources, destination)
 
 
-def test_a_batch_goes_on_past_a_bad_file_in_order(tmp_path: Path, bicubic: Upscaler) -> None:
-    for index in range(5):
-        save_picture(tmp_path / "in" / f"{index}.png", seed=index)
-    (tmp_path / "in" / "2.png").write_bytes(b"broken")
-    outcomes = list(pipeline.run(bicubic, plan([tmp_path / "in"], tmp_path / "out")))
-    assert [outcome.source.name for outcome in outcomes] == [f"{index}.png" for index in range(5)]
-    assert [outcome.error is None for outcome in outcomes] == [True, True, False, True, True]
-    assert outcomes[0].size == (24, 18)
-    assert outcomes[0].output_size == (48, 36)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "3.png", "4.png"]
-
-
-def test_existing_outputs_are_skipped_without_being_read(tmp_path: Path, bicubic: Upscaler) -> None:
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_picture(tmp_path / "in" / "a.png")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.png").write_bytes(b"mine")
-    [outcome] = pipeline.run(bicubic, plan([tmp_path / "in"], tmp_path / "out"), Options(skip_existing=True))
-    assert outcome.error is None
-    assert outcome.output_size is None
-    assert (tmp_path / "out" / "a.png").read_bytes() == b"mine"
+    closed = tmp_path / "in" / "closed"
+    closed.mkdir()
+    scan = os.scandir
 
+    def scanning(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
 
-def test_batch_equals_one_by_one(tmp_path: Path) -> None:
-    upscaler = load(str(save_checkpoint(tmp_path / "tiny.safetensors")))
-    for index in range(3):
-        save_picture(tmp_path / "in" / f"{index}.png", 20 + index, 15, seed=index)
-    list(pipeline.run(upscaler, plan([tmp_path / "in"], tmp_path / "out")))
-    for index in range(3):
-        with (
-            Image.open(tmp_path / "in" / f"{index}.png") as image,
-            Image.open(tmp_path / "out" / f"{index}.png") as out,
-        ):
-            assert np.array_equal(np.asarray(upscaler(image)), np.asarray(out))
+    monkeypatch.setattr(os, "scandir", scanning)
+    bad, good = plan([tmp_path / "in"], tmp_path / "out", recursive=True)
+    assert isinstance(bad, Outcome) and str(bad.error) == f"{closed}: cannot be read (Permission denied)"
+    assert isinstance(good, Task)

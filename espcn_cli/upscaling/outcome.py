@@ -1,0 +1,82 @@
+"""A picture to make, and what became of it or would become of it; counts, exit code and JSON come from here alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from espcn_cli.pictures.folders import STREAM
+from espcn_cli.upscaling.sizes import Pixels
+
+State = Literal["upscaled", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture to make. `renamed`: the output has its source's whole name, as another source came first."""
+
+    source: Path
+    output: Path
+    renamed: bool = False
+
+    @property
+    def source_name(self) -> str:
+        """The source as messages call it."""
+        return "standard input" if self.source == STREAM else str(self.source)
+
+    @property
+    def output_name(self) -> str:
+        """The output as messages call it."""
+        return "standard output" if self.output == STREAM else str(self.output)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task, or what a dry run expects of it.
+
+    `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
+    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network.
+    """
+
+    task: Task
+    size: Pixels | None = None
+    output_size: Pixels | None = None
+    seconds: float = 0.0
+    memory: int | None = None
+    warnings: tuple[str, ...] = ()
+    skipped: bool = False
+    error: str | None = None
+
+    @property
+    def state(self) -> State:
+        """What to count it as."""
+        return "failed" if self.error is not None else "skipped" if self.skipped else "upscaled"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record of `--json`."""
+        return {
+            "source": str(self.task.source),
+            "output": str(self.task.output),
+            "renamed": self.task.renamed,
+            "size": self.size,
+            "output_size": self.output_size,
+            "seconds": round(self.seconds, 3),
+            "memory": self.memory,
+            "warnings": list(self.warnings),
+            "skipped": self.skipped,
+            "error": self.error,
+        }
+
+
+def count(outcomes: Iterable[Outcome]) -> dict[State, int]:
+    """How many were upscaled, skipped and failed, in that order."""
+    found = Counter(outcome.state for outcome in outcomes)
+    return {state: found[state] for state in get_args(State)}
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """1 if anything failed, else 0."""
+    return int(count(outcomes)["failed"] > 0)

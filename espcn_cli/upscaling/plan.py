@@ -1,0 +1,152 @@
+"""What becomes what, decided before any work starts: `cp`'s rules, sources first, destination last."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import check_destination, is_folder, is_there
+from espcn_cli.pictures import writing
+from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images
+from espcn_cli.upscaling.outcome import Outcome, Task
+
+
+def plan(
+    sources: list[Path], destination: Path, recursive: bool = False, suffix: str | None = None
+) -> list[Task | Outcome]:
+    """File to file; files and folders to a folder, which keeps the tree with `recursive` and is made if need be.
+
+    A new name without a suffix is a folder's. `suffix` (".webp") sets the format in a folder. "-" is standard input
+    and standard output, each for one picture. A source that is not there, or a folder that cannot be listed, becomes
+    an Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the
+    destination does not suit the sources, or the format cannot be written.
+    """
+    if suffix:
+        writing.format_of(Path(f"-f {suffix}"))
+    if STREAM in (*sources, destination):
+        return [_stream_task(sources, destination)]
+    failed = [_failed(source, destination, "no such file or folder") for source in sources if not is_there(source)]
+    present = [source for source in sources if is_there(source)]
+    closed: list[OSError] = []
+    if len(sources) == 1 and not is_folder(sources[0]) and not is_folder(destination) and destination.suffix:
+        _check_file(destination, suffix)
+        tasks = [Task(source, destination) for source in present]
+    else:
+        _check_folder(sources, destination, recursive)
+        tasks = _folder_tasks(present, destination, recursive, suffix, closed.append)
+    _refuse_collisions(tasks)
+    failed += [_failed(Path(error.filename), destination, f"cannot be read ({error.strerror})") for error in closed]
+    if not tasks and not failed:
+        below = "" if recursive else " (folders below it are read with -r)"
+        raise EspcnError(f"no pictures in {', '.join(map(str, sources))}{below}")
+    return [*failed, *tasks]
+
+
+def stream_format(suffix: str | None) -> str:
+    """Pillow's name of the format for standard output: what `-f` says, else PNG."""
+    return writing.format_of(Path(f"standard output{suffix or '.png'}"))
+
+
+def _failed(source: Path, destination: Path, reason: str) -> Outcome:
+    return Outcome(Task(source, destination), error=f"{source}: {reason}")
+
+
+def _stream_task(sources: list[Path], destination: Path) -> Task:
+    if len(sources) != 1 or is_folder(sources[0]):
+        raise UsageError("'-' is for one picture: name one source, not several or a folder")
+    if is_folder(destination):
+        raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
+    if destination != STREAM:
+        _check_file(destination)
+    return Task(sources[0], destination)
+
+
+def _check_file(destination: Path, suffix: str | None = None) -> None:
+    check_destination(destination)
+    kind = writing.format_of(destination)
+    if suffix and kind != writing.format_of(Path(f"-f {suffix}")):
+        raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")
+
+
+def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> None:
+    if os.path.lexists(destination) and not is_folder(destination):
+        raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
+    if not is_folder(destination) and destination.suffix.lower() in SUFFIXES:
+        raise UsageError(f"{destination} looks like a picture: several pictures or a folder need a folder to go to")
+    for source in sources if recursive else []:
+        if is_folder(source) and _real(destination).is_relative_to(_real(source)):
+            raise UsageError(f"{destination} lies inside {source}: choose a destination outside of it")
+
+
+def _real(path: Path) -> Path:
+    """As `Path.resolve`, but links that go round are left as they are instead of an error."""
+    return Path(os.path.realpath(path))
+
+
+# --- names in a folder -----------------------------------------------------------------------------------------------
+
+
+def _folder_tasks(
+    sources: list[Path],
+    destination: Path,
+    recursive: bool,
+    suffix: str | None,
+    on_error: Callable[[OSError], None],
+) -> list[Task]:
+    """A source keeps its name but for the suffix; of those that would share an output, only one may.
+
+    That is the source whose suffix does not change. The others append the new suffix to their whole name, so that
+    names depend on nothing but the list of sources, and a second run finds the same.
+    """
+    found = dict.fromkeys(pair for top in sources for pair in _pictures(top, recursive, on_error))
+    places = [destination / source.relative_to(root) for source, root in found]
+    outputs = [_with_suffix(place, suffix) for place in places]
+    shared = {output for output, times in Counter(outputs).items() if times > 1}
+    given_up = [output in shared and output != place for place, output in zip(places, outputs, strict=True)]
+    taken = {output for output, gives_up in zip(outputs, given_up, strict=True) if not gives_up}
+    return [
+        Task(source, _whole_name(place, output.suffix, taken) if gives_up else output, gives_up)
+        for (source, _), place, output, gives_up in zip(found, places, outputs, given_up, strict=True)
+    ]
+
+
+def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[tuple[Path, Path]]:
+    """Pictures with the folder that their place in the output tree is relative to."""
+    if is_folder(source):
+        yield from ((path, source) for path in find_images(source, recursive, on_error))
+    else:
+        yield source, source.parent
+
+
+def _with_suffix(place: Path, suffix: str | None) -> Path:
+    """The file for a picture that would lie there if its format stayed: with `suffix`, or .png if it must be."""
+    if suffix is None and not writing.is_writable(place):
+        suffix = ".png"
+    return place if suffix is None else place.with_name(f"{place.stem}{suffix}")
+
+
+def _whole_name(place: Path, suffix: str, taken: set[Path]) -> Path:
+    """`hopper.ico` -> `hopper.ico.png`, with the suffix once more while a source that keeps its name has that one.
+
+    Two of these never meet: none of them ended in the suffix before, or it would have kept its name.
+    """
+    name = place.with_name(place.name + suffix)
+    while name in taken:
+        name = name.with_name(name.name + suffix)
+    return name
+
+
+def _refuse_collisions(tasks: list[Task]) -> None:
+    inputs = {_real(task.source) for task in tasks}
+    seen: dict[Path, Path] = {}
+    for task in tasks:
+        target = _real(task.output)
+        if target in inputs:
+            raise UsageError(f"{task.output} is an input and would be overwritten: choose another destination")
+        if target in seen:
+            both = f"{seen[target]} and {task.source} would both become {task.output}"
+            raise UsageError(f"{both}: upscale the folder above them with -r, or use two commands")
+        seen[target] = task.source

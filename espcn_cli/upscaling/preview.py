@@ -1,0 +1,49 @@
+"""A dry run: what a batch would come to, from the files' headers and a moment's trial of the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.pictures.extent import extent_of
+from espcn_cli.pictures.raster import Raster
+from espcn_cli.upscaling.outcome import Outcome, Task
+from espcn_cli.upscaling.pipeline import Options, held, settle, targets
+from espcn_cli.upscaling.upscaler import Upscaler
+
+WORKING_MEMORY = 350_000_000
+"""Bytes that the program and a strip in the network take beside the pictures, about."""
+
+TRIAL = (256, 128)
+"""Width and height of the noise that is upscaled to see how long a pixel takes."""
+
+
+def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options) -> Iterator[Outcome]:
+    """Say of each task what a run would make of it, with the sizes, seconds and memory that are to be expected."""
+    pace = _seconds_per_pixel(upscaler)
+    for task in (settle(task, options) for task in tasks):
+        yield task if isinstance(task, Outcome) else _expected(upscaler, task, options, pace)
+
+
+def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> Outcome:
+    try:
+        extent = extent_of(task.source, options.depth)
+        outputs = targets(upscaler, task, extent.frames, options)
+    except EspcnError as error:
+        return Outcome(task, error=str(error))
+    memory = held(extent, outputs) + WORKING_MEMORY
+    return Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory)
+
+
+def _seconds_per_pixel(upscaler: Upscaler) -> float:
+    width, height = TRIAL
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    picture = Raster(Image.fromarray(noise))
+    upscaler.raster(picture)  # the first run pays for starting up
+    started = time.monotonic()
+    upscaler.raster(picture)
+    return (time.monotonic() - started) / (width * height)

@@ -1,0 +1,59 @@
+"""What a raster says of its alpha, whichever library holds it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from espcn_cli.pictures.raster import Raster
+
+
+def with_alpha(colours: int, depth: int, alpha: list[int]) -> Raster:
+    """A row of pixels whose colours are anything and whose alpha is this."""
+    kind = np.uint8 if depth == 8 else np.uint16
+    values: NDArray[np.uint8 | np.uint16] = np.empty((1, len(alpha), colours + 1), kind)
+    values[..., :colours] = np.arange(len(alpha) * colours).reshape(1, -1, colours)
+    values[..., colours] = alpha
+    return Raster(Image.fromarray(values)) if depth == 8 else Raster(values.astype(np.uint16))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize(
+    ("alpha", "opaque", "cut_out"),
+    [
+        ([1, 1, 1], True, True),
+        ([0, 0, 0], False, True),
+        ([1, 0, 1], False, True),
+        ([1, 1, 0], False, True),
+        ([1, "almost", 1], False, False),
+        ([0, "hardly", 0], False, False),
+        ([1, "half", 0], False, False),
+        (["half", "half", "half"], False, False),
+    ],
+)
+def test_one_pixel_decides_whether_alpha_is_opaque_or_a_mask(
+    depth: int, colours: int, alpha: list[int | str], opaque: bool, cut_out: bool
+) -> None:
+    white = 2**depth - 1
+    levels = {0: 0, 1: white, "almost": white - 1, "hardly": 1, "half": white // 2}
+    raster = with_alpha(colours, depth, [levels[value] for value in alpha])
+    assert raster.has_alpha and raster.channels == colours + 1 and raster.depth == depth
+    assert (raster.is_opaque, raster.is_cut_out) == (opaque, cut_out)
+
+
+@pytest.mark.parametrize(
+    "raster",
+    [
+        Raster(Image.new("L", (3, 2))),
+        Raster(Image.new("RGB", (3, 2))),
+        Raster(Image.fromarray(np.zeros((2, 3), np.uint16))),
+        Raster(np.zeros((2, 3, 3), np.uint16)),
+    ],
+    ids=["L", "RGB", "I;16", "RGB;16"],
+)
+def test_without_alpha_all_is_opaque_and_nothing_cut_out(raster: Raster) -> None:
+    assert not raster.has_alpha
+    assert raster.is_opaque and not raster.is_cut_out
