@@ -11,9 +11,9 @@ WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory of the machine or of the device ran out."""
-    if isinstance(error, RuntimeError):
-        return any(word in str(error).lower() for word in WORDS)
-    return isinstance(error, MemoryError)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own, whatever it says
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in WORDS)
 
 
 def available_memory() -> int | None:

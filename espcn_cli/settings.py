@@ -32,6 +32,9 @@ DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 UPSAMPLERS: tuple[Upsampler, ...] = get_args(Upsampler)
 
+CACHE_GIGABYTES = 20
+"""What the pictures that trainings keep on the disk may take, or as much as the last one needs."""
+
 BICUBIC_REACH = 2
 """LR pixels that bicubic upsampling looks to each side: its sub-pixel kernel is 5×5."""
 

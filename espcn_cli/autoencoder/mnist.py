@@ -22,6 +22,7 @@ from torch import Tensor
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, is_folder
 from espcn_cli.maths.colour import luma
+from espcn_cli.maths.held_out import held_out
 from espcn_cli.maths.resize import resize
 from espcn_cli.pictures import folders
 from espcn_cli.scoring import tensors
@@ -29,9 +30,6 @@ from espcn_cli.scoring.tensors import to_bytes
 
 SIZE = 28
 """Rows and columns of a picture."""
-
-HELD_OUT = 10
-"""Without test pictures of their own, every tenth is held out."""
 
 BATCH = 250
 """How many pictures are worked on at once where the result does not depend on it: bounds the memory."""
@@ -209,7 +207,8 @@ def read_training_data(source: Path) -> tuple[Pictures, Pictures]:
     count = len(pictures.pixels)
     if count < 2:
         raise EspcnError(f"{source} has one picture, one more is needed to test by: give a larger set")
-    held = torch.arange(count) % HELD_OUT == min(HELD_OUT, count) - 1
+    held = torch.zeros(count, dtype=torch.bool)
+    held[list(held_out(count))] = True
     return _select(pictures, ~held), _select(pictures, held)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.resuming import describe_rest
 from espcn_cli.cli.terminal import (
     INTERRUPTED,
     SCALE_HELP,
@@ -26,6 +25,7 @@ from espcn_cli.cli.terminal import (
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
     ARCHITECTURES,
+    CACHE_GIGABYTES,
     CACHES,
     DEFAULT_MODEL,
     DEFAULT_SCALE,
@@ -112,7 +112,13 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
-    cache: Annotated[Cache, typer.Option(help="Where decoded pictures are kept; auto: where they fit.")] = CACHES[0],
+    cache: Annotated[
+        Cache,
+        typer.Option(
+            help="Where decoded pictures are kept; auto: where they fit. On the disk, those used longest ago go when "
+            f"all take more than {CACHE_GIGABYTES} GB."
+        ),
+    ] = CACHES[0],
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the log as TensorBoard events too, beside log.csv.")
     ] = False,
@@ -141,7 +147,8 @@ def train(
     except ValueError as error:
         raise UsageError(str(error)) from None
     opening.limit_pixels(max_pixels)
-    quiet = quiet or os.environ.get("RANK", "0") != "0"  # under torchrun, rank 0 alone draws and prints
+    leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
+    quiet = quiet or not leads
     path = output or Path(f"{model}_x{scale}.safetensors")
     job = make_job(
         sources,
@@ -159,17 +166,17 @@ def train(
         tensorboard=tensorboard,
     )
     with (
-        progress(len(job.pictures), "picture", quiet, desc="reading") as reading,
+        progress(len(job.pictures), "picture", quiet, desc="reading") as loading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
     ):
-        screen = TrainingScreen(reading, bar, quiet)
+        screen = TrainingScreen(loading, bar, quiet)
         try:
             card = loop.train(job, resume, screen)
         except KeyboardInterrupt:
-            command = shlex.join(["espcn", *sys.argv[1:], *([] if resume else ["--resume"])])
-            say(f"espcn: stopped; {RunFolder.of(path).state} is saved, and this goes on from it:\n  {command}")
+            if leads:
+                say(f"espcn: stopped; {describe_rest(RunFolder.of(path).state, resume)}")
             raise typer.Exit(INTERRUPTED) from None
-    if as_json and os.environ.get("RANK", "0") == "0":
+    if as_json and leads:
         typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
     elif not quiet:
         typer.echo(f"{path}: {describe_gain(card)}")
@@ -228,8 +235,8 @@ class TrainingScreen:
     def _loaded(self, event: Loaded) -> None:
         if self.quiet:
             return
-        for line in event.skipped:
-            say(f"skipped {line}")
+        for file in event.skipped:
+            say(f"skipped {file.line}")
         for line in event.warnings:
             say(f"warning: {line}")
         counts = f"training on {event.pictures} pictures, measured by {event.validation}"

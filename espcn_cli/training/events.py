@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,15 @@ class Loading:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A file that is not used. `line` says why, and names it; one that is too small may do for smaller patches."""
+
+    path: Path
+    line: str
+    too_small: bool = False
+
+
+@dataclass(frozen=True)
 class Loaded:
     """The data is ready; `skipped` says of each unusable file why, `warnings` what is odd about the others.
 
@@ -23,7 +33,7 @@ class Loaded:
 
     pictures: int
     validation: int
-    skipped: list[str]
+    skipped: list[Skipped]
     warnings: list[str] = field(default_factory=list)
     cache: str = ""
 

@@ -17,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.held_out import held_out
 from espcn_cli.maths.turns import TURNS, turned_planes
 from espcn_cli.scoring.degradation import camera
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
+from espcn_cli.training.events import Skipped
 from espcn_cli.training.samples import (
     DETAIL_CELL,
     AnySample,
@@ -36,15 +38,13 @@ from espcn_cli.training.samples import (
 DEVICE_SHARE = 0.5
 """How much of a GPU's free memory the training pictures may take."""
 
-TOO_SMALL = "is smaller than a patch"
-
 
 @dataclass(frozen=True)
 class DataSet:
     """What could be read, and for every file that could not be used, why."""
 
     samples: Sequence[AnySample]
-    skipped: list[str]
+    skipped: list[Skipped]
     scale: int
     planes: int = 1
 
@@ -86,29 +86,31 @@ def load_data(
     cannot be kept.
     """
     samples: list[AnySample] = []
-    skipped: list[str] = []
+    skipped: list[Skipped] = []
     paths = list(paths)
     kept = kept or choose_cache("memory", paths, recipe)
 
-    def load(path: Path) -> AnySample | str:
+    def load(path: Path) -> AnySample | Skipped:
         try:
             sample = kept.sample(path, recipe)
         except CacheError:
             raise
         except EspcnError as error:
-            return str(error)
+            return Skipped(path, str(error))
         height, width = (side * recipe.scale for side in sample.size)
         if min(height, width) < patch:
-            return f"{path}: {width} x {height} {TOO_SMALL} of {patch} x {patch}"
+            line = f"{path}: {width} x {height} is smaller than a patch of {patch} x {patch}"
+            return Skipped(path, line, too_small=True)
         return sample
 
     with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
         for done, result in enumerate(pool.map(load, paths), 1):
-            skipped.append(result) if isinstance(result, str) else samples.append(result)
+            skipped.append(result) if isinstance(result, Skipped) else samples.append(result)
             report(done)
+    kept.trim(spared=len(samples))
     if not samples:
-        reason = f"; the first: {skipped[0]}" if skipped else ""
-        remedy = ": use a smaller --patch-size" if any(TOO_SMALL in line for line in skipped) else ""
+        reason = f"; the first: {skipped[0].line}" if skipped else ""
+        remedy = ": use a smaller --patch-size" if any(file.too_small for file in skipped) else ""
         raise EspcnError(f"no usable picture among {len(paths)} files{reason}{remedy}")
     return DataSet(samples, skipped, recipe.scale, recipe.planes)
 
@@ -247,13 +249,13 @@ def make_patches(data: DataSet, patch: int, settings: TrainSettings, device: tor
     return Patches(data, patch, batch, candidates, degraded_anew=anew)
 
 
-def hold_out(data: DataSet, every: int = 10) -> tuple[DataSet, list[Path]]:
+def hold_out(data: DataSet) -> tuple[DataSet, list[Path]]:
     """Keep every tenth usable picture (at least one) for validation: the same ones for the same data.
 
     Raises EspcnError if there is only one.
     """
     if len(data.samples) < 2:
         raise EspcnError("one picture is not enough to train and to measure by: name others with --valid")
-    first = min(every, len(data.samples)) - 1
-    kept = [sample for index, sample in enumerate(data.samples) if index % every != first]
-    return replace(data, samples=kept), [sample.path for sample in data.samples[first::every]]
+    held = held_out(len(data.samples))
+    kept = [sample for index, sample in enumerate(data.samples) if index not in held]
+    return replace(data, samples=kept), [data.samples[index].path for index in held]

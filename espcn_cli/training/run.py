@@ -16,7 +16,7 @@ from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.cuda_graph import Recorded
-from espcn_cli.training.events import Loaded, Loading, Report
+from espcn_cli.training.events import Loaded, Loading, Report, Skipped
 from espcn_cli.training.job import Job, identity
 from espcn_cli.training.linear_blocks import TrainingForm
 from espcn_cli.training.optimiser import OPTIMISERS
@@ -88,17 +88,17 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, worker, events)
 
 
-def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[str]]:
+def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[Skipped]]:
     """The validation pairs, and why the other files cannot be used. Raises EspcnError if none can."""
     pairs: list[evaluation.Pair] = []
-    unusable: list[str] = []
+    unusable: list[Skipped] = []
     for path in paths:
         try:
             pairs.append(evaluation.make_pair(path, scale, degradation=degradation))
         except EspcnError as error:
-            unusable.append(str(error))
+            unusable.append(Skipped(path, str(error)))
     if not pairs:
-        raise EspcnError(f"no usable validation picture; the first: {unusable[0]}")
+        raise EspcnError(f"no usable validation picture; the first: {unusable[0].line}")
     return pairs, unusable
 
 

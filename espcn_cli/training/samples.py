@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,13 @@ from espcn_cli.pictures.extent import extent_of
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import make_lr
 from espcn_cli.scoring.tensors import to_bytes
+from espcn_cli.settings import CACHE_GIGABYTES
 
 CACHE_VERSION = "1"
 """Part of every key: whoever changes what `Recipe.pair` makes gives it another value."""
+
+KEY_LENGTH = 64
+"""Hexadecimal digits of a key."""
 
 MEMORY_SHARE = 0.5
 """How much of the memory that is free the training pictures may take before `auto` turns to the disk."""
@@ -124,11 +129,15 @@ AnySample = Sample | Reread
 
 @dataclass(frozen=True)
 class Cache:
-    """Where samples are kept: `memory`, `disk` or `none`. `reason` says why, where the choice was ours."""
+    """Where samples are kept: `memory`, `disk` or `none`. `reason` says why, where the choice was ours.
+
+    The disk keeps `limit` bytes from one training to the next, or as much as the last one needs.
+    """
 
     kind: str
     folder: Path
     reason: str = ""
+    limit: int = CACHE_GIGABYTES * 10**9
 
     def sample(self, path: Path, recipe: Recipe) -> AnySample:
         """Raises EspcnError if the picture cannot be used, CacheError if it cannot be kept."""
@@ -143,7 +152,9 @@ class Cache:
         """From the file that the picture's bytes and the recipe name, which is made if it is not there, or damaged."""
         kept = self.folder / f"{key(path, recipe)}.safetensors"
         try:
-            return Sample(path, *_mapped(kept))
+            sample = Sample(path, *_mapped(kept))
+            _note_use(kept)
+            return sample
         except (OSError, SafetensorError):
             hr, lr = recipe.pair(path)
         try:
@@ -154,7 +165,26 @@ class Cache:
             raise CacheError(
                 f"no picture can be kept in {self.folder} ({reason}): use --cache memory or none"
             ) from None
-        return Sample(path, *_mapped(kept))
+        try:
+            return Sample(path, *_mapped(kept))
+        except FileNotFoundError:  # another training has just made room for its own
+            return Sample(path, hr, lr)
+
+    def trim(self, spared: int) -> None:
+        """Remove pairs that were used longest ago, until `limit` bytes are left, or the `spared` ones used last.
+
+        Other trainings may go on with them: what they have mapped outlives its name. (On Windows the file stays.)
+        """
+        if self.kind != "disk":
+            return
+        files = sorted((_uses(path) for path in self.folder.glob(f"{'?' * KEY_LENGTH}.safetensors")), reverse=True)
+        excess = sum(size for _, size, _ in files) - self.limit
+        for _, size, path in reversed(files[spared:]):
+            if excess <= 0:
+                break
+            with suppress(OSError):
+                path.unlink()
+                excess -= size
 
 
 def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | None = None) -> Cache:
@@ -198,6 +228,21 @@ def key(path: Path, recipe: Recipe) -> str:
         raise EspcnError(f"cannot read {path} ({error.strerror})") from None
     content.update(f"{CACHE_VERSION} {recipe}".encode())
     return content.hexdigest()
+
+
+def _note_use(path: Path) -> None:
+    """A file's time is when it was used last."""
+    with suppress(OSError):  # a cache that can only be read
+        os.utime(path)
+
+
+def _uses(path: Path) -> tuple[float, int, Path]:
+    """When a file was used last, its bytes, and where it is; nothing of a file that is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, path
+    return status.st_mtime, status.st_size, path
 
 
 def _mapped(path: Path) -> Pair:

@@ -13,6 +13,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple, degrade
 from espcn_cli.scoring import tensors
+from espcn_cli.training.events import Skipped
 from espcn_cli.training.patches import DataSet, DetailMaps, DevicePatches, Patches, hold_out, load_data
 from espcn_cli.training.samples import Recipe, Sample, detail
 
@@ -156,13 +157,22 @@ def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> 
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     loaded = load_data([good, small, tmp_path / "broken.png"], RECIPE, 16)
     assert len(loaded.samples) == 1
-    assert "small.png: 8 x 40 is smaller than a patch of 16 x 16" in loaded.skipped[0]
-    assert "broken.png" in loaded.skipped[1]
+    assert loaded.skipped[0] == Skipped(small, f"{small}: 8 x 40 is smaller than a patch of 16 x 16", too_small=True)
+    assert loaded.skipped[1].path == tmp_path / "broken.png" and "broken.png" in loaded.skipped[1].line
+    assert not loaded.skipped[1].too_small
 
 
 def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EspcnError, match=r"no usable picture among 1 files.*small\.png"):
+    with pytest.raises(EspcnError, match=r"no usable picture among 1 files.*small\.png.*: use a smaller --patch-size"):
         load_data([save_picture(tmp_path / "small.png", 8, 8)], RECIPE, 16)
+
+
+def test_smaller_patches_are_no_remedy_for_a_file_that_only_sounds_small(tmp_path: Path) -> None:
+    """What is known of a file is not looked for in what is said of it, which holds its name."""
+    (tmp_path / "is smaller than a patch.png").write_bytes(b"\x89PNG")
+    with pytest.raises(EspcnError, match="no usable picture among 1 files") as caught:
+        load_data([tmp_path / "is smaller than a patch.png"], RECIPE, 16)
+    assert "--patch-size" not in str(caught.value)
 
 
 def test_the_fingerprint_knows_the_pictures(tmp_path: Path) -> None:

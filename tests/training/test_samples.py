@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +113,47 @@ def test_a_picture_that_changes_during_the_training_is_named(tmp_path: Path, pho
 def test_a_file_without_a_size_counts_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     assert RECIPE.bytes_of(tmp_path / "broken.png") == RECIPE.bytes_of(tmp_path / "absent.png") == 0
+
+
+def test_the_pairs_used_longest_ago_make_room(tmp_path: Path) -> None:
+    """Four pictures are kept and the first is used again: the second and the third are the oldest then."""
+    cache = Cache("disk", tmp_path / "cache")
+    paths = [save_picture(tmp_path / f"{i}.png", 40, 32, i) for i in range(4)]
+    files = [cache.folder / f"{key(path, RECIPE)}.safetensors" for path in paths]
+    for age, (path, kept) in enumerate(zip(paths, files, strict=True)):
+        cache.sample(path, RECIPE)
+        os.utime(kept, (1000 + age, 1000 + age))
+    other = cache.folder / "notes.safetensors"
+    other.write_bytes(b"mine")
+    cache.sample(paths[0], RECIPE)
+    size = files[0].stat().st_size
+    for limit, spared, left in ((4 * size, 0, [0, 1, 2, 3]), (2 * size, 0, [0, 3]), (0, 1, [0]), (0, 0, [])):
+        replace(cache, limit=limit).trim(spared)
+        assert [index for index, kept in enumerate(files) if kept.exists()] == left
+    assert list(cache.folder.iterdir()) == [other]
+
+
+def test_a_training_keeps_its_pairs_when_another_makes_room(tmp_path: Path, photo_file: Path) -> None:
+    cache = Cache("disk", tmp_path / "cache", limit=0)
+    running = cache.sample(photo_file, RECIPE)
+    cache.trim(spared=0)
+    assert not list(cache.folder.iterdir())
+    assert all(torch.equal(a, b) for a, b in zip(running.pair, RECIPE.pair(photo_file), strict=True))
+
+
+def test_a_pair_that_is_gone_before_it_is_mapped_stays_in_memory(
+    tmp_path: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "write_tensors", lambda *_: None)
+    sample = Cache("disk", tmp_path / "cache").sample(photo_file, RECIPE)
+    assert all(torch.equal(a, b) for a, b in zip(sample.pair, RECIPE.pair(photo_file), strict=True))
+
+
+def test_loading_makes_room_but_not_for_itself(tmp_path: Path) -> None:
+    """However little the disk may hold, the pictures of the training at hand are all kept."""
+    cache = Cache("disk", tmp_path / "cache", limit=0)
+    for first in (0, 3):
+        paths = [save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(first, first + 3)]
+        patches.load_data(paths, RECIPE, 16, kept=cache)
+        names = {f"{key(path, RECIPE)}.safetensors" for path in paths}
+        assert {path.name for path in cache.folder.iterdir()} == names
