@@ -154,6 +154,12 @@ def architecture(name: str, scale: int = DEFAULT_SCALE, planes: int = 1) -> Mode
     return replace(ARCHITECTURES[name], scale=scale, planes=planes)
 
 
+def name_of(settings: ModelSettings) -> str:
+    """The name of the network whose settings these are, whatever its scale and planes; `custom` for any other."""
+    alike = (name for name in ARCHITECTURES if architecture(name, settings.scale, settings.planes) == settings)
+    return next(alike, "custom")
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.

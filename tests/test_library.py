@@ -51,6 +51,20 @@ def test_a_picture_goes_in_and_comes_out(tmp_path: Path) -> None:
     assert upscaler.upscale(torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
 
 
+def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
+    for index in range(4):
+        save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)
+    model = espcn_cli.ModelSettings(widths=(4,), kernels=(3, 3))
+    settings = espcn_cli.TrainSettings(steps=2, batch_size=2, patch_size=16, expansion=0)
+    output = tmp_path / "mine.safetensors"
+    card = espcn_cli.train([tmp_path / "data"], output, model, settings, device="cpu", precision="fp32")
+    assert (card.name, card.settings, card.training["step"]) == ("custom", model, 2)
+    methods = {"mine": espcn_cli.load(str(output), device="cpu").upscale}
+    table = espcn_cli.benchmark([tmp_path / "data"], methods, scale=2)
+    assert [row.method for row in table.rows] == ["bicubic", "lanczos", "mine"]
+    assert [len(row.images) for row in table.rows] == [4, 4, 4]
+
+
 def test_resize_and_degrade_give_back_the_kind_that_they_are_given() -> None:
     tensor = torch.rand(1, 3, 12, 8)
     array = tensor.numpy()

@@ -22,6 +22,7 @@ from espcn_cli.settings import (
     Skip,
     TrainSettings,
     architecture,
+    name_of,
 )
 
 ALL = [architecture(name, scale, planes) for name in ARCHITECTURES for scale in SCALES for planes in PLANES.values()]
@@ -208,3 +209,11 @@ def test_the_choices_are_what_help_offers() -> None:
 def test_settings_need_neither_torch_nor_numpy() -> None:
     code = "import sys, espcn_cli.settings; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_network_knows_its_name_by_its_settings(name: str) -> None:
+    for scale in SCALES:
+        for planes in PLANES.values():
+            assert name_of(architecture(name, scale, planes)) == name
+    assert name_of(replace(architecture(name), widths=(5,), kernels=(3, 3))) == "custom"

@@ -171,7 +171,7 @@ def train(
     ):
         screen = TrainingScreen(loading, bar, quiet)
         try:
-            card = loop.train(job, resume, screen)
+            card = loop.carry_out(job, resume, screen)
         except KeyboardInterrupt:
             if leads:
                 say(f"espcn: stopped; {describe_rest(RunFolder.of(path).state, resume)}")

@@ -62,7 +62,8 @@ def make_job(
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     check_destination(output)
-    pictures = list(folders.find_all(sources))
+    own = RunFolder.of(output).path.resolve()  # its sample and curves are no pictures to learn from
+    pictures = [path for path in folders.find_all(sources) if own not in path.resolve().parents]
     if not pictures:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")
     validation = list(folders.find_all([valid])) if valid else []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,9 +14,10 @@ from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
+from espcn_cli.settings import DEFAULT_MODEL, ModelSettings, TrainSettings, architecture, name_of
 from espcn_cli.training.events import Report, Retreat, Step
 from espcn_cli.training.interruption import Interruption
-from espcn_cli.training.job import Job
+from espcn_cli.training.job import Job, make_job
 from espcn_cli.training.objective import learning_rate, make_loss
 from espcn_cli.training.parallel import joined, one_thread, own_device
 from espcn_cli.training.run import Run, prepare, progress
@@ -26,7 +30,29 @@ DIVERGED = 1.0
 MOST_RETREATS = 5
 
 
-def train(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
+def train(
+    sources: Sequence[Path],
+    output: Path,
+    model: str | ModelSettings = DEFAULT_MODEL,
+    settings: TrainSettings | None = None,
+    *,
+    valid: Path | None = None,
+    resume: bool = False,
+    report: Report = lambda event: None,
+    **options: Any,
+) -> checkpoint.ModelCard:
+    """Train a network on folders of pictures and write it to `output`, a checkpoint. Returns the checkpoint's card.
+
+    `model` is a name of `ARCHITECTURES`, at its usual scale, or the settings of any network of the family. A tenth of
+    the pictures is held out to measure by if `valid` names no others. `options` are the rest of a `Job`: `device`,
+    `init` and so on. Raises EspcnError as `make_job` and `carry_out` do.
+    """
+    shape = architecture(model) if isinstance(model, str) else model
+    job = make_job(list(sources), output, name_of(shape), shape, settings or TrainSettings(), valid, **options)
+    return carry_out(job, resume, report)
+
+
+def carry_out(job: Job, resume: bool = False, report: Report = lambda event: None) -> checkpoint.ModelCard:
     """Train, validate as often as the settings say, and keep the averaged network that scored best. Returns its card.
 
     The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs. Ctrl-C and

@@ -54,7 +54,7 @@ def test_before_anything_was_saved_nothing_is_promised_and_one_process_speaks(
     def interrupted(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "train", interrupted)
+    monkeypatch.setattr(loop, "carry_out", interrupted)
     monkeypatch.setenv("RANK", str(rank))
     photos = save_picture(tmp_path / "photos" / "a.png").parent
     result = CliRunner().invoke(app, ["train", str(photos), "-o", str(tmp_path / "m.safetensors")])

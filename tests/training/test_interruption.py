@@ -18,6 +18,6 @@ def test_sigterm_saves_the_state_too(job: Job) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(SystemExit) as caught:
-        loop.train(job, report=terminate)
+        loop.carry_out(job, report=terminate)
     assert caught.value.code == 143
     assert RunFolder.of(job.output).state.is_file()

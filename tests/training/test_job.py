@@ -26,6 +26,15 @@ def test_no_pictures_is_an_error(tmp_path: Path) -> None:
         make_job([tmp_path / "nowhere"], tmp_path / "o.safetensors", "tiny", TINY, QUICK)
 
 
+def test_a_training_does_not_learn_from_its_own_curves_and_sample(tmp_path: Path) -> None:
+    """`espcn train . -o m.safetensors` twice: the second time the folder m.run is among the pictures."""
+    pictures = [save_picture(tmp_path / "a.png"), save_picture(tmp_path / "m.run.png")]
+    save_picture(tmp_path / "m.run" / "sample.png")
+    other = save_picture(tmp_path / "other.run" / "sample.png")
+    job = make_job([tmp_path], tmp_path / "m.safetensors", "tiny", TINY, QUICK)
+    assert job.pictures == [*pictures, other]
+
+
 def test_a_patch_is_rounded_down_to_the_scale(job: Job) -> None:
     assert replace(job, model=replace(TINY, scale=3), settings=replace(QUICK, patch_size=17)).patch == 15
 
@@ -37,7 +46,7 @@ def test_fine_tuning_goes_on_with_the_activation_that_the_checkpoint_has(job: Jo
     again = make_job(
         job.pictures, job.output, job.name, TINY, QUICK, tmp_path / "valid", init=start, device="cpu", precision="fp32"
     )
-    assert loop.train(again).settings == older
+    assert loop.carry_out(again).settings == older
 
 
 @pytest.mark.parametrize(

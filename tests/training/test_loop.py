@@ -33,14 +33,14 @@ def test_training_beats_bicubic_on_what_it_was_made_for(job: Job) -> None:
         waves = sum(60 * np.sin(2 * np.pi * t / period) for t, period in zip((x, y), periods, strict=True))
         Image.fromarray((128 + waves).astype(np.uint8)).save(path)
     settings = replace(QUICK, steps=150, validate_every=150, learning_rate=1e-2, ema_decay=0.9)
-    card = loop.train(replace(job, settings=settings))
+    card = loop.carry_out(replace(job, settings=settings))
     scores = card.metrics["validation"]
     assert scores["psnr"] > scores["bicubic"] + 0.8
 
 
 def test_events_come_in_order(job: Job) -> None:
     events: list[Event] = []
-    loop.train(job, report=events.append)
+    loop.carry_out(job, report=events.append)
     assert [e for e in events if isinstance(e, Loading)] == [Loading(n, 4) for n in range(1, 5)]
     assert Loaded(4, 1, [], [], "0 MB of pictures kept in memory") in events
     assert [e.step for e in events if isinstance(e, Step)] == list(range(1, 13))
@@ -51,7 +51,7 @@ def test_same_seed_same_weights(job: Job, tmp_path: Path) -> None:
     other = replace(job, output=tmp_path / "other.safetensors")
     third = replace(job, output=tmp_path / "third.safetensors", settings=replace(QUICK, seed=1))
     for each in (job, other, third):
-        loop.train(each)
+        loop.carry_out(each)
     assert same(tensors(job.output), tensors(other.output))
     assert not same(tensors(job.output), tensors(third.output))
 
@@ -59,11 +59,11 @@ def test_same_seed_same_weights(job: Job, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [1, 5, 7, 11])
 def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(job: Job, tmp_path: Path, stop: int) -> None:
     straight = replace(job, output=tmp_path / "straight.safetensors")
-    loop.train(straight)
+    loop.carry_out(straight)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(job, report=StopAt(stop))
+        loop.carry_out(job, report=StopAt(stop))
     assert RunFolder.of(job.output).state.is_file()
-    loop.train(job, resume=True)
+    loop.carry_out(job, resume=True)
     assert same(tensors(job.output), tensors(straight.output))
     assert not RunFolder.of(job.output).state.exists()
 
@@ -77,7 +77,7 @@ def test_a_batch_that_does_not_fit_is_one_clear_line(
 
     monkeypatch.setattr(loop, "take_step", full)
     with pytest.raises(EspcnError, match="4 patches of 16 x 16 do not fit in memory: try --batch-size 2"):
-        loop.train(job)
+        loop.carry_out(job)
 
 
 def test_another_error_of_a_step_is_no_matter_of_memory(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +86,12 @@ def test_another_error_of_a_step_is_no_matter_of_memory(job: Job, monkeypatch: p
 
     monkeypatch.setattr(loop, "take_step", wrong)
     with pytest.raises(RuntimeError, match="shapes"):
-        loop.train(job)
+        loop.carry_out(job)
 
 
 def test_a_training_by_the_clock_ends_in_time(job: Job) -> None:
     events: list[Event] = []
-    loop.train(replace(job, settings=replace(QUICK, steps=10**9, minutes=1 / 60)), report=events.append)
+    loop.carry_out(replace(job, settings=replace(QUICK, steps=10**9, minutes=1 / 60)), report=events.append)
     card = checkpoint.read_card(RunFolder.of(job.output).last)
     assert 1 <= card.training["seconds"] < 20
     last = [event for event in events if isinstance(event, Step)][-1]
@@ -101,7 +101,7 @@ def test_a_training_by_the_clock_ends_in_time(job: Job) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains(job: Job, loss: Loss) -> None:
-    card = loop.train(replace(job, settings=replace(QUICK, loss=loss, clip=0.1)))
+    card = loop.carry_out(replace(job, settings=replace(QUICK, loss=loss, clip=0.1)))
     assert card.training["settings"]["loss"] == loss
 
 
@@ -117,13 +117,13 @@ def test_a_finish_takes_mse_and_larger_patches(job: Job, monkeypatch: pytest.Mon
 
     for name, loss in list(objective.LOSSES.items()):
         monkeypatch.setitem(objective.LOSSES, name, spy(name, loss))
-    loop.train(replace(job, settings=replace(QUICK, finish=0.25)))
+    loop.carry_out(replace(job, settings=replace(QUICK, finish=0.25)))
     assert sizes == [("l1", 16)] * 9 + [("mse", 32)] * 3
 
 
 def test_patience_ends_a_training_that_gets_no_better(job: Job) -> None:
     hopeless = replace(QUICK, steps=1000, validate_every=2, patience=3, learning_rate=1e-12)
-    card = loop.train(replace(job, settings=hopeless))
+    card = loop.carry_out(replace(job, settings=hopeless))
     last = checkpoint.read_card(RunFolder.of(job.output).last)
     assert last.training["step"] < 1000
     assert last.training["step"] == card.training["step"] + 3 * 2
@@ -132,17 +132,17 @@ def test_patience_ends_a_training_that_gets_no_better(job: Job) -> None:
 @pytest.mark.parametrize("degradation", ["aliased", "camera"])
 def test_other_degradations_are_trained_on_and_measured_by(job: Job, tmp_path: Path, degradation: Degradation) -> None:
     other = replace(job, settings=replace(QUICK, degradation=degradation))
-    card = loop.train(other)
+    card = loop.carry_out(other)
     assert DESCRIPTIONS[degradation] in card.metrics["validation"]["protocol"]
     straight = tensors(job.output)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(other, report=StopAt(7))
-    loop.train(other, resume=True)
+        loop.carry_out(other, report=StopAt(7))
+    loop.carry_out(other, resume=True)
     assert same(tensors(job.output), straight)
 
 
 def test_three_planes_train_too(job: Job) -> None:
-    card = loop.train(replace(job, model=replace(TINY, planes=3)))
+    card = loop.carry_out(replace(job, model=replace(TINY, planes=3)))
     assert card.settings.planes == 3
 
 
@@ -152,7 +152,7 @@ BOLD = replace(QUICK, learning_rate=0.3, clip=0, warmup=15, steps=40)
 
 def test_divergence_leads_back_and_on_at_half_the_learning_rate(job: Job) -> None:
     events: list[Event] = []
-    card = loop.train(replace(job, settings=BOLD), report=events.append)
+    card = loop.carry_out(replace(job, settings=BOLD), report=events.append)
     retreats = [event for event in events if isinstance(event, Retreat)]
     assert [(event.step, event.share) for event in retreats] == [(5, 0.5), (5, 0.25)]
     assert all(event.step < event.diverged and not event.loss < loop.DIVERGED for event in retreats)
@@ -164,11 +164,11 @@ def test_divergence_leads_back_and_on_at_half_the_learning_rate(job: Job) -> Non
 
 def test_a_training_that_went_back_resumes_with_the_same_bits(job: Job) -> None:
     bold = replace(job, settings=BOLD)
-    loop.train(bold)
+    loop.carry_out(bold)
     straight = tensors(job.output)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(bold, report=StopAt(23))
-    loop.train(bold, resume=True)
+        loop.carry_out(bold, report=StopAt(23))
+    loop.carry_out(bold, resume=True)
     assert same(tensors(job.output), straight)
 
 
@@ -176,7 +176,7 @@ def test_divergence_again_and_again_keeps_the_last_good_weights_and_names_a_reme
     wild = replace(job, settings=replace(QUICK, learning_rate=1e4, warmup=4, validate_every=1, steps=100))
     events: list[Event] = []
     with pytest.raises(EspcnError, match=r"diverged at step \d+ .*last good weights: try --learning-rate 8e\+01"):
-        loop.train(wild, report=events.append)
+        loop.carry_out(wild, report=events.append)
     assert sum(isinstance(event, Retreat) for event in events) == loop.MOST_RETREATS
     assert all(tensor.isfinite().all() for tensor in tensors(job.output).values())
 
@@ -185,5 +185,5 @@ def test_divergence_before_anything_was_saved_says_so(job: Job, tmp_path: Path) 
     start = save_checkpoint(tmp_path / "start.safetensors", TINY)
     wild = replace(job, init=start, settings=replace(QUICK, learning_rate=1e6, warmup=0, validate_every=100, steps=200))
     with pytest.raises(EspcnError, match=r"diverged at step \d+ .*; nothing was saved yet"):
-        loop.train(wild)
+        loop.carry_out(wild)
     assert not job.output.exists()

@@ -26,10 +26,10 @@ def test_auto_goes_on_in_the_precision_it_began_with(job: Job, monkeypatch: pyte
     monkeypatch.setattr(device, "has_native_bf16", lambda: True)
     monkeypatch.setattr(device, "bf16_trains_faster", lambda: True)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(job, report=StopAt(1))
+        loop.carry_out(job, report=StopAt(1))
     monkeypatch.setattr(device, "bf16_trains_faster", lambda: False)
-    assert loop.train(job, resume=True).training["precision"] == "bf16"
-    assert loop.train(job).training["precision"] == "fp32"
+    assert loop.carry_out(job, resume=True).training["precision"] == "bf16"
+    assert loop.carry_out(job).training["precision"] == "fp32"
 
 
 def test_photographs_of_every_kind_are_trained_on(job: Job, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_photographs_of_every_kind_are_trained_on(job: Job, tmp_path: Path) -> N
     (data / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     (data / "empty.png").write_bytes(b"")
     events: list[Event] = []
-    loop.train(replace(job, pictures=sorted(data.iterdir())), report=events.append)
+    loop.carry_out(replace(job, pictures=sorted(data.iterdir())), report=events.append)
     (loaded,) = (event for event in events if isinstance(event, Loaded))
     assert loaded.pictures == 6
     assert [file.path.name for file in loaded.skipped] == [
@@ -58,7 +58,7 @@ def test_photographs_of_every_kind_are_trained_on(job: Job, tmp_path: Path) -> N
 
 def test_a_patch_larger_than_every_picture_is_refused_with_the_remedy(job: Job) -> None:
     with pytest.raises(EspcnError, match=r"40 x 32 is smaller than a patch of 64 x 64: use a smaller --patch-size"):
-        loop.train(replace(job, settings=replace(QUICK, patch_size=64)))
+        loop.carry_out(replace(job, settings=replace(QUICK, patch_size=64)))
 
 
 def test_unusable_files_are_reported(job: Job, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_unusable_files_are_reported(job: Job, tmp_path: Path) -> None:
         [tmp_path / "data"], job.output, "tiny", TINY, QUICK, tmp_path / "valid", device="cpu", precision="fp32"
     )
     events: list[Event] = []
-    loop.train(again, report=events.append)
+    loop.carry_out(again, report=events.append)
     [loaded] = [event for event in events if isinstance(event, Loaded)]
     assert loaded.pictures == 4
     assert len(loaded.skipped) == 2
@@ -79,7 +79,7 @@ def test_without_validation_pictures_usable_ones_are_held_out(job: Job, tmp_path
     (tmp_path / "data" / "zz.png").write_bytes(b"bad")
     again = make_job([tmp_path / "data"], job.output, "tiny", TINY, QUICK, device="cpu", precision="fp32")
     events: list[Event] = []
-    loop.train(again, report=events.append)
+    loop.carry_out(again, report=events.append)
     [loaded] = [event for event in events if isinstance(event, Loaded)]
     assert (loaded.pictures, loaded.validation, len(loaded.skipped)) == (3, 1, 1)
 
@@ -96,7 +96,7 @@ def test_overlap_with_the_validation_and_repetition_are_found_by_content(job: Jo
             validation=sorted((tmp_path / "valid").iterdir()),
         )
         events: list[Event] = []
-        loop.train(again, report=events.append)
+        loop.carry_out(again, report=events.append)
         [loaded] = [event for event in events if isinstance(event, Loaded)]
         assert "1 validation pictures are trained on too (copy)" in loaded.warnings[0]
         assert "1 training pictures are there twice" in loaded.warnings[1]
@@ -105,7 +105,7 @@ def test_overlap_with_the_validation_and_repetition_are_found_by_content(job: Jo
 
 def test_fine_tuning_starts_where_the_checkpoint_is(job: Job, tmp_path: Path) -> None:
     start = save_checkpoint(tmp_path / "start.safetensors", TINY)
-    tuned = loop.train(replace(job, init=start, settings=replace(QUICK, learning_rate=1e-9)))
+    tuned = loop.carry_out(replace(job, init=start, settings=replace(QUICK, learning_rate=1e-9)))
     last = checkpoint.read_card(RunFolder.of(job.output).last)
     assert [entry["step"] for entry in last.training["history"]] == [0, 5, 10, 12]
     assert tuned.training["init"] == "start.safetensors"
@@ -117,7 +117,7 @@ def test_fine_tuning_starts_where_the_checkpoint_is(job: Job, tmp_path: Path) ->
 def test_a_warm_start_takes_the_body_to_another_scale(job: Job, tmp_path: Path) -> None:
     start = save_checkpoint(tmp_path / "start.safetensors", TINY)
     other = replace(job, init=start, model=replace(TINY, scale=3), settings=replace(QUICK, learning_rate=1e-9))
-    card = loop.train(other)
+    card = loop.carry_out(other)
     assert card.training["history"][0]["psnr"] == pytest.approx(card.metrics["validation"]["bicubic"], abs=0.01)
     before, after = tensors(start), tensors(job.output)
     assert (after["body.0.weight"] - before["body.0.weight"]).abs().max() < 1e-6
@@ -127,4 +127,4 @@ def test_a_warm_start_takes_the_body_to_another_scale(job: Job, tmp_path: Path) 
 def test_a_start_of_another_kind_is_refused(job: Job, tmp_path: Path) -> None:
     start = save_checkpoint(tmp_path / "start.safetensors")
     with pytest.raises(EspcnError, match="is another kind of network"):
-        loop.train(replace(job, init=start))
+        loop.carry_out(replace(job, init=start))

@@ -18,7 +18,7 @@ from espcn_cli.training.run_folder import RunFolder
 
 
 def test_the_best_weights_and_the_last_are_kept_with_a_log_and_a_sample(job: Job) -> None:
-    card = loop.train(replace(job, settings=replace(QUICK, steps=30, validate_every=3, learning_rate=3e-2)))
+    card = loop.carry_out(replace(job, settings=replace(QUICK, steps=30, validate_every=3, learning_rate=3e-2)))
     folder = RunFolder.of(job.output)
     assert sorted(path.name for path in folder.path.iterdir()) == [
         *(["curves.png"] if find_spec("matplotlib") else []),
@@ -39,7 +39,7 @@ def test_the_best_weights_and_the_last_are_kept_with_a_log_and_a_sample(job: Job
 
 def test_tensorboard_gets_the_log(job: Job) -> None:
     pytest.importorskip("tensorboard")
-    loop.train(replace(job, tensorboard=True))
+    loop.carry_out(replace(job, tensorboard=True))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(RunFolder.of(job.output).path / "tensorboard"))
@@ -52,4 +52,4 @@ def test_tensorboard_gets_the_log(job: Job) -> None:
 def test_without_tensorboard_its_option_names_the_remedy(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install"):
-        loop.train(replace(job, tensorboard=True))
+        loop.carry_out(replace(job, tensorboard=True))

@@ -29,23 +29,23 @@ DAMAGED = r"state\.safetensors is damaged \(.+\): start again without --resume"
 
 def test_nothing_to_resume(job: Job) -> None:
     with pytest.raises(EspcnError, match="nothing to resume"):
-        loop.train(job, resume=True)
+        loop.carry_out(job, resume=True)
 
 
 def test_a_state_of_another_training_is_refused_with_the_difference(job: Job) -> None:
     with pytest.raises(KeyboardInterrupt):
-        loop.train(job, report=StopAt(3))
+        loop.carry_out(job, report=StopAt(3))
     with pytest.raises(EspcnError, match="had batch_size 4, now 2"):
-        loop.train(replace(job, settings=replace(QUICK, batch_size=2)), resume=True)
+        loop.carry_out(replace(job, settings=replace(QUICK, batch_size=2)), resume=True)
     with pytest.raises(EspcnError, match="had files 4, now 3"):
-        loop.train(replace(job, pictures=job.pictures[:3]), resume=True)
+        loop.carry_out(replace(job, pictures=job.pictures[:3]), resume=True)
     state = RunFolder.of(job.output).state
     state.write_bytes(state.read_bytes().replace(b'"format_version":"2"', b'"format_version":"9"'))
     with pytest.raises(EspcnError, match="not a training state that this espcn can read"):
-        loop.train(job, resume=True)
+        loop.carry_out(job, resume=True)
     state.write_bytes(b"\0" * 40)
     with pytest.raises(EspcnError, match="is damaged"):
-        loop.train(job, resume=True)
+        loop.carry_out(job, resume=True)
 
 
 def rewritten(path: Path, changes: dict[str, Any], tensors: dict[str, Tensor | None] | None = None) -> None:

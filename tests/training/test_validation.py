@@ -17,7 +17,7 @@ from espcn_cli.training.run import Run
 
 
 def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
-    loop.train(job)
+    loop.carry_out(job)
     card = checkpoint.read_card(job.output)
     assert card.settings == TINY
     assert card.name == "tiny"
@@ -41,9 +41,9 @@ def test_no_space_left_while_saving_loses_nothing(job: Job, monkeypatch: pytest.
 
     monkeypatch.setattr(validation, "save", full_at_the_second)
     with pytest.raises(EspcnError, match=r"No space left.*with --resume, the same command goes on"):
-        loop.train(job)
+        loop.carry_out(job)
     assert checkpoint.read_card(job.output).training["step"] == 5
-    loop.train(job, resume=True)
+    loop.carry_out(job, resume=True)
     assert calls == [5, 10, 10, 12]
 
 
@@ -57,5 +57,5 @@ def test_a_full_disk_is_named_by_the_file_that_does_not_fit(job: Job, monkeypatc
 
     monkeypatch.setattr(Path, "write_bytes", write_where_there_is_no_space)
     with pytest.raises(EspcnError, match=r"cannot write .*No space left on device"):
-        loop.train(job)
+        loop.carry_out(job)
     assert not job.output.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +105,13 @@ def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
     """Simulated, as whoever runs the tests may be allowed everything."""
     for index in range(2):
         save_picture(tmp_path / "in" / f"{index}.png")
-    open_one, open_beside = Image.open, tempfile.mkstemp
+    open_one, open_beside = Image.open, os.open
 
     def opening(file: Any, *arguments: Any) -> Any:
         return refuse() if str(file).endswith("0.png") else open_one(file, *arguments)
 
-    def beside(**options: Any) -> Any:
-        return refuse() if ".1-" in options["prefix"] else open_beside(**options)
+    def beside(path: Any, *arguments: Any, **options: Any) -> Any:
+        return refuse() if ".1-" in str(path) else open_beside(path, *arguments, **options)
 
     tasks = plan([tmp_path / "in"], tmp_path / "out")
     with monkeypatch.context() as patch:
@@ -120,7 +119,7 @@ def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
         first, second = run(bicubic, tasks)
     assert str(first.error).endswith("0.png: no permission to read it") and second.error is None
     with monkeypatch.context() as patch:
-        patch.setattr(tempfile, "mkstemp", beside)
+        patch.setattr(os, "open", beside)
         first, second = run(bicubic, tasks)
     assert first.error is None
     assert re.fullmatch(r"cannot write .*1\.png \(Permission denied\): choose another destination", str(second.error))
