@@ -138,7 +138,6 @@ def to_planes(levels: Levels, black: int, white: int, device: torch.device = CPU
 
 def to_levels(planes: Tensor, black: int, white: int, dtype: np.dtype[Any]) -> Levels:
     """Planes (1, C, H, W) -> whole levels (H, W, C), rounded to the nearest (halves up) and clipped."""
-    values = planes[0] * (white - black)
-    values = values.add_(black + 0.5).clamp_(0, highest(white)).permute(1, 2, 0).contiguous()
-    levels: NDArray[Any] = values.to(DTYPES[dtype]).cpu().numpy()
+    values = (planes[0] * (white - black)).add_(black + 0.5).clamp_(0, highest(white))
+    levels: NDArray[Any] = values.to(DTYPES[dtype]).permute(1, 2, 0).contiguous().cpu().numpy()
     return levels
