@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def describe_rest(state: Path, resumed: bool) -> str:
-    """What is saved, and the command that goes on from it; `resumed` if this one has --resume already."""
+    """What is saved, and the command that continues from it; `resumed` if this one has --resume already."""
     if not state.is_file():
         return "nothing was saved yet"
     start = launcher(os.environ)
     where = " (on each machine, with its own --node-rank)" if "--node-rank" in start else ""
     command = shlex.join([*start, *sys.argv[1:], *([] if resumed else ["--resume"])])
-    return f"{state} is saved, and this goes on from it{where}:\n  {command}"
+    return f"{state} is saved; this command continues{where}:\n  {command}"
 
 
 def launcher(environment: Mapping[str, str]) -> list[str]:

@@ -73,14 +73,12 @@ def train(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
-    minutes: Annotated[
-        float, typer.Option(help="Train for so long instead; the learning rate falls accordingly.")
-    ] = TRAIN.minutes,
+    minutes: Annotated[float, typer.Option(help="Train for this many minutes instead of --steps.")] = TRAIN.minutes,
     loss: Annotated[Loss, typer.Option(help="What a step makes smaller.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
     candidates: Annotated[
-        int, typer.Option(help="Each patch is the most detailed of so many random ones; 1 takes any.")
+        int, typer.Option(help="Each patch is the most detailed of this many random ones.")
     ] = TRAIN.candidates,
     optimiser: Annotated[
         Optimiser, typer.Option(help="How weights follow their gradients; soap takes a higher rate, say 5e-3.")
@@ -97,7 +95,7 @@ def train(
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,
     patience: Annotated[
-        int, typer.Option(help="Stop after so many validations without a better one; 0 never does.")
+        int, typer.Option(help="Stop after this many validations without a better one; 0: never.")
     ] = TRAIN.patience,
     clip: Annotated[float, typer.Option(help="Greatest norm of the gradient; 0 leaves it as it is.")] = TRAIN.clip,
     ema_decay: Annotated[float, typer.Option(help="Weight averaging; 0 turns it off.")] = TRAIN.ema_decay,
@@ -108,7 +106,7 @@ def train(
         int, typer.Option(help="Steps between validations; each saves the checkpoint and the training state.")
     ] = TRAIN.validate_every,
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
@@ -133,7 +131,7 @@ def train(
 
     LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights that score best on the
     validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
-    (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume goes on from there.
+    (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume continues it.
     """
     from espcn_cli.network import checkpoint
     from espcn_cli.pictures import opening

@@ -106,7 +106,7 @@ def upscale(
     """Upscale a picture to a file, or many pictures and folders to a folder.
 
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
-    them, and what is not is said. Photographs come out upright. An input is never overwritten; outputs appear whole
+    them; anything lost is reported. Photographs come out upright. An input is never overwritten; outputs appear whole
     or not at all; a file that fails is named and the others are done.
     """
     from espcn_cli.pictures import folders, opening, writing
@@ -203,7 +203,7 @@ def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as
 
     code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
     left = tasks - len(outcomes)
-    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same with --skip-existing goes on")
+    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues")
     if as_json:
         print_json(outcomes)
     if is_reading():  # such a thread would hold the process

@@ -144,7 +144,9 @@ def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, numb
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     [line] = err.splitlines()
-    match = re.fullmatch(r"espcn: interrupted: (\d+) upscaled, (\d+) left; the same with --skip-existing goes on", line)
+    match = re.fullmatch(
+        r"espcn: interrupted: (\d+) upscaled, (\d+) left; the same command with --skip-existing continues", line
+    )
     assert match, err
     assert out == ""
     assert 0 < int(match[1]) == all_whole(tmp_path / "out")
