@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -40,3 +41,10 @@ def test_the_oldest_torch_is_the_one_that_is_tested() -> None:
     [torch] = [requirement for requirement in EVERY if requirement.name == "torch"]
     pinned = PINS[canonicalize_name("torch")]
     assert str(torch.specifier) == f">={pinned.major}.{pinned.minor}"
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", page))
+    modules = {path.stem for path in (ROOT / "espcn_cli").rglob("*.py")} - {"__init__", "__main__"}
+    assert not modules - named
