@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 from espcn_cli.training.job import Job, make_job
 from espcn_cli.upscaling.upscaler import Upscaler
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
 
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
 os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
