@@ -13,6 +13,7 @@ from making import save_checkpoint, save_picture
 from PIL import Image
 
 import espcn_cli
+from espcn_cli.maths.levels import Levels
 
 
 def test_the_public_names() -> None:
@@ -57,12 +58,25 @@ def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
     model = espcn_cli.ModelSettings(widths=(4,), kernels=(3, 3))
     settings = espcn_cli.TrainSettings(steps=2, batch_size=2, patch_size=16, expansion=0)
     output = tmp_path / "mine.safetensors"
-    card = espcn_cli.train([tmp_path / "data"], output, model, settings, device="cpu", precision="fp32")
+    data = str(tmp_path / "data")
+    card = espcn_cli.train(data, str(output), model, settings, device="cpu", precision="fp32")
     assert (card.name, card.settings, card.training["step"]) == ("custom", model, 2)
     methods = {"mine": espcn_cli.load(str(output), device="cpu").upscale}
-    table = espcn_cli.benchmark([tmp_path / "data"], methods, scale=2)
+    table = espcn_cli.benchmark(data, methods, scale=2)
     assert [row.method for row in table.rows] == ["bicubic", "lanczos", "mine"]
     assert [len(row.images) for row in table.rows] == [4, 4, 4]
+    with pytest.raises(ValueError, match=r"0: the method gives .* is it x4\?"):
+        espcn_cli.benchmark([data], methods, scale=4)
+
+
+def test_a_named_network_is_trained_at_any_scale_and_from_a_shipped_one(tmp_path: Path) -> None:
+    for index in range(2):
+        save_picture(tmp_path / "data" / f"{index}.png", 60, 48, index)
+    settings = espcn_cli.TrainSettings(steps=1, batch_size=1, patch_size=24, expansion=0)
+    card = espcn_cli.train(
+        [tmp_path / "data"], tmp_path / "s.safetensors", "espcn-s", settings, scale=3, init="espcn-s", device="cpu"
+    )
+    assert (card.name, card.settings.scale, card.training["init"]) == ("espcn-s", 3, "espcn-s_x3.safetensors")
 
 
 def test_resize_and_degrade_give_back_the_kind_that_they_are_given() -> None:
@@ -76,3 +90,25 @@ def test_resize_and_degrade_give_back_the_kind_that_they_are_given() -> None:
         assert as_tensor.dtype == torch.float32
         assert as_array.dtype == np.float32
         assert np.array_equal(as_tensor.numpy(), as_array)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_whole_levels_are_rounded_and_clipped_when_resized(dtype: type) -> None:
+    white = int(np.iinfo(dtype).max)
+    step: Levels = np.zeros((1, 1, 6, 6), dtype)
+    step[..., 3:] = white
+    as_floats = espcn_cli.resize(step.astype(np.float64) / white, 12, 12, levels=white)
+    large = espcn_cli.resize(step, 12, 12)
+    assert large.dtype == dtype
+    assert np.array_equal(large, (as_floats * white).round())
+    assert (large.min(), large.max()) == (0, white)  # what rings beyond the ends is cut off
+    lr = espcn_cli.degrade(step, 2)
+    assert np.array_equal(espcn_cli.degrade(torch.from_numpy(step), 2).numpy(), lr)
+
+
+def test_resize_takes_every_float_dtype_and_refuses_other_integers() -> None:
+    x = torch.rand(1, 1, 6, 6)
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        assert espcn_cli.resize(x.to(dtype), 3, 3).dtype == dtype
+    with pytest.raises(ValueError, match="floats, uint8 or uint16, not int64"):
+        espcn_cli.resize(np.zeros((1, 1, 4, 4), np.int64), 2, 2)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from espcn_cli.maths.levels import Floats, white_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Floats = NDArray[np.floating[Any]]
-Planes = TypeVar("Planes", "Floats", "Tensor")
+Planes = TypeVar("Planes", NDArray[Any], "Tensor")
 """Values (..., H, W), an array or a CPU tensor."""
 
 
@@ -117,25 +118,32 @@ def resize(
 ) -> Planes:
     """Resize (N, C, H, W) to height × width, rows first; kind, dtype and value range are kept.
 
-    `levels` = 255 treats the values (in [0, 1]) as an 8-bit picture's, rounding and clipping after each pass as
-    MATLAB does for uint8; None leaves them unrounded and unclipped.
+    `levels` = 255 treats float values (in [0, 1]) as an 8-bit picture's, rounding and clipping after each pass as
+    MATLAB does for uint8; None leaves them unrounded and unclipped. Whole levels, uint8 or uint16, are always rounded
+    and clipped after each pass. Tensors are on the CPU and want no gradient. Raises ValueError for other shapes and
+    dtypes.
     """
     if not isinstance(x, np.ndarray):
         from torch import from_numpy
 
-        resized = resize(x.numpy(), height, width, method, border=border, antialias=antialias, levels=levels)
-        return from_numpy(resized)
+        wide = (x.double() if x.is_floating_point() else x).numpy()
+        resized = resize(wide, height, width, method, border=border, antialias=antialias, levels=levels)
+        return from_numpy(resized).to(x.dtype)
     if x.ndim != 4:
         raise ValueError(f"resize needs (N, C, H, W), not {tuple(x.shape)}")
+    whole = x.dtype in (np.uint8, np.uint16)
+    if not whole and not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(f"resize needs floats, uint8 or uint16, not {x.dtype}")
+    most = white_of(x) if whole else levels
     out: Floats = x.astype(np.float64)
-    if levels:
-        np.rint(np.multiply(out, levels, out=out), out=out)  # whole numbers, so that sums are as exact as MATLAB's
+    if most and not whole:
+        np.rint(np.multiply(out, most, out=out), out=out)  # whole numbers, so that sums are as exact as MATLAB's
     for axis, target in ((2, height), (3, width)):
         out = _resize_axis(out, axis, *contributions(out.shape[axis], target, method, border, antialias))
-        if levels:
-            np.floor(np.add(out, 0.5, out=out), out=out).clip(0, levels, out=out)
-    if levels:
-        out /= levels
+        if most:
+            np.floor(np.add(out, 0.5, out=out), out=out).clip(0, most, out=out)
+    if most and not whole:
+        out /= most
     return out.astype(x.dtype, copy=False)
 
 
@@ -148,8 +156,8 @@ def crop_to_multiple(x: Planes, scale: int) -> Planes:
 def degrade(hr: Planes, scale: int, border: str = "clamp") -> Planes:
     """LR from HR as super-resolution benchmarks make it: MATLAB bicubic on 8-bit values.
 
-    (N, C, H, W) in [0, 1] -> (N, C, H/scale, W/scale) in [0, 1] on the 8-bit grid. Raises ValueError if the size
-    does not divide by the scale: crop first, so that nobody scores shifted pixels.
+    (N, C, H, W) in [0, 1] -> (N, C, H/scale, W/scale) in [0, 1] on the 8-bit grid; whole levels stay whole levels.
+    Raises ValueError if the size does not divide by the scale: crop first, so that nobody scores shifted pixels.
     """
     height, width = hr.shape[-2:]
     if height % scale or width % scale:

@@ -50,7 +50,7 @@ Report = Callable[[int, int], None]
 
 
 def benchmark(
-    sources: Sequence[Path],
+    sources: Sequence[str | Path] | str | Path,
     methods: Mapping[str, Method],
     scale: int,
     lr_folder: Path | None = None,
@@ -66,7 +66,7 @@ def benchmark(
     if clash := methods.keys() & set(BASELINES):
         raise ValueError(f"methods cannot be called {', '.join(clash)}: these two are always there")
     every = {name: evaluation.interpolation(name, scale) for name in BASELINES} | dict(methods)
-    sets = find_sets(sources)
+    sets = find_sets([Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)])
     total, done = sum(len(pictures) for pictures in sets.values()), 0
     rows: list[Row] = []
     errors: list[str] = []

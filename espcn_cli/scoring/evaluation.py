@@ -92,8 +92,16 @@ def score(sr: Tensor, hr: Tensor, border: int, protocol: str = "picture") -> tup
 
 
 def evaluate(method: Method, pairs: Iterable[Pair], scale: int, protocol: str = "picture") -> list[Score]:
-    """Score a method on every pair; crop_border is the scale."""
-    return [Score(pair.name, *score(method(pair.lr), pair.hr, scale, protocol)) for pair in pairs]
+    """Score a method on every pair; crop_border is the scale. Raises ValueError for results of another size."""
+    scores = []
+    for pair in pairs:
+        sr = method(pair.lr)
+        if sr.shape != pair.hr.shape:
+            raise ValueError(
+                f"{pair.name}: the method gives {tuple(sr.shape)}, not {tuple(pair.hr.shape)}: is it x{scale}?"
+            )
+        scores.append(Score(pair.name, *score(sr, pair.hr, scale, protocol)))
+    return scores
 
 
 def mean(scores: list[Score]) -> tuple[float, float]:

@@ -14,7 +14,15 @@ from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
-from espcn_cli.settings import DEFAULT_MODEL, ModelSettings, TrainSettings, architecture, name_of
+from espcn_cli.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_SCALE,
+    ModelSettings,
+    Scale,
+    TrainSettings,
+    architecture,
+    name_of,
+)
 from espcn_cli.training.events import Report, Retreat, Step
 from espcn_cli.training.interruption import Interruption
 from espcn_cli.training.job import Job, make_job
@@ -31,24 +39,36 @@ MOST_RETREATS = 5
 
 
 def train(
-    sources: Sequence[Path],
-    output: Path,
+    sources: Sequence[str | Path] | str | Path,
+    output: str | Path,
     model: str | ModelSettings = DEFAULT_MODEL,
     settings: TrainSettings | None = None,
     *,
-    valid: Path | None = None,
+    scale: Scale = DEFAULT_SCALE,
+    valid: str | Path | None = None,
+    init: str | Path | None = None,
     resume: bool = False,
     report: Report = lambda event: None,
     **options: Any,
 ) -> checkpoint.ModelCard:
     """Train a network on folders of pictures and write it to `output`, a checkpoint. Returns the checkpoint's card.
 
-    `model` is a name of `ARCHITECTURES`, at its usual scale, or the settings of any network of the family. A tenth of
-    the pictures is held out to measure by if `valid` names no others. `options` are the rest of a `Job`: `device`,
-    `init` and so on. Raises EspcnError as `make_job` and `carry_out` do.
+    `model` is a name of `ARCHITECTURES`, at this `scale`, or the settings of any network of the family. A tenth of the
+    pictures is held out to measure by if `valid` names no others. `init` is a shipped network's name or a checkpoint's
+    path to start from. `options` are the rest of a `Job`: `device`, `precision` and so on. Raises ValueError for an
+    unknown name, EspcnError as `make_job` and `carry_out` do.
     """
-    shape = architecture(model) if isinstance(model, str) else model
-    job = make_job(list(sources), output, name_of(shape), shape, settings or TrainSettings(), valid, **options)
+    shape = architecture(model, scale) if isinstance(model, str) else model
+    job = make_job(
+        [Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)],
+        Path(output),
+        name_of(shape),
+        shape,
+        settings or TrainSettings(),
+        Path(valid) if valid else None,
+        init=checkpoint.find(str(init), shape.scale) if init else None,
+        **options,
+    )
     return carry_out(job, resume, report)
 
 

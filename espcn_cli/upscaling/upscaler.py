@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from espcn_cli.engines.engine import Engine, without_overflow
+from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
@@ -61,6 +61,8 @@ class Upscaler:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
+        if not (image.width and image.height):
+            raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         frame, info, notes = reading.from_image(image)
         result, said = self.raster(frame)
         for note in notes + said:
@@ -72,17 +74,25 @@ class Upscaler:
     def upscale(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> (N, 1 or 3, H·scale, W·scale) in [0, 1], float32, not rounded.
 
-        What overflows in half precision is done in fp32, with a warning. Raises EspcnError for an engine that does not
-        take tensors.
+        A picture of the batch that overflows in half precision is done in fp32, with a warning. Raises ValueError for
+        other shapes and for integers, EspcnError for an engine that does not take tensors.
         """
+        from torch import cat
+
         from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 
         if not isinstance(self.engine, TorchEngine):
             raise EspcnError("only PyTorch's engine takes tensors: load the model with it, or upscale an image")
-        large, notes = without_overflow(self.engine, lambda engine: upscale_planes(engine, x, self.tile))
-        for note in notes:
+        if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
+            raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
+        x = x.float()
+        try:
+            return upscale_planes(self.engine, x, self.tile)
+        except NotFiniteError:
+            done = [without_overflow(self.engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
+        for note in dict.fromkeys(note for _, notes in done for note in notes):
             warnings.warn(note, stacklevel=2)
-        return large
+        return cat([large for large, _ in done])
 
     def raster(self, picture: Raster) -> tuple[Raster, list[str]]:
         """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice."""

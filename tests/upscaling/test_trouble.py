@@ -89,6 +89,10 @@ def test_overflow_of_tensors_is_done_again_too(delicate: ESPCN) -> None:
     with pytest.warns(UserWarning, match=NOTE):
         result = half.upscale(x)
     assert torch.equal(result, full.upscale(x))
+    dark = torch.full((1, 1, 6, 5), 0.4)
+    with pytest.warns(UserWarning, match=NOTE):
+        both = half.upscale(torch.cat([dark, x]))
+    assert torch.equal(both, torch.cat([half.upscale(dark), result]))  # one that overflows leaves the others alone
 
 
 def test_a_picture_that_overflows_changes_nothing_for_the_next(delicate: ESPCN) -> None:

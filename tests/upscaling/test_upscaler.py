@@ -132,3 +132,17 @@ def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
     for tile in (7, 16):
         tiled, _ = Upscaler(TorchEngine(network), tile).raster(image)
         assert np.array_equal(np.asarray(tiled.data), np.asarray(whole.data))
+
+
+@pytest.mark.parametrize(
+    "x", [torch.zeros(3, 5, 5), torch.zeros(1, 2, 5, 5), torch.zeros(0, 1, 5, 5), torch.zeros(1, 1, 5, 5).byte()]
+)
+def test_tensors_that_are_no_pictures_are_refused(bicubic: Upscaler, x: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"upscale needs floats \(N, 1 or 3, H, W\)"):
+        bicubic.upscale(x)
+
+
+def test_double_precision_is_taken_and_an_empty_image_refused(bicubic: Upscaler) -> None:
+    assert bicubic.upscale(torch.rand(1, 1, 4, 4).double()).dtype == torch.float32
+    with pytest.raises(EspcnError, match="no pixels: 0 x 5"):
+        bicubic(Image.new("RGB", (0, 5)))
