@@ -37,6 +37,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def is_special(path: Path) -> bool:
+    """Likewise whether it leads to a pipe, a socket or a device: what may keep its reader waiting for ever."""
+    return is_there(path) and not is_file(path) and not is_folder(path)
+
+
 def is_folder(path: Path) -> bool:
     """Likewise whether it leads to a folder."""
     return os.path.isdir(path)  # noqa: PTH112

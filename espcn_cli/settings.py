@@ -29,7 +29,6 @@ OPTIMISERS: tuple[Optimiser, ...] = get_args(Optimiser)
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 CACHES: tuple[Cache, ...] = get_args(Cache)
 DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 UPSAMPLERS: tuple[Upsampler, ...] = get_args(Upsampler)
 
 CACHE_GIGABYTES = 20

@@ -18,6 +18,11 @@ def test_files_and_folders_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert is_there(tmp_path / "file") and is_file(tmp_path / "file") and not is_folder(tmp_path / "file")
     assert is_there(tmp_path) and is_folder(tmp_path) and not is_file(tmp_path)
+    assert (
+        files.is_special(Path(os.devnull))
+        and not files.is_special(tmp_path)
+        and not files.is_special(tmp_path / "file")
+    )
 
 
 def test_a_temporary_file_in_use_is_left_alone_and_a_dead_one_removed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, progress, say, show
+from espcn_cli.cli.terminal import SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, printable, progress, say, show
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Degradation, Protocol, Scale
 
@@ -86,12 +86,12 @@ def format_table(table: Table) -> str:
     lines: list[str] = []
     for dataset in dict.fromkeys(row.dataset for row in table.rows):
         rows = [row for row in table.rows if row.dataset == dataset]
-        width = max(len(image.name) for image in rows[0].images)
-        width = max(width, len(dataset), len("mean"))
+        width = max(len(printable(image.name)) for image in rows[0].images)
+        width = max(width, len(printable(dataset)), len("mean"))
         column = max(14, *(len(heading) + 2 for heading in headings.values()))
-        lines.append(f"{dataset:{width}}" + "".join(f"{headings[row.method]:>{column}}" for row in rows))
+        lines.append(f"{printable(dataset):{width}}" + "".join(f"{headings[row.method]:>{column}}" for row in rows))
         lines += [
-            f"{images[0].name:{width}}" + "".join(f"{_cell(i.psnr, i.ssim):>{column}}" for i in images)
+            f"{printable(images[0].name):{width}}" + "".join(f"{_cell(i.psnr, i.ssim):>{column}}" for i in images)
             for images in zip(*(row.images for row in rows), strict=True)
         ]
         means = (row.to_dict() for row in rows)

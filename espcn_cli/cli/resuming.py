@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def describe_rest(state: Path, resumed: bool) -> str:
-    """What is saved, and the command that continues from it; `resumed` if this one has --resume already."""
+def describe_rest(state: Path, resumed: bool) -> list[str]:
+    """Lines: what is saved, and the command that continues from it; `resumed` if this one has --resume already."""
     if not state.is_file():
-        return "nothing was saved yet"
+        return ["espcn: stopped; nothing was saved yet"]
     start = launcher(os.environ)
     where = " (on each machine, with its own --node-rank)" if "--node-rank" in start else ""
     command = shlex.join([*start, *sys.argv[1:], *([] if resumed else ["--resume"])])
-    return f"{state} is saved; this command continues{where}:\n  {command}"
+    return [f"espcn: stopped; {state} is saved; this command continues{where}:", f"  {command}"]
 
 
 def launcher(environment: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -10,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from espcn_cli.errors import UsageError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
 
 S = TypeVar("S", TrainSettings, AutoencoderSettings)
@@ -46,13 +48,22 @@ def say(line: str) -> None:
 
 
 def show(result: str) -> None:
-    """A result on stdout."""
-    typer.echo(printable(result))
+    """A result on stdout. Raises EspcnError if it cannot be written."""
+    try:
+        typer.echo("\n".join(printable(line) for line in result.split("\n")))
+        if sys.stdout is not None:  # closed before the start
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the rest is tried again at the end
+        raise EspcnError(f"cannot write standard output ({error.strerror or error})") from None
 
 
 def printable(text: object) -> str:
-    """Text that any terminal takes: bytes of a name that are no UTF-8 as escapes."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
+    """One line that any terminal takes: control characters, and bytes of a name that are no UTF-8, as escapes."""
+    escaped = (f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in str(text))
+    return "".join(escaped).encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

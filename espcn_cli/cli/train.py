@@ -21,6 +21,7 @@ from espcn_cli.cli.terminal import (
     progress,
     say,
     settings_of,
+    show,
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import (
@@ -36,6 +37,7 @@ from espcn_cli.settings import (
     Loss,
     Optimiser,
     Planes,
+    Scale,
     Schedule,
     TrainSettings,
     architecture,
@@ -63,7 +65,7 @@ def train(
     model: Annotated[
         str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
     ] = DEFAULT_MODEL,
-    scale: Annotated[int, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
+    scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     planes: Annotated[Planes, typer.Option(help="What the network sees; with luma, chroma is interpolated.")] = "luma",
     init: Annotated[
         str | None,
@@ -172,12 +174,13 @@ def train(
             card = loop.carry_out(job, resume, screen)
         except KeyboardInterrupt:
             if leads:
-                say(f"espcn: stopped; {describe_rest(RunFolder.of(path).state, resume)}")
+                for line in describe_rest(RunFolder.of(path).state, resume):
+                    say(line)
             raise typer.Exit(INTERRUPTED) from None
     if as_json and leads:
-        typer.echo(json.dumps({"output": str(path), **card.metrics}, indent=2))
+        show(json.dumps({"output": str(path), **card.metrics}, indent=2))
     elif not quiet:
-        typer.echo(f"{path}: {describe_gain(card)}")
+        show(f"{path}: {describe_gain(card)}")
 
 
 def describe_gain(card: ModelCard) -> str:

@@ -22,9 +22,10 @@ from espcn_cli.cli.terminal import (
     printable,
     progress,
     say,
+    show,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS
+from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -41,7 +42,7 @@ def upscale(
         str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
     ] = DEFAULT_MODEL,
     scale: Annotated[
-        int | None,
+        Scale | None,
         typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
     ] = None,
     size: Annotated[
@@ -142,7 +143,7 @@ def upscale(
     else:
         outcomes = do_all(upscaler, tasks, options, as_json, quiet)
         if not (as_json or quiet or streaming):
-            typer.echo(summarise(outcomes, count_others(sources, recursive)))
+            show(summarise(outcomes, count_others(sources, recursive)))
     if as_json:
         print_json(outcomes)
     if code := exit_code(outcomes):
@@ -216,7 +217,7 @@ def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as
 
 
 def print_json(outcomes: list[Outcome]) -> None:
-    typer.echo(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
+    show(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
 
 
 def report(outcome: Outcome, quiet: bool) -> None:
@@ -235,8 +236,8 @@ def report_renamed(tasks: list[Task | Outcome]) -> None:
     renamed = [task for task in tasks if isinstance(task, Task) and task.renamed]
     if renamed:
         say(
-            f"{len(renamed)} of {len(tasks)} outputs get their source's whole name, such as "
-            f"{printable(renamed[0].output)}: other sources differ only in their suffix"
+            f"{len(renamed)} of {len(tasks)} outputs get their source's whole name, such as {renamed[0].output}: "
+            "by their stems alone, several would be one file"
         )
 
 
@@ -272,9 +273,9 @@ def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool) -> None:
         report(outcome, quiet)
         if not as_json and outcome.error is None:
             names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-            typer.echo(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
+            show(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
     if not as_json:
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)
         memory = max((outcome.memory or 0 for outcome in outcomes), default=0)
-        typer.echo(f"{number} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")
+        show(f"{number} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Levels = NDArray[np.unsignedinteger[Any]]
 """A picture or a window of one: uint8 or uint16 (H, W, C), from black at 0 to white at `white_of`."""
 
+Pixels = tuple[int, int]
+"""Width and height of a picture."""
+
 Floats = NDArray[np.floating[Any]]
 
 BAND = 256

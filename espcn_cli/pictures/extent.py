@@ -11,12 +11,10 @@ from typing import IO
 from PIL import Image
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Pixels
 from espcn_cli.maths.turns import Turn
 from espcn_cli.pictures import animation, boxes, deep_reading, metadata, reading
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
-
-Pixels = tuple[int, int]
-"""Width and height."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import is_folder, is_there
+from espcn_cli.files import is_folder, is_special, is_there
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -33,7 +33,8 @@ def output_name(path: Path) -> str:
 
 
 def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Pictures in a folder by their suffix, sorted; hidden files and folders are passed over, links to folders too.
+    """Pictures in a folder by their suffix, sorted; hidden files and folders, links to folders, pipes and devices are
+    passed over.
 
     `on_error` is told of folders that cannot be listed.
     """
@@ -63,4 +64,4 @@ def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | N
 
 
 def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES
+    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and not is_special(path)

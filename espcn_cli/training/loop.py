@@ -29,13 +29,11 @@ from espcn_cli.training.job import Job, make_job
 from espcn_cli.training.objective import learning_rate, make_loss
 from espcn_cli.training.parallel import joined, one_thread, own_device
 from espcn_cli.training.run import Run, prepare, progress
-from espcn_cli.training.state import State, restore_, save_state
+from espcn_cli.training.state import MOST_RETREATS, State, restore_, save_state
 from espcn_cli.training.validation import keep, validate, validations_since_best
 
 DIVERGED = 1.0
 """A loss that no start has: pixels are in [0, 1]."""
-
-MOST_RETREATS = 5
 
 
 def train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import replacing
+from espcn_cli.files import replacing, write_csv
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.tensors import Picture
 
@@ -52,13 +51,7 @@ class RunFolder:
 
     def write_log(self, history: list[dict[str, Any]]) -> None:
         """One row per validation, the whole file each time; and the curves, where matplotlib is installed."""
-        with (
-            replacing(self.path / "log.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows(history)
+        write_csv(self.path / "log.csv", [COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in history)])
         if importlib.util.find_spec("matplotlib") is not None:
             draw_curves(self.path / "curves.png", history)
 

@@ -30,6 +30,10 @@ UNREADABLE = (SafetensorError, OSError, KeyError, ValueError, RecursionError)
 """What a damaged file may raise."""
 
 
+MOST_RETREATS = 5
+"""How often a training that diverges may go back."""
+
+
 def is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
@@ -60,7 +64,7 @@ PROGRESS: dict[str, Callable[[Any], bool]] = {
     "stepping": is_duration,
     "drawing": is_duration,
     "precision": lambda value: value in get_args(Precision),
-    "retreats": is_count,
+    "retreats": lambda value: is_count(value) and value <= MOST_RETREATS,
 }
 """What of a `State` is kept beside its tensors, and how to tell that a file holds nothing else."""
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from espcn_cli.pictures.folders import STREAM
-from espcn_cli.upscaling.sizes import Pixels
+from espcn_cli.maths.levels import Pixels
+from espcn_cli.pictures import folders
 
 State = Literal["upscaled", "skipped", "failed"]
 
@@ -25,12 +25,12 @@ class Task:
     @property
     def source_name(self) -> str:
         """The source as messages call it."""
-        return "standard input" if self.source == STREAM else str(self.source)
+        return folders.source_name(self.source)
 
     @property
     def output_name(self) -> str:
         """The output as messages call it."""
-        return "standard output" if self.output == STREAM else str(self.output)
+        return folders.output_name(self.output)
 
 
 @dataclass(frozen=True)

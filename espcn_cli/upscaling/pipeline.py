@@ -13,6 +13,7 @@ from io import BytesIO
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import clean, is_file, is_there
+from espcn_cli.maths.levels import Pixels
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
@@ -20,7 +21,7 @@ from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling.outcome import Outcome, Task
-from espcn_cli.upscaling.sizes import Pixels, Size
+from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
 
 READER = "espcn-decode"

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from espcn_cli.errors import UsageError
-
-Pixels = tuple[int, int]
-"""Width and height."""
+from espcn_cli.maths.levels import Pixels
 
 MOST = 10**6
 """The largest side, and the largest percentage, that can be typed; what they come to is bounded for each picture."""

@@ -44,7 +44,10 @@ def test_the_command_goes_on_as_it_was_started(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     command = f"{start} train 'my photos' -s 3 --resume"
-    assert describe_rest(state, resumed) == f"{state} is saved; this command continues{where}:\n  {command}"
+    assert describe_rest(state, resumed) == [
+        f"espcn: stopped; {state} is saved; this command continues{where}:",
+        f"  {command}",
+    ]
 
 
 @pytest.mark.parametrize(("rank", "said"), [(0, "espcn: stopped; nothing was saved yet\n"), (1, "")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,8 @@ def test_the_limit_is_for_what_is_read_not_for_what_is_written(tmp_path: Path, s
         ("train x --cache ram", ("--cache", "'auto', 'memory', 'disk', 'none'")),
         ("train x --steps many", ("--steps", "valid integer")),
         ("train", ("DATA", "train --help")),
+        ("train x -s 7", ("--scale", "'7' is not one of '2', '3', '4'")),
+        ("upscale a b -s 8", ("--scale", "'8' is not one of '2', '3', '4'")),
     ],
 )
 def test_a_wrong_value_is_one_line_with_the_option_and_what_it_takes(arguments: str, words: tuple[str, ...]) -> None:
@@ -90,3 +94,19 @@ def test_every_setting_is_an_option_with_its_default(words: str, kind: type) -> 
 def test_impossible_settings_are_misuse() -> None:
     result = run("train", "x", "--ema-decay", "1")
     assert (result.code, result.stderr) == (2, "espcn: ema_decay must be in [0, 1), not 1.0\n")
+
+
+def test_a_name_cannot_break_a_line_nor_colour_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\n\x1b[31m.png").write_text("no picture")
+    result = run("upscale", "in", "out", cwd=tmp_path)
+    assert result.stderr == "espcn: in/a\\x0a\\x1b[31m.png: not a picture in a format that Pillow knows\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "espcn_cli", "models"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "espcn: cannot write standard output (No space left on device)\n"

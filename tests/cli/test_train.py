@@ -80,7 +80,7 @@ def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
         (["photos", "--resume"], 1, ["nothing to resume"]),
         (["photos", "--steps", "0"], 2, ["steps must be at least 1"]),
         (["photos", "-m", "espcn-xxl"], 2, ["unknown architecture"]),
-        (["photos", "-s", "7"], 2, ["scale must be one of"]),
+        (["photos", "-s", "7"], 2, ["--scale", "'7' is not one of '2', '3', '4'"]),
         (["photos", "--planes", "cmyk"], 2, ["--planes"]),
         (["photos", "--valid", "hollow"], 1, ["hollow", "--valid"]),
         (["photos", "-o", "nowhere/m.safetensors"], 1, ["no folder nowhere"]),

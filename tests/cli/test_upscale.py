@@ -71,7 +71,7 @@ def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
         (["hollow", "out"], 1, ["no pictures in hollow"]),
         (["in.png", "out.png", "-m", "espcn-xxl"], 1, ["unknown model 'espcn-xxl'"]),
         (["in.png", "out.png", "-m", "gone.safetensors"], 1, ["gone.safetensors", "no checkpoint"]),
-        (["in.png", "out.png", "-s", "5"], 1, ["espcn-m", "no scale 5"]),
+        (["in.png", "out.png", "-s", "5"], 2, ["--scale", "'5' is not one of '2', '3', '4'"]),
         (["in.png", "out.png", "--tile", "big"], 2, ["--tile"]),
         (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
         (["in.png", "out.png", "--device", "cuda:63"], 1, ["not available"]),

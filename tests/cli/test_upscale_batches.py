@@ -114,7 +114,7 @@ def test_a_named_pipe_is_read_as_a_file_and_waiting_for_one_can_be_interrupted(t
 # --- stopped ---------------------------------------------------------------------------------------------------------
 
 
-def many(folder: Path, count: int, pipe: int) -> tuple[Path, bytes]:
+def many(folder: Path, count: int, pipe: int) -> tuple[list[Path], Path, bytes]:
     """Equal pictures, one of which is a named pipe: whoever writes to that knows how far a run has come."""
     data = save_picture(folder / "000.png", 160, 120).read_bytes()
     for index in range(1, count):
@@ -122,7 +122,7 @@ def many(folder: Path, count: int, pipe: int) -> tuple[Path, bytes]:
     path = folder / f"{pipe:03}.png"
     path.unlink()
     os.mkfifo(path)
-    return path, data
+    return sorted(folder.iterdir()), path, data
 
 
 def all_whole(folder: Path) -> int:
@@ -137,8 +137,8 @@ def all_whole(folder: Path) -> int:
 @needs_named_pipes
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, number: int, code: int) -> None:
-    pipe, data = many(tmp_path / "in", 100, pipe=20)
-    with start("in", "out", "-m", tiny, "--png-level", "9", cwd=tmp_path) as process:
+    sources, pipe, data = many(tmp_path / "in", 100, pipe=20)
+    with start(*sources, "out", "-m", tiny, "--png-level", "9", cwd=tmp_path) as process:
         feed(process, pipe, data)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -158,8 +158,8 @@ def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, numb
 def test_killed_at_any_moment_leaves_whole_files_and_the_next_run_cleans_up(tmp_path: Path, tiny: Path) -> None:
     rng = random.Random(1)
     for _ in range(3):
-        pipe, data = many(tmp_path / "in", 40, pipe=rng.randrange(2, 30))
-        with start("in", "out", "-m", tiny, "--png-level", "9", cwd=tmp_path) as process:
+        sources, pipe, data = many(tmp_path / "in", 40, pipe=rng.randrange(2, 30))
+        with start(*sources, "out", "-m", tiny, "--png-level", "9", cwd=tmp_path) as process:
             feed(process, pipe, data)
             process.kill()
         assert all_whole(tmp_path / "out") < 40
@@ -237,7 +237,7 @@ def test_sources_of_one_output_are_reported_once_and_skipped_the_second_time(tmp
     assert first.code == 0
     assert first.stderr == (
         "4 of 5 outputs get their source's whole name, such as out/a.jpg.webp: "
-        "other sources differ only in their suffix\n"
+        "by their stems alone, several would be one file\n"
     )
     names = ["a.jpg.webp", "a.png.webp", "b.jpg.webp", "b.png.webp", "c.webp"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names

@@ -23,6 +23,7 @@ from espcn_cli.training.events import Event, Loaded, Loading, Retreat, Step, Val
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
 from espcn_cli.training.run_folder import RunFolder
+from espcn_cli.training.state import MOST_RETREATS
 
 
 def test_training_beats_bicubic_on_what_it_was_made_for(job: Job) -> None:
@@ -177,7 +178,7 @@ def test_divergence_again_and_again_keeps_the_last_good_weights_and_names_a_reme
     events: list[Event] = []
     with pytest.raises(EspcnError, match=r"diverged at step \d+ .*last good weights: try --learning-rate 8e\+01"):
         loop.carry_out(wild, report=events.append)
-    assert sum(isinstance(event, Retreat) for event in events) == loop.MOST_RETREATS
+    assert sum(isinstance(event, Retreat) for event in events) == MOST_RETREATS
     assert all(tensor.isfinite().all() for tensor in tensors(job.output).values())
 
 

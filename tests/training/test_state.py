@@ -133,6 +133,7 @@ def test_whatever_else_a_state_was_made_with_is_named(
         {"progress.seconds": float("nan")},
         {"progress.stepping": float("inf")},
         {"progress.retreats": None},
+        {"progress.retreats": 6},
         {"progress.losses": [0.1, "0.1"]},
         {"progress.losses": 0.1},
         {"progress.history": {}},
