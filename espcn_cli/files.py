@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import secrets
 import sys
@@ -55,11 +56,21 @@ def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise EspcnError(f"{path} is a device or a pipe: name a file", path)
     if not is_folder(path.parent):
         raise EspcnError(f"no folder {path.parent} for {path.name}: make it, or choose another destination", path)
+    if _is_too_long(path):
+        raise EspcnError(f"{path}: the name is too long: choose a shorter one", path)
     if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
         raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
     temporary, descriptor = _make_beside(path)  # what is allowed there is known by doing it
     os.close(descriptor)
     temporary.unlink()
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _lock(descriptor: int) -> bool:

@@ -146,3 +146,8 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
         assert temporary.exists()
     assert removed == (0 if sys.platform == "win32" else 1)
     assert clean(tmp_path / "missing") == 0
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(EspcnError, match="the name is too long: choose a shorter one"):
+        check_destination(tmp_path / f"{'x' * 300}.png")

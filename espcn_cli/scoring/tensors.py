@@ -64,14 +64,6 @@ def write(picture: Picture, path: Path) -> Picture:
     return replace(picture, warnings=writing.write_document(document, path).warnings)
 
 
-def to_pil(picture: Picture) -> Image.Image:
-    """A Picture -> L, LA, RGB, RGBA or I;16, rounding to the nearest value."""
-    data = _to_raster(picture).data
-    if not isinstance(data, Image.Image):
-        raise ValueError("Pillow holds no colour of 16 bits")
-    return data
-
-
 def _to_raster(picture: Picture) -> Raster:
     pixels = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha], dim=1)
     return from_array(to_depth(pixels, picture.depth))

@@ -27,7 +27,7 @@ from espcn_cli.upscaling.upscaler import Upscaler
 
 def test_values_are_rounded_and_clipped_when_written() -> None:
     pixels = torch.tensor([-0.2, 0.4 / 255, 0.6 / 255, 1.3]).view(1, 1, 2, 2)
-    assert list(np.asarray(tensors.to_pil(Picture(pixels))).flat) == [0, 0, 1, 255]
+    assert list(tensors.to_depth(pixels).flat) == [0, 0, 1, 255]
 
 
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def test_a_file_is_read_as_floats_with_alpha_apart(tmp_path: Path) -> None:
     assert (picture.size, picture.pixels.shape, picture.depth) == ((12, 9), (1, 1, 9, 12), 8)
     assert picture.alpha is not None
     with Image.open(path) as image:
-        assert np.array_equal(np.asarray(tensors.to_pil(picture)), np.asarray(image))
+        both = torch.cat([picture.pixels, picture.alpha], dim=1)
+        assert np.array_equal(tensors.to_depth(both), np.asarray(image))
 
 
 def test_bytes_are_rounded_and_clipped() -> None:
