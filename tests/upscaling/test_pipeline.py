@@ -89,7 +89,9 @@ def test_names_longer_than_any_file_s_are_of_no_file(tmp_path: Path, bicubic: Up
     name = "x" * 300 + ".png"
     [missing] = plan([tmp_path / name], tmp_path / "b.png")
     assert isinstance(missing, Outcome) and "no such file" in str(missing.error)
-    [outcome] = run(bicubic, plan([source], tmp_path / name), Options(skip_existing=True))
+    with pytest.raises(EspcnError, match="too long"):
+        plan([source], tmp_path / name)
+    [outcome] = run(bicubic, [Task(source, tmp_path / name)], Options(skip_existing=True))
     assert "cannot write" in str(outcome.error) and "too long" in str(outcome.error)
     with pytest.raises(EspcnError, match="no folder"):
         plan([source], tmp_path / name / "b.png")
