@@ -40,7 +40,7 @@ def is_file(path: Path) -> bool:
 
 def is_special(path: Path) -> bool:
     """Likewise whether it leads to a pipe, a socket or a device: what may keep its reader waiting for ever."""
-    return is_there(path) and not is_file(path) and not is_folder(path)
+    return not is_file(path) and is_there(path) and not is_folder(path)  # a file, which most are, is looked up once
 
 
 def is_folder(path: Path) -> bool:

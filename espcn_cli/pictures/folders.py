@@ -1,4 +1,4 @@
-"""Which files are pictures, by their names alone."""
+"""Which files are pictures, by their names: nothing is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSErro
 
 
 def count_others(folder: Path, recursive: bool = True) -> int:
-    """Files in a folder that `find_images` passes over: hidden ones, and what is no picture by its suffix."""
+    """What `find_images` passes over in a folder: hidden files, pipes, and what is no picture by its suffix."""
     return sum(not _is_image(path) for path in _walk(folder, recursive))
 
 

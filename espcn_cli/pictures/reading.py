@@ -46,6 +46,16 @@ def read_document(path: Path, depth: int | None = None) -> Document:
     return document.noting(*(f"the file is damaged, parts may look wrong ({complaint})" for complaint in damage))
 
 
+def read_first(path: Path) -> tuple[Raster, Info, list[str]]:
+    """The first frame of a file, as `from_image` gives it. Raises EspcnError naming the file if it cannot be read."""
+    try:
+        with opened(path) as image:
+            return from_image(image)
+    except UnknownTiffError:
+        document = read_document(path)
+        return document.frames[0], document.info, list(document.warnings)
+
+
 def _odd_tiff(source: opened, depth: int | None) -> Document:
     """A TIFF that Pillow does not know but tifffile does."""
     with source.file() as file:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from espcn_cli.engines.torch_engine import to_levels, to_planes
@@ -15,7 +14,6 @@ from espcn_cli.maths.levels import Levels, white_of
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
-from espcn_cli.pictures.opening import opened
 from espcn_cli.pictures.raster import Raster, from_array
 
 
@@ -40,18 +38,8 @@ class Picture:
 
 
 def read(path: Path) -> Picture:
-    """Read one picture whole, upright. Raises EspcnError naming the file if it cannot be read."""
-    with opened(path) as image:
-        return from_pil(image)
-
-
-def from_pil(image: Image.Image) -> Picture:
-    """Any Pillow image -> a Picture: upright, grey or RGB, alpha apart.
-
-    Palettes are resolved, CMYK and other colour spaces become RGB, 16-bit grey keeps its depth. Raises EspcnError
-    for floating-point and 32-bit images.
-    """
-    frame, info, notes = reading.from_image(image)
+    """Read the first frame of a file: upright, grey or RGB, alpha apart. Raises EspcnError as `reading.read_first`."""
+    frame, info, notes = reading.read_first(path)
     pixels = from_levels(frame.array())
     colours = frame.channels - frame.has_alpha
     alpha = pixels[:, colours:] if frame.has_alpha else None

@@ -57,7 +57,7 @@ def keep(run: Run, result: Validation) -> None:
     try:
         save(run, result)
     except EspcnError as error:
-        again = "; with --resume, the same command goes on from the state before" if run.folder.state.exists() else ""
+        again = "; with --resume, the same command continues from the state before" if run.folder.state.exists() else ""
         raise EspcnError(f"{error}{again}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from making import natural, save_picture
 from PIL import Image
 from torch import Tensor
 
+from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.tensors import quantise, to_bytes
@@ -38,6 +40,22 @@ def test_a_file_is_read_as_floats_with_alpha_apart(tmp_path: Path) -> None:
     with Image.open(path) as image:
         both = torch.cat([picture.pixels, picture.alpha], dim=1)
         assert np.array_equal(tensors.to_depth(both), np.asarray(image))
+
+
+def test_a_tiff_that_only_tifffile_reads_is_read_for_training_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples of 10 bits, which `espcn upscale` reads; without the extra, the line names it."""
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    values = (natural(12, 9).astype(np.uint16) * 4).clip(0, 1023)
+    tifffile.imwrite(tmp_path / "in.tif", values, photometric="rgb", bitspersample=10)
+    picture = tensors.read(tmp_path / "in.tif")
+    assert (picture.size, picture.depth) == ((12, 9), 16)
+    assert torch.allclose(picture.pixels, torch.from_numpy(values / 1023).permute(2, 0, 1)[None].float(), atol=1e-4)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(EspcnError, match=r"in\.tif: .*'espcn\[deep\]' reads more kinds"):
+        tensors.read(tmp_path / "in.tif")
 
 
 def test_bytes_are_rounded_and_clipped() -> None:

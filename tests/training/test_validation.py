@@ -40,7 +40,7 @@ def test_no_space_left_while_saving_loses_nothing(job: Job, monkeypatch: pytest.
         save(run, result)
 
     monkeypatch.setattr(validation, "save", full_at_the_second)
-    with pytest.raises(EspcnError, match=r"No space left.*with --resume, the same command goes on"):
+    with pytest.raises(EspcnError, match=r"No space left.*with --resume, the same command continues"):
         loop.carry_out(job)
     assert checkpoint.read_card(job.output).training["step"] == 5
     loop.carry_out(job, resume=True)
