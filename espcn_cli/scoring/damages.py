@@ -1,0 +1,152 @@
+"""What happens to pictures before people have them: shrunk, sharpened, noisy, dithered, compressed. Named and seeded.
+
+A `Damage` turns a good picture (HR) into one that a user may bring (LR). Everything is whole levels, uint8 (H, W, C).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from espcn_cli.maths.levels import Floats, Levels, rounded
+from espcn_cli.maths.resize import degrade
+
+Rng = np.random.Generator
+Kernel = Literal["bicubic", "area", "lanczos", "nearest"]
+Subsampling = Literal["4:4:4", "4:2:0"]
+
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+
+UNSHARP_RADIUS = 1
+"""Standard deviation, in LR pixels, of the blur that `sharpen` takes away."""
+
+PILLOW_KERNELS: dict[Kernel, Image.Resampling] = {
+    "area": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """One compression: Pillow's quality, 1 to 95 or more, and whether chroma is halved."""
+
+    quality: int
+    chroma: Subsampling = "4:2:0"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """How LR comes from HR, in the order of the fields; what is 0 or empty does not happen.
+
+    `blur`: standard deviation of a Gaussian before shrinking, in LR pixels. `kernel`: `bicubic` is MATLAB's; `area` and
+    `lanczos` (3 lobes) are Pillow's; `nearest` takes every scale-th pixel. `sharpen`: percent of an unsharp mask.
+    `noise`: standard deviation of Gaussian noise, in levels. `shot`: electrons of white in Poisson noise. `colours`:
+    of a palette chosen for the picture, with Floyd-Steinberg dither. `webp`: quality. `jpegs`: one after another.
+    `resaved`: the file that people have is a lossless copy, which does not tell how it was compressed before.
+    """
+
+    kernel: Kernel = "bicubic"
+    blur: float = 0.0
+    sharpen: float = 0.0
+    noise: float = 0.0
+    shot: float = 0.0
+    colours: int = 0
+    webp: int = 0
+    jpegs: tuple[Jpeg, ...] = ()
+    resaved: bool = False
+
+    def levels(self, hr: Levels, scale: int, rng: Rng) -> Levels:
+        """LR, uint8 (H/scale, W/scale, C), of HR, uint8 (H, W, 1 or 3). Raises ValueError if the scale does not fit."""
+        return self.after(shrink(hr, scale, self.kernel, self.blur), rng)
+
+    def after(self, lr: Levels, rng: Rng) -> Levels:
+        """What happens to an LR picture once it is small: everything but `blur` and `kernel`."""
+        lr = self._before_files(lr, rng)
+        if self.webp:
+            lr = decoded(encoded(lr, "WEBP", quality=self.webp), lr)
+        for jpeg in self.jpegs:
+            lr = decoded(as_jpeg(lr, jpeg), lr)
+        return lr
+
+    def file(self, lr: Levels, rng: Rng) -> bytes:
+        """The same as a file that people have: its last compression, a GIF of its palette, or a PNG."""
+        if self.resaved or not (self.jpegs or self.webp or self.colours):
+            return encoded(self.after(lr, rng), "PNG")
+        lr = self._before_files(lr, rng)
+        if self.webp and self.jpegs:
+            lr = decoded(encoded(lr, "WEBP", quality=self.webp), lr)
+        for jpeg in self.jpegs[:-1]:
+            lr = decoded(as_jpeg(lr, jpeg), lr)
+        if self.jpegs:
+            return as_jpeg(lr, self.jpegs[-1])
+        return encoded(lr, "WEBP", quality=self.webp) if self.webp else encoded(lr, "GIF")
+
+    def _before_files(self, lr: Levels, rng: Rng) -> Levels:
+        if self.sharpen:
+            lr = unsharp(lr, self.sharpen)
+        if self.noise:
+            lr = rounded(lr + self.noise * rng.standard_normal(lr.shape, np.float32), np.uint8)
+        if self.shot:
+            lr = rounded(rng.poisson(lr * (self.shot / 255)) * (255 / self.shot), np.uint8)
+        return dithered(lr, self.colours) if self.colours else lr
+
+
+def shrink(hr: Levels, scale: int, kernel: Kernel = "bicubic", blur: float = 0.0) -> Levels:
+    """HR, uint8 (H, W, C) -> (H/scale, W/scale, C). Raises ValueError if the scale does not divide the size."""
+    height, width = hr.shape[:2]
+    if height % scale or width % scale:
+        raise ValueError(f"{width} x {height} does not divide by {scale}: crop first")
+    if blur:
+        hr = from_image(to_image(hr).filter(ImageFilter.GaussianBlur(blur * scale)), hr)
+    if kernel == "nearest":
+        return hr[scale // 2 :: scale, scale // 2 :: scale]
+    if kernel == "bicubic":
+        planes: Levels = degrade(np.ascontiguousarray(hr.transpose(2, 0, 1))[None], scale)
+        return np.ascontiguousarray(planes[0].transpose(1, 2, 0))
+    return from_image(to_image(hr).resize((width // scale, height // scale), PILLOW_KERNELS[kernel]), hr)
+
+
+def unsharp(levels: Levels, percent: float) -> Levels:
+    """Add `percent` of what a Gaussian blur of one pixel takes away."""
+    blurred: Floats = from_image(to_image(levels).filter(ImageFilter.GaussianBlur(UNSHARP_RADIUS)), levels) * 1.0
+    return rounded(levels + (percent / 100) * (levels - blurred), np.uint8)
+
+
+def dithered(levels: Levels, colours: int) -> Levels:
+    """In at most so many colours, chosen for the picture, errors spread to the neighbours (Floyd-Steinberg)."""
+    image = to_image(levels).convert("RGB")
+    palette = image.quantize(colours, Image.Quantize.MEDIANCUT)
+    small = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")
+    return from_image(small, levels)
+
+
+def as_jpeg(levels: Levels, jpeg: Jpeg) -> bytes:
+    chroma = {} if levels.shape[2] == 1 else {"subsampling": jpeg.chroma}
+    return encoded(levels, "JPEG", quality=jpeg.quality, **chroma)
+
+
+def encoded(levels: Levels, kind: str, **options: Any) -> bytes:
+    """A file of one of Pillow's formats."""
+    file = io.BytesIO()
+    to_image(levels).save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded(file: bytes, like: Levels) -> Levels:
+    """A file's levels, with as many planes as `like`."""
+    with Image.open(io.BytesIO(file)) as image:
+        return from_image(image, like)
+
+
+def to_image(levels: Levels) -> Image.Image:
+    return Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
+
+
+def from_image(image: Image.Image, like: Levels) -> Levels:
+    """uint8 (H, W, C) with as many planes as `like`."""
+    mode = "L" if like.shape[2] == 1 else "RGB"
+    return np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))

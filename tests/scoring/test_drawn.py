@@ -1,0 +1,51 @@
+"""Pages that the tool draws by itself."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from espcn_cli.scoring import drawn
+from espcn_cli.scoring.drawn import Page
+
+PAGES = [drawn.text_page, drawn.interface_page]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+@pytest.mark.parametrize("make", PAGES)
+def test_a_page_is_made_from_its_seed_alone(make: Callable[..., Page]) -> None:
+    first, second = (make(rng(), (70, 50)).draw(2) for _ in range(2))
+    assert first.shape == (100, 140, 3) and first.dtype == np.uint8
+    assert (first == second).all()
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) > 1
+
+
+@pytest.mark.parametrize("make", PAGES)
+@pytest.mark.parametrize("zoom", [2, 3, 4])
+def test_a_page_is_the_same_at_both_sizes(make: Callable[..., Page], zoom: int) -> None:
+    page = make(rng(), (96, 96))
+    small, large = page.draw(1).astype(float), page.draw(zoom).astype(float)
+    shrunk = large.reshape(96, zoom, 96, zoom, 3).mean(axis=(1, 3))
+    assert np.corrcoef(small.ravel(), shrunk.ravel())[0, 1] > 0.6
+
+
+def test_without_matplotlib_pillows_own_font_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "find_spec", lambda name: None)
+    assert drawn.fonts.__wrapped__() == (None,)
+
+
+def test_a_font_that_cannot_be_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "_is_font", lambda path: path.stem != "DejaVuSans")
+    stems = [path.stem for path in drawn.fonts.__wrapped__() if path]
+    assert "DejaVuSans" not in stems
+
+
+def test_single_pixels_are_of_two_colours() -> None:
+    random = rng()
+    for _ in range(20):
+        pattern = drawn.single_pixels(random, (40, 30))
+        assert pattern.shape == (30, 40, 3)
+        assert len(np.unique(pattern.reshape(-1, 3), axis=0)) <= 2
