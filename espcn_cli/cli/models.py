@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.terminal import Json, show
-from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
+from espcn_cli.settings import BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
 
 TRAIN = TrainSettings()
+
+PURPOSES = (
+    f"Names ending in {REAL} are for pictures as people have them: compressed, noisy, sharpened, text, drawings.",
+    "The others are for pictures made small by clean bicubic, which papers measure and `espcn benchmark` makes.",
+)
 
 
 def list_models(
@@ -44,16 +49,17 @@ def list_models(
 
 def format_models(models: list[dict[str, Any]]) -> str:
     measured = any("ripple" in model for model in models)
-    lines = [f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
+    width = max([len(model["name"]) for model in models], default=8) + 2
+    lines = [f"{'name':{width}}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
     lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
     for model in models:
         scores = model["metrics"].get("validation", {"psnr": float("nan"), "bicubic": float("nan")})
-        line = f"{model['name']:10}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
+        line = f"{model['name']:{width}}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
         line += f"{model['macs_per_lr_pixel']:>12,}"
         line += f"{model['bytes'] / 1000:>6.0f}{scores['psnr']:>8.2f}{scores['bicubic']:>9.2f}"
         lines.append(line + (f"{model['ripple']:>8.2f}{model['checkerboard']:>8.1f}" if measured else ""))
     lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *PURPOSES])
 
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
@@ -86,6 +92,7 @@ def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
     settings = card.settings
     return {
         "name": card.name,
+        "sister": card.sister.name if card.sister else None,
         "file": str(path),
         "bytes": path.stat().st_size,
         "scale": settings.scale,

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -25,7 +25,7 @@ from espcn_cli.cli.terminal import (
     show,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Scale
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -39,12 +39,25 @@ def upscale(
     ],
     destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder; '-' is standard output.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"A name from `espcn models`, or a checkpoint's path. Default: {DEFAULT_FOR_PICTURES}.",
+        ),
+    ] = None,
     scale: Annotated[
         Scale | None,
         typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
     ] = None,
+    strength: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|0..1",
+            help="How much damage is undone: 0 for clean small pictures, 1 for strong compression, noise and drawings, "
+            "in steps of 1/8; auto chooses for each picture. Needs weights whose name ends in -real.",
+        ),
+    ] = "auto",
     size: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +114,9 @@ def upscale(
     ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Report the weights and the strength that each picture got.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -134,14 +150,22 @@ def upscale(
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
     tasks = plan(sources, destination, recursive, suffix)
-    upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
+    upscaler = load(
+        model,
+        scale,
+        strength=parse_strength(strength),
+        device=device,
+        precision=precision,
+        tile=tile_size,
+        ensemble=ensemble,
+    )
     if not quiet:
         report_renamed(tasks)
     if dry_run:
         outcomes = list(preview(upscaler, tasks, options))
-        show_expected(outcomes, as_json, quiet)
+        show_expected(outcomes, as_json, quiet, verbose)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet)
+        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive)))
     if as_json:
@@ -167,11 +191,21 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
+def parse_strength(strength: str) -> float | Literal["auto"]:
+    """`auto`, or a number. Raises UsageError for anything else; whether the number will do, `load` says."""
+    if strength == "auto":
+        return "auto"
+    try:
+        return float(strength)
+    except ValueError:
+        raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
+
+
 # --- the work --------------------------------------------------------------------------------------------------------
 
 
 def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool
+    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
 ) -> list[Outcome]:
     """Do the tasks under a progress bar and report each; ends the command if it is interrupted."""
     from espcn_cli.upscaling.pipeline import run
@@ -183,7 +217,7 @@ def do_all(
             for outcome in work:
                 outcomes.append(outcome)
                 bar.update()
-                report(outcome, quiet)
+                report(outcome, quiet, verbose)
     except (KeyboardInterrupt, SystemExit) as stop:
         outcomes += finished(work, stop)
         end_interrupted(stop, outcomes, len(tasks), as_json)
@@ -220,13 +254,21 @@ def print_json(outcomes: list[Outcome]) -> None:
     show(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
 
 
-def report(outcome: Outcome, quiet: bool) -> None:
-    """The error or the warnings of a picture, on stderr."""
+def report(outcome: Outcome, quiet: bool, verbose: bool) -> None:
+    """The error or the warnings of a picture, and with `verbose` what made it, on stderr."""
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
-        for warning in outcome.warnings:
-            say(f"{printable(outcome.task.source)}: {warning}")
+        lines = [*outcome.warnings, *([made_by(outcome)] if verbose and outcome.state == "upscaled" else [])]
+        for line in lines:
+            say(f"{printable(outcome.task.source)}: {line}")
+
+
+def made_by(outcome: Outcome) -> str:
+    """The weights and the strength that a picture got, or will get as far as that is known."""
+    if outcome.model is None:
+        return "no network, as it gets no larger"
+    return outcome.model + (f", strength {outcome.strength:g}" if outcome.strength is not None else "")
 
 
 def report_renamed(tasks: list[Task | Outcome]) -> None:
@@ -267,10 +309,10 @@ def sizes_of(outcome: Outcome) -> str:
     return f"{width} x {height} -> {new_width} x {new_height}, {outcome.seconds:.1f} s"
 
 
-def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool) -> None:
+def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: bool) -> None:
     """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
     for outcome in outcomes:
-        report(outcome, quiet)
+        report(outcome, quiet, verbose)
         if not as_json and outcome.error is None:
             names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
             show(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")

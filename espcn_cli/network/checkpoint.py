@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file, write_tensors
-from espcn_cli.settings import AutoencoderSettings, ModelSettings
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
@@ -33,12 +34,24 @@ NATURES = {
 """What a file of ours is, and what to do with it where another was expected."""
 
 
+Weights = dict[str, NDArray[np.float32]]
+"""A network's tensors by name."""
+
+
+@dataclass(frozen=True)
+class Sister:
+    """The clean weights that real ones were trained from: their network's name, and their `fingerprint`."""
+
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Card(Generic[S]):
     """What a checkpoint says about itself.
 
     `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
-    data set -> {"psnr": dB, "ssim": ..., "protocol": line}.
+    data set -> {"psnr": dB, "ssim": ..., "protocol": line}. `sister`: of real weights, what they can be mixed with.
     """
 
     settings: S
@@ -46,9 +59,11 @@ class Card(Generic[S]):
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     license: str = ""
+    sister: Sister | None = None
 
     def to_metadata(self) -> dict[str, str]:
-        return {
+        sister = {"sister": json.dumps(asdict(self.sister))} if self.sister else {}
+        return sister | {
             "format": FORMATS[type(self.settings)],
             "format_version": str(FORMAT_VERSION),
             "name": self.name,
@@ -69,8 +84,14 @@ def weights_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "weights"
 
 
-def find(model: str, scale: int | None = None) -> Path:
-    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
+def find(model: str | None, scale: int | None = None) -> Path:
+    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none.
+
+    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped.
+    """
+    if model is None:
+        wanted = scale or min(scales(None))
+        return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
     path = Path(model)
     if path.suffix == ".safetensors" or os.sep in model:
         if not is_file(path):
@@ -86,6 +107,12 @@ def find(model: str, scale: int | None = None) -> Path:
     if wanted not in shipped:
         raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
     return shipped[wanted]
+
+
+def scales(model: str | None) -> list[int]:
+    """The scales at which a name is shipped, from small to large; None as in `find`."""
+    names = (DEFAULT_FOR_PICTURES, DEFAULT_MODEL) if model is None else (model,)
+    return sorted({card.settings.scale for _, card in list_shipped() if card.name in names})
 
 
 def list_shipped() -> list[tuple[Path, ModelCard]]:
@@ -126,12 +153,28 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
             training=dict(json.loads(metadata["training"])),
             metrics=dict(json.loads(metadata["metrics"])),
             license=metadata["license"],
+            sister=Sister(**json.loads(metadata["sister"])) if "sister" in metadata else None,
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
 
 
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
+def read(path: Path) -> tuple[ModelCard, Weights]:
+    """A checkpoint's card and tensors. Raises EspcnError if the file is not ours, or damaged, as `read_weights`."""
+    card = read_card(path)
+    return card, read_weights(path, card.settings.shapes)
+
+
+def fingerprint(weights: Weights) -> str:
+    """SHA-256 of all tensors, with their names and shapes: what a file says beside them does not change it."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name} {weights[name].shape}\n".encode())
+        digest.update(weights[name].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Weights:
     """A checkpoint's tensors by name, exactly those of `shapes`.
 
     Raises EspcnError naming the first that is missing, superfluous, misshapen, not float32 or not finite.
@@ -166,6 +209,6 @@ def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]])
             raise EspcnError(f"{path}: tensor {name} is {kind}, not F32 (float32): get a fresh copy", path)
 
 
-def write(path: Path, weights: Mapping[str, NDArray[np.float32]], card: Card[S]) -> None:
+def write(path: Path, weights: Weights, card: Card[S]) -> None:
     """Write a checkpoint whole or not at all."""
     write_tensors(path, weights, card.to_metadata())

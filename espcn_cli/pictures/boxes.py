@@ -64,12 +64,29 @@ def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def riff_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Names of a WebP's chunks."""
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
+    """Names of a WebP's chunks; the file stands at a chunk's content while its name is looked at."""
+    position = 12
+    while len(head := _read_at(file, position, 8)) == 8:
         name, length = struct.unpack("<4sI", head)
         yield name
-        file.seek(length + length % 2, SEEK_CUR)
+        position += 8 + length + length % 2
+
+
+def _read_at(file: IO[bytes], position: int, length: int) -> bytes:
+    file.seek(position)
+    return file.read(length)
+
+
+def vp8_frame(file: IO[bytes]) -> bytes | None:
+    """The start of the first picture in a WebP that is lossy, alone or a frame of an animation; None if none is."""
+    for name in riff_chunks(file):
+        if name == b"ANMF":
+            frame = BytesIO(bytes(12) + file.read(GLANCE)[16:])
+            if found := vp8_frame(frame):
+                return found
+        elif name == b"VP8 ":
+            return file.read(GLANCE)
+    return None
 
 
 def fields(file: IO[bytes], kind: str | None) -> Fields:

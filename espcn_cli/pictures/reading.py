@@ -18,6 +18,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.pictures.traces import traces_of
 
 MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 MODES_OF_DEEP_GREY = (*MODES_16_BIT, "I", "F")
@@ -86,10 +87,10 @@ def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
-    beside = _beside(image)
+    beside, traces = _beside(image), traces_of(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
         frame, info, found = _frame(image, depth, beside)
-        return Document((frame,), info, warnings=(*found, *_passed_over(image, count)))
+        return Document((frame,), info, warnings=(*found, *_passed_over(image, count)), traces=traces)
     frames: list[Raster] = []
     durations: list[float] = []
     first: Info = {}
@@ -110,9 +111,10 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     if reduced:
         notes.append(f"{reduced} reduced {'copy' if reduced == 1 else 'copies'} of the picture left out")
     if image.format == "TIFF":
-        return Document(tuple(frames), first, warnings=tuple(notes))
+        return Document(tuple(frames), first, warnings=tuple(notes), traces=traces)
     cover = bool(image.info.get("default_image"))
-    return Document(tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, tuple(notes))
+    timing = tuple(durations), animation.plays(image), cover
+    return Document(tuple(_alike(frames)), first, *timing, tuple(notes), traces)
 
 
 def _beside(image: Image.Image) -> Fields:

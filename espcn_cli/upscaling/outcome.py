@@ -38,7 +38,9 @@ class Outcome:
     """What became of a task, or what a dry run expects of it.
 
     `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
-    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network.
+    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
+    weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
+    the picture to choose it.
     """
 
     task: Task
@@ -46,6 +48,8 @@ class Outcome:
     output_size: Pixels | None = None
     seconds: float = 0.0
     memory: int | None = None
+    model: str | None = None
+    strength: float | None = None
     warnings: tuple[str, ...] = ()
     skipped: bool = False
     error: str | None = None
@@ -65,6 +69,8 @@ class Outcome:
             "output_size": self.output_size,
             "seconds": round(self.seconds, 3),
             "memory": self.memory,
+            "model": self.model,
+            "strength": self.strength,
             "warnings": list(self.warnings),
             "skipped": self.skipped,
             "error": self.error,

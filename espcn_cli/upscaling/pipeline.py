@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 from espcn_cli.errors import EspcnError
@@ -169,22 +169,24 @@ class _Work:
         try:
             before = reading.result()
             targets(self.upscaler, task, [frame.size for frame in before.frames], self.options)
-            after = self.upscaler.document(before, self.options.size)
+            used = self.upscaler.reaching(before.size, self.options.size)
+            strength = used.strength_of(before) if used else None
+            after = self.upscaler.document(before, self.options.size, strength)
         except (EspcnError, MemoryError) as error:
             failed: Future[Outcome] = Future()
             failed.set_result(Outcome(task, error=_reason(task, error)))
             return failed
-        return writer.submit(self._finish, task, before.size, after, started)
+        done = Outcome(task, before.size, after.size, model=used.name if used else None, strength=strength)
+        return writer.submit(self._finish, done, after, started)
 
-    def _finish(self, task: Task, size: Pixels, document: Document, started: float) -> Outcome:
+    def _finish(self, done: Outcome, document: Document, started: float) -> Outcome:
         try:
-            written = self._write(task, document)
+            written = self._write(done.task, document)
         except (EspcnError, MemoryError) as error:
-            return Outcome(task, error=_reason(task, error))
+            return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
-            return Outcome(task, error=f"cannot write {task.output_name} ({error.strerror or error})")
-        seconds = time.monotonic() - started
-        return Outcome(task, size, document.size, seconds, warnings=written.warnings)
+            return Outcome(done.task, error=f"cannot write {done.task.output_name} ({error.strerror or error})")
+        return replace(done, seconds=time.monotonic() - started, warnings=written.warnings)
 
     def _write(self, task: Task, document: Document) -> Document:
         if task.output == STREAM:

@@ -36,7 +36,9 @@ def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> 
     except EspcnError as error:
         return Outcome(task, error=str(error))
     memory = held(extent, outputs) + WORKING_MEMORY
-    return Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory)
+    used = upscaler.reaching(extent.size, options.size)
+    name, strength = (used.name, used.fixed_strength) if used else (None, None)
+    return Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
 
 
 def _seconds_per_pixel(upscaler: Upscaler) -> float:

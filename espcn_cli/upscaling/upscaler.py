@@ -5,22 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from PIL import Image
 
 from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
-from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.maths.levels import Pixels
+from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.raster import Raster
-from espcn_cli.settings import DEFAULT_MODEL
+from espcn_cli.pictures.raster import Raster, from_array
+from espcn_cli.pictures.traces import traces_of
+from espcn_cli.settings import REAL
 from espcn_cli.upscaling import sizes
+from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling.fit import Rising, fit
+from espcn_cli.upscaling.mixture import Mixture
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
 
@@ -28,24 +33,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Strength = float | Literal["auto"]
+"""From 0, the clean weights, to 1, the real ones; `auto` goes by each picture."""
+
+
 class Upscaler:
-    """A loaded model, ready for pictures and tensors.
+    """A loaded model, ready for pictures and tensors; threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
-    the result is the same. `at` gives the same model at another of its `scales`.
+    the result is the same. `at` gives the same model at another of its `scales`. A `Mixture` stands for an engine at
+    each `strength`. `name` is what the checkpoint calls itself.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Mixture,
         tile: int | None = None,
         scales: tuple[int, ...] = (),
         at: Callable[[int], Upscaler] | None = None,
+        strength: Strength = "auto",
+        name: str = "",
     ) -> None:
-        self.engine = engine
+        self.mixture = engine if isinstance(engine, Mixture) else None
+        self.engine = engine.engine(1 if strength == "auto" else strength) if isinstance(engine, Mixture) else engine
         self.tile = tile
         self.scales = scales or (self.scale,)
+        self.strength: Strength = strengths.in_steps(strength) if strength != "auto" else strength
+        self.name = name
         self._at = at
+        self._others: dict[int, Upscaler] = {}
 
     @property
     def scale(self) -> int:
@@ -57,14 +73,36 @@ class Upscaler:
             return self
         if self._at is None or scale not in self.scales:
             raise EspcnError(f"this model upscales by {self.scale}, not by {scale}")
-        return self._at(scale)
+        if scale not in self._others:
+            self._others[scale] = self._at(scale)
+        return self._others[scale]
+
+    def reaching(self, source: Pixels, size: Size | None = None) -> Upscaler | None:
+        """The same model for what `size` makes of a picture; None if that is no larger, and no network is needed."""
+        scale = sizes.reach(source, size.of(source), self.scales) if size else self.scale
+        return None if scale == 1 else self.at(scale)
+
+    def strength_of(self, document: Document) -> float | None:
+        """The strength that all frames of a document get, in eighths; None where nothing is mixed."""
+        if self.mixture is None or self.strength != "auto":
+            return self.fixed_strength
+        return strengths.in_steps(strengths.choose(document.frames, document.traces))
+
+    @property
+    def fixed_strength(self) -> float | None:
+        """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
+        return None if self.mixture is None or self.strength == "auto" else self.strength
+
+    def _engine(self, strength: float | None) -> Engine:
+        return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
         if not (image.width and image.height):
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
+        traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
-        result, said = self.raster(frame)
+        result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
@@ -79,23 +117,38 @@ class Upscaler:
         """
         from torch import cat
 
-        from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
+        from espcn_cli.engines.torch_engine import to_levels
 
-        if not isinstance(self.engine, TorchEngine):
-            raise EspcnError("only PyTorch's engine takes tensors: load the model with it, or upscale an image")
         if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
             raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
         x = x.float()
+        if self.mixture is None or self.strength != "auto":
+            return self._planes(x, self.engine)
+        pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
+        engines = [self._engine(self.strength_of(Document((picture,)))) for picture in pictures]
+        return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
+
+    def _planes(self, x: Tensor, engine: Engine) -> Tensor:
+        from torch import cat
+
+        from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
+
+        if not isinstance(engine, TorchEngine):
+            raise EspcnError("only PyTorch's engine takes tensors: load the model with it, or upscale an image")
         try:
-            return upscale_planes(self.engine, x, self.tile)
+            return upscale_planes(engine, x, self.tile)
         except NotFiniteError:
-            done = [without_overflow(self.engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
+            done = [without_overflow(engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
         for note in dict.fromkeys(note for _, notes in done for note in notes):
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         return cat([large for large, _ in done])
 
-    def raster(self, picture: Raster) -> tuple[Raster, list[str]]:
-        """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice."""
+    def raster(self, picture: Raster, strength: float | None = None) -> tuple[Raster, list[str]]:
+        """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice.
+
+        Where weights are mixed and no strength is given, it is the model's, or goes by this frame.
+        """
+        engine = self._engine(self.strength_of(Document((picture,))) if strength is None else strength)
         width, height = picture.size
         notes: list[str] = []
 
@@ -107,73 +160,101 @@ class Upscaler:
             return canvas
 
         try:
-            large, said = without_overflow(self.engine, work)
+            large, said = without_overflow(engine, work)
         except MemoryError:
             raise no_memory(picture, self.scale) from None
         return large, said + notes
 
-    def document(self, document: Document, size: Size | None = None) -> Document:
-        """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly."""
+    def document(self, document: Document, size: Size | None = None, strength: float | None = None) -> Document:
+        """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly.
+
+        All get one strength: `strength_of` the document, unless one is given.
+        """
+        if strength is None and (used := self.reaching(document.size, size)):
+            strength = used.strength_of(document)
         frames, notes = [], list(document.warnings)
         for frame in document.frames:
-            result, said = self._frame(frame, size)
+            result, said = self._frame(frame, size, strength)
             frames.append(result)
             notes += [note for note in said if note not in notes]
         return replace(document, frames=tuple(frames), warnings=tuple(notes))
 
-    def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
-        if size is None:
-            return self.raster(frame)
-        (width, height), target = frame.size, size.of(frame.size)
-        scale = sizes.reach(frame.size, target, self.scales)
-        if scale == 1:
+    def _frame(self, frame: Raster, size: Size | None, strength: float | None) -> tuple[Raster, list[str]]:
+        used, target = self.reaching(frame.size, size), self.output_size(frame.size, size)
+        if used is None:
             return fit(frame, *target), []
-        if target == (width * scale, height * scale):
-            return self.at(scale).raster(frame)
-        result, notes = self.at(scale)._fitted(frame, target)
-        if width * scale < target[0] or height * scale < target[1]:
-            notes.append(f"the network reaches x{scale}: the rest of the way is interpolated")
+        reached = used.output_size(frame.size)
+        if target == reached:
+            return used.raster(frame, strength)
+        result, notes = used._fitted(frame, target, strength)
+        if reached[0] < target[0] or reached[1] < target[1]:
+            notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
         return result, notes
 
-    def _fitted(self, frame: Raster, target: tuple[int, int]) -> tuple[Raster, list[str]]:
+    def _fitted(self, frame: Raster, target: Pixels, strength: float | None) -> tuple[Raster, list[str]]:
         notes: list[str] = []
 
         def work(engine: Engine) -> Raster:
             notes.clear()
             return fit(Rising(frame, self.scale, strips(engine, frame, self.tile, notes)), *target)
 
-        large, said = without_overflow(self.engine, work)
+        large, said = without_overflow(self._engine(strength), work)
         return large, said + notes
 
-    def output_size(self, source: tuple[int, int], size: Size | None = None) -> tuple[int, int]:
+    def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
         return size.of(source) if size else (source[0] * self.scale, source[1] * self.scale)
 
 
 def load(
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     scale: int | None = None,
     *,
+    strength: Strength = "auto",
     device: str = "auto",
     precision: str = "auto",
     tile: int | None = None,
     ensemble: bool = False,
 ) -> Upscaler:
-    """A shipped model by name, or a checkpoint by path. Raises EspcnError if it is not there or not that scale.
+    """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
 
-    A name without a scale is opened at its smallest and can be had `at` its others.
+    A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
+    is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
+    `auto` chooses for each picture. At a scale without real weights the default is `espcn-m`.
+
+    Raises EspcnError if the model is not there or not that scale, UsageError for a strength that is none, or is given
+    for weights that cannot be mixed.
     """
+    check_strength(strength)
     path = checkpoint.find(model, scale)
-    card = checkpoint.read_card(path)
+    card, weights = checkpoint.read(path)
     if scale is not None and card.settings.scale != scale:
         raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
-    engine = open_engine(path, device, precision, ensemble)
-    if scale is not None or path == Path(model):
-        return Upscaler(engine, tile)
+    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble)
+    engine: Engine | Mixture
+    if sister := mixing.find_sister(path):
+        engine = Mixture(mixing.read_pair(sister, path), open_weights)
+    elif strength == "auto":
+        engine = open_weights(card.settings, weights)
+    else:
+        raise UsageError(f"strength {strength:g}: {model or card.name} {_why_not_mixed(card)}", path)
+    if scale is not None or (model is not None and path == Path(model)):
+        return Upscaler(engine, tile, strength=strength, name=card.name)
+    at = partial(load, model, strength=strength, device=device, precision=precision, tile=tile, ensemble=ensemble)
+    scales = checkpoint.scales(model)
+    if strength != "auto":
+        scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
+    return Upscaler(engine, tile, tuple(scales), at, strength, card.name)
 
-    @lru_cache
-    def at(other: int) -> Upscaler:
-        return load(model, other, device=device, precision=precision, tile=tile, ensemble=ensemble)
 
-    scales = tuple(sorted(card.settings.scale for _, card in checkpoint.list_shipped() if card.name == model))
-    return Upscaler(engine, tile, scales, at)
+def check_strength(strength: Strength) -> None:
+    """Raise UsageError for what is no strength."""
+    is_number = isinstance(strength, (int, float)) and 0 <= strength <= 1
+    if strength != "auto" and not is_number:
+        raise UsageError(f"strength {strength!r}: use auto, or a number from 0 to 1")
+
+
+def _why_not_mixed(card: checkpoint.ModelCard) -> str:
+    if card.sister:
+        return f"was trained from {card.sister.name}, whose weights are not there: put them beside it"
+    return f"has no clean sister to be mixed with: leave it out, or choose weights whose name ends in {REAL}"

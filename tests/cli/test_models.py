@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from command import QUICK, one_line, run
+from making import save_pair
 
 from espcn_cli.cli.models import format_models, training_command
 from espcn_cli.network.checkpoint import Card
@@ -42,6 +43,18 @@ def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
 
 def test_models_with_nothing_shipped_is_an_empty_table() -> None:
     assert format_models([]).splitlines()[0].startswith("name")
+
+
+def test_models_says_what_clean_and_real_weights_are_for() -> None:
+    for_pictures, for_papers = run("models").stdout.splitlines()[-2:]
+    assert for_pictures.startswith("Names ending in -real are for pictures as people have them")
+    assert "clean bicubic" in for_papers
+
+
+def test_a_sister_is_named(tmp_path: Path) -> None:
+    for path, sister in zip(save_pair(tmp_path), (None, "tiny"), strict=True):
+        [card] = json.loads(run("models", path).stdout)
+        assert card["sister"] == sister
 
 
 def test_models_lists_what_is_shipped() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from making import natural, save_checkpoint
+from making import natural
 from making_animations import disc
 from PIL import Image
 
@@ -20,7 +20,7 @@ from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling.alpha import bleed
-from espcn_cli.upscaling.upscaler import Upscaler, load
+from espcn_cli.upscaling.upscaler import Upscaler
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
@@ -96,13 +96,6 @@ def test_bleed_reaches_as_far_as_asked() -> None:
 def test_tensors_in_tensors_out(bicubic: Upscaler) -> None:
     x = torch.rand(2, 3, 7, 5)
     assert (bicubic.upscale(x) - interpolate(x, 2).clamp(0, 1)).abs().max() < 1e-6
-
-
-def test_load_checks_the_scale(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path / "tiny.safetensors")
-    assert load(str(path)).scale == 2
-    with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
-        load(str(path), 3)
 
 
 def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> None:
