@@ -91,8 +91,15 @@ def train(
     ] = TRAIN.schedule,
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = TRAIN.warmup,
     degradation: Annotated[
-        Degradation, typer.Option(help="How LR is made; camera: blur, noise and JPEG.")
+        Degradation,
+        typer.Option(
+            help="How LR is made; camera: blur, noise and JPEG; real: all that happens to pictures, text besides."
+        ),
     ] = TRAIN.degradation,
+    drawings: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of drawings, a fifth of what --degradation real learns from."),
+    ] = None,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,
@@ -157,6 +164,7 @@ def train(
         model_settings,
         settings,
         valid,
+        drawings,
         device=device,
         precision=precision,
         license=license,
@@ -166,7 +174,7 @@ def train(
         tensorboard=tensorboard,
     )
     with (
-        progress(len(job.pictures), "picture", quiet, desc="reading") as loading,
+        progress(len(job.pictures) + len(job.drawings), "picture", quiet, desc="reading") as loading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
     ):
         screen = TrainingScreen(loading, bar, quiet)

@@ -24,6 +24,9 @@ KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 UNSHARP_RADIUS = 1
 """Standard deviation, in LR pixels, of the blur that `sharpen` takes away."""
 
+MOST_NOISE = 8.0
+"""Largest standard deviation of the noise that `any_damage` draws, in levels."""
+
 PILLOW_KERNELS: dict[Kernel, Image.Resampling] = {
     "area": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
@@ -150,3 +153,43 @@ def from_image(image: Image.Image, like: Levels) -> Levels:
     """uint8 (H, W, C) with as many planes as `like`."""
     mode = "L" if like.shape[2] == 1 else "RGB"
     return np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))
+
+
+def any_damage(rng: Rng) -> Damage:
+    """What a picture off the web, a camera or a game may have gone through; one in four is only made small."""
+    kernel, blur, sharpen = _any_kernel(rng)
+    noise = shot = 0.0
+    if rng.random() < 0.35:
+        noise = MOST_NOISE * rng.random()
+        if rng.random() < 0.25:
+            noise, shot = 0.0, 255 / max(noise, 0.5)  # as much, in the lights
+    jpegs: tuple[Jpeg, ...] = ()
+    webp = colours = 0
+    last = rng.random()
+    if last < 0.47:
+        jpegs = tuple(_any_jpeg(rng) for _ in range(2 if rng.random() < 0.15 else 1))
+    elif last < 0.55:
+        webp = int(rng.integers(40, 96))
+    elif last < 0.62:
+        colours = int(2 ** rng.uniform(3, 8))
+    return Damage(kernel, blur, sharpen, noise, shot, colours, webp, jpegs)
+
+
+def _any_kernel(rng: Rng) -> tuple[Kernel, float, float]:
+    """How a picture is made small: kernel, blur before and sharpening after it."""
+    kind = rng.random()
+    if kind < 0.3:
+        return "bicubic", 0.0, 0.0
+    if kind < 0.45:
+        return "area", 0.0, 0.0
+    if kind < 0.7:
+        return "lanczos", 0.0, 0.0
+    if kind < 0.8:
+        return "nearest", 0.0, 0.0
+    if kind < 0.9:
+        return "lanczos", 0.0, rng.uniform(30, 120)
+    return "bicubic", rng.uniform(0.2, 0.8), 0.0
+
+
+def _any_jpeg(rng: Rng) -> Jpeg:
+    return Jpeg(int(rng.integers(30, 98)), "4:2:0" if rng.random() < 0.6 else "4:4:4")

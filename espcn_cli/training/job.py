@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
 from espcn_cli.training.run_folder import RunFolder
+from espcn_cli.training.scenes import SIDE
 
 
 @dataclass(frozen=True)
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
+    `drawings` are drawn more often than their number says, for `--degradation real` alone.
     `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
@@ -28,6 +30,7 @@ class Job:
     settings: TrainSettings
     pictures: list[Path]
     validation: list[Path]
+    drawings: list[Path] = field(default_factory=list)
     device: str = "auto"
     precision: str = "auto"
     license: str = ""
@@ -52,6 +55,7 @@ def make_job(
     model: ModelSettings,
     settings: TrainSettings,
     valid: Path | None = None,
+    drawings: Path | None = None,
     **options: Any,
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
@@ -69,11 +73,18 @@ def make_job(
     validation = list(folders.find_all([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
+    if drawings and settings.degradation != "real":
+        raise UsageError("--drawings is for --degradation real: name the folder among DATA")
+    if settings.degradation == "real" and settings.patch_size > SIDE:
+        raise UsageError(f"--degradation real has patches of at most {SIDE}: use a smaller --patch-size")
+    more = list(folders.find_all([drawings])) if drawings else []
+    if drawings and not more:
+        raise EspcnError(f"no pictures in {drawings}: name a folder with images for --drawings")
     init = options.get("init")
     if init:
         check_start_stays(init, output)
     model = continued(model, init)
-    return Job(output, name, model, settings, pictures, validation, **options)
+    return Job(output, name, model, settings, pictures, validation, more, **options)
 
 
 def check_start_stays(init: Path, output: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def train(
     *,
     scale: Scale = DEFAULT_SCALE,
     valid: str | Path | None = None,
+    drawings: str | Path | None = None,
     init: str | Path | None = None,
     resume: bool = False,
     report: Report = lambda event: None,
@@ -52,9 +54,9 @@ def train(
     """Train a network on folders of pictures and write it to `output`, a checkpoint. Returns the checkpoint's card.
 
     `model` is a name of `ARCHITECTURES`, at this `scale`, or the settings of any network of the family. A tenth of the
-    pictures is held out to measure by if `valid` names no others. `init` is a shipped network's name or a checkpoint's
-    path to start from. `options` are the rest of a `Job`: `device`, `precision` and so on. Raises ValueError for an
-    unknown name, EspcnError as `make_job` and `carry_out` do.
+    pictures is held out to measure by if `valid` names no others. `drawings` is a folder for the degradation `real`.
+    `init` is a shipped network's name or a checkpoint's path to start from. `options` are the rest of a `Job`:
+    `device`, `precision` and so on. Raises ValueError for an unknown name, EspcnError as `make_job` and `carry_out` do.
     """
     shape = architecture(model, scale) if isinstance(model, str) else model
     job = make_job(
@@ -64,6 +66,7 @@ def train(
         shape,
         settings or TrainSettings(),
         Path(valid) if valid else None,
+        Path(drawings) if drawings else None,
         init=checkpoint.find(str(init), shape.scale) if init else None,
         **options,
     )
@@ -83,7 +86,8 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
         run = prepare(job, device, group, resume, report)
         if job.init and not resume:
             report(validate(run))
-        descend(run, report)
+        with closing(run.patches):
+            descend(run, report)
         group.from_leader(0)  # the others wait until rank 0 has written
     return checkpoint.read_card(job.output)
 
@@ -150,7 +154,7 @@ def take_step(run: Run) -> float:
     done = progress(state, settings)
     finishing = done >= 1 - settings.finish
     started = time.perf_counter()
-    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
+    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator, state.step))
     state.drawing += time.perf_counter() - started
     loss_of = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
     merged = state.network.merged()

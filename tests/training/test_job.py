@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from espcn_cli.cli.app import app
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
-from espcn_cli.settings import architecture
+from espcn_cli.settings import TrainSettings, architecture
 from espcn_cli.training import loop
 from espcn_cli.training.job import Job, make_job
 
@@ -84,3 +84,28 @@ def test_a_shipped_network_is_not_overwritten_by_its_name(tmp_path: Path, monkey
     assert result.exit_code == 2
     assert result.stderr.startswith(f"espcn: the training would overwrite {shipped}") and result.stderr.count("\n") == 1
     assert shipped.read_bytes() == before
+
+
+def test_drawings_belong_to_the_degradation_real(tmp_path: Path) -> None:
+    save_picture(tmp_path / "photos" / "a.png")
+    drawing = save_picture(tmp_path / "drawings" / "d.png")
+    (tmp_path / "empty").mkdir()
+    real = replace(QUICK, degradation="real")
+
+    def make(settings: TrainSettings, drawings: str) -> Job:
+        folder = tmp_path / drawings
+        return make_job([tmp_path / "photos"], tmp_path / "o.safetensors", "tiny", TINY, settings, drawings=folder)
+
+    assert make(real, "drawings").drawings == [drawing]
+    with pytest.raises(UsageError, match="--drawings is for --degradation real"):
+        make(QUICK, "drawings")
+    with pytest.raises(EspcnError, match=r"no pictures in .*empty: name a folder with images for --drawings"):
+        make(real, "empty")
+
+
+def test_a_patch_larger_than_a_scene_is_refused(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="at most 288: use a smaller --patch-size"):
+        make_job(
+            [tmp_path], tmp_path / "o.safetensors", "tiny", TINY, replace(QUICK, degradation="real", patch_size=290)
+        )
