@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+RINGING = 0.5
+"""How far beyond [0, 1] the values of a tensor may lie: interpolation rings, but 0 to 255 or -1 to 1 is a mistake."""
+
+
 class Upscaler:
     """A loaded model, ready for pictures and tensors.
 
@@ -74,8 +78,9 @@ class Upscaler:
     def upscale(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> (N, 1 or 3, H·scale, W·scale) in [0, 1], float32, not rounded.
 
-        A picture of the batch that overflows in half precision is done in fp32, with a warning. Raises ValueError for
-        other shapes and for integers, EspcnError for an engine that does not take tensors.
+        A picture of the batch that overflows in half precision is done in fp32, with a warning. Values may lie as far
+        outside [0, 1] as interpolation rings. Raises ValueError for other shapes, for integers, and for values that
+        must be on another scale (see RINGING); EspcnError for an engine that does not take tensors.
         """
         from torch import cat
 
@@ -86,6 +91,9 @@ class Upscaler:
         if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
             raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
         x = x.float()
+        low, high = (bound.item() for bound in x.aminmax())
+        if not (low >= -RINGING and high <= 1 + RINGING):  # NaN is neither
+            raise ValueError(f"upscale needs values in [0, 1], not {low:g} to {high:g}: divide 8-bit levels by 255")
         try:
             return upscale_planes(self.engine, x, self.tile)
         except NotFiniteError:

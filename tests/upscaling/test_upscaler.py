@@ -135,11 +135,31 @@ def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [torch.zeros(3, 5, 5), torch.zeros(1, 2, 5, 5), torch.zeros(0, 1, 5, 5), torch.zeros(1, 1, 5, 5).byte()]
+    "x",
+    [
+        *(torch.zeros(3, 5, 5), torch.zeros(1, 2, 5, 5), torch.zeros(0, 1, 5, 5)),
+        *(torch.zeros(1, 1, 5, 5, dtype=dtype) for dtype in (torch.uint8, torch.int16, torch.int64, torch.bool)),
+    ],
+    ids=lambda x: f"{x.dtype} {tuple(x.shape)}",
 )
 def test_tensors_that_are_no_pictures_are_refused(bicubic: Upscaler, x: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"upscale needs floats \(N, 1 or 3, H, W\)"):
         bicubic.upscale(x)
+
+
+@pytest.mark.parametrize("value", [255.0, 1.51, -0.51, -1.0, float("nan"), float("inf"), float("-inf")])
+def test_tensors_on_another_scale_are_refused(bicubic: Upscaler, value: float) -> None:
+    """One value is enough: 0 to 255 would become white, and -1 to 1 half of it black."""
+    x = torch.full((2, 3, 5, 5), 0.5)
+    x[1, 2, 4, 3] = value
+    with pytest.raises(ValueError, match=r"upscale needs values in \[0, 1\], not .* to .*: divide 8-bit levels by 255"):
+        bicubic.upscale(x)
+
+
+def test_tensors_may_ring_beyond_0_and_1(bicubic: Upscaler) -> None:
+    x = torch.tensor([-0.5, 0.0, 1.0, 1.5]).reshape(1, 1, 2, 2)
+    large = bicubic.upscale(x)
+    assert [bound.item() for bound in large.aminmax()] == [0, 1]
 
 
 def test_double_precision_is_taken_and_an_empty_image_refused(bicubic: Upscaler) -> None:
