@@ -57,16 +57,6 @@ class Raster:
         return bool((self.data[..., -1] == 65535).all())
 
     @property
-    def is_cut_out(self) -> bool:
-        """Whether alpha is there and a mask: nowhere between clear and opaque."""
-        if not self.has_alpha:
-            return False
-        if isinstance(self.data, Image.Image):
-            return not any(self.data.histogram()[-255:-1])
-        alpha = self.data[..., -1]
-        return bool(((alpha == 0) | (alpha == 65535)).all())
-
-    @property
     def depth(self) -> int:
         """Bits per sample, 8 or 16."""
         return 8 if isinstance(self.data, Image.Image) and self.data.mode != "I;16" else 16

@@ -16,6 +16,12 @@ from espcn_cli.upscaling.alpha import premultiplied, straight
 ROWS = 64
 """Rows of a band of the result."""
 
+ROUNDING = 1e-6
+"""A weight that is no more than this is 0."""
+
+Taps = tuple[Floats, NDArray[np.int64]]
+"""Weights and indices (n, taps) of what makes up each pixel of an axis, as `contributions` gives them."""
+
 
 class Rising:
     """An upscaled picture as `fit` reads it: rows are made when they are asked for, downwards, and then forgotten."""
@@ -46,23 +52,46 @@ def _end(strip: tuple[int, Raster]) -> int:
 
 
 def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
-    """Bring a picture to an exact size: bicubic, antialiased, band by band; colours are weighted with their alpha."""
+    """Bring a picture to an exact size: bicubic, antialiased, band by band.
+
+    Colours are weighted with their alpha, and alpha stays between the pixels that it is made of, so that it does not
+    ring.
+    """
     if isinstance(picture, Raster) and picture.size == (width, height):
         return picture
     columns, rows = picture.size
     canvas = picture.blank(width, height)
-    weights, indices = contributions(rows, height)
+    (weights, indices), across = contributions(rows, height), contributions(columns, width)
     for band in spans(height, ROWS, 0):
         taps = indices[band.start : band.stop]
         first, last = int(taps.min()), int(taps.max()) + 1
         levels = picture.window(slice(first, last), slice(0, columns))
+        down = weights[band.start : band.stop], taps - first
         x: Floats = levels.astype(np.float32)
         x /= white_of(levels)
         x = premultiplied(x) if picture.has_alpha else x
-        part = _across(_down(x, weights[band.start : band.stop], taps - first), width)
+        part = _across(_down(x, *down), width)
         part = straight(part) if picture.has_alpha else part
-        canvas.put(rounded(part * white_of(levels), levels.dtype), band.start, 0)
+        large = rounded(part * white_of(levels), levels.dtype)
+        if picture.has_alpha:
+            large[..., -1] = large[..., -1].clip(*_bounds(levels[..., -1], down, across))
+        canvas.put(large, band.start, 0)
     return canvas
+
+
+def _bounds(plane: Levels, down: Taps, across: Taps) -> Iterator[Levels]:
+    """The least and the greatest of the pixels that make up each of the resized plane; (H, W) -> (height, width)."""
+    for choose in (np.minimum, np.maximum):
+        yield _over_taps(choose, _over_taps(choose, plane, *down).T, *across).T
+
+
+def _over_taps(choose: np.ufunc, x: Levels, weights: Floats, rows: NDArray[np.int64]) -> Levels:
+    """Rows (n, W), each over those of x (H, W) that it is made of: not those that the kernel subtracts."""
+    nearest = rows[np.arange(len(rows)), weights.argmax(axis=1)]
+    bound: Levels = x[nearest]
+    for weight, row in zip(weights.T, rows.T, strict=True):
+        bound = choose(bound, x[np.where(weight > ROUNDING, row, nearest)])
+    return bound
 
 
 def _down(x: Floats, weights: Floats, rows: NDArray[np.int64]) -> Floats:

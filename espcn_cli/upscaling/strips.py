@@ -24,14 +24,14 @@ def strips(
     suffice for the smallest tile, NotFiniteError if half precision overflows.
     """
     (width, height), scale = picture.size, engine.settings.scale
-    start, smaller, cut_out = 0, False, picture.is_cut_out
-    reach = engine.halo * (2 if picture.has_alpha else 1)  # colours bleed as far again
+    start, smaller = 0, False
+    reach = alpha.reach(engine) if picture.has_alpha else engine.halo
     while start < height:
         tall, wide = choose_tile(tile, height, width, reach)
         rows = span(start, min(start + tall, height), height, reach)
         try:
             strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
-            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, cut_out)
+            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -45,13 +45,11 @@ def strips(
         notes.append(f"memory ran out: done in tiles of {tile} pixels")
 
 
-def _fill(
-    strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine, cut_out: bool
-) -> None:
+def _fill(strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine) -> None:
     """Upscale the rows tile by tile into a strip, from LR row `top` of it on."""
     scale = engine.settings.scale
     for column in columns:
-        large = alpha.upscale(engine, picture.window(rows.window, column.window), cut_out)
+        large = alpha.upscale(engine, picture.window(rows.window, column.window))
         strip.put(large[rows.inner(scale), column.inner(scale)], top * scale, column.start * scale)
 
 

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from making import natural, save_checkpoint
-from making_animations import disc
 from PIL import Image
 
 from espcn_cli.engines.torch_engine import TorchEngine
@@ -103,21 +102,6 @@ def test_load_checks_the_scale(tmp_path: Path) -> None:
     assert load(str(path)).scale == 2
     with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
         load(str(path), 3)
-
-
-def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> None:
-    torch.manual_seed(3)
-    network = ESPCN(TINY)
-    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
-    trained, plain = Upscaler(TorchEngine(network)), Upscaler(TorchEngine(ESPCN(TINY)))
-    mask = disc(1)
-    soft = mask.copy()
-    soft.putpixel((0, 0), (0, 0, 0, 7))
-    for image, same in ((mask, True), (soft, False)):
-        by_network, by_bicubic = (np.asarray(u(image))[..., 3] for u in (trained, plain))
-        assert np.array_equal(by_network, by_bicubic) is same
-        strips, _ = trained.raster(Raster(image))
-        assert np.array_equal(np.asarray(strips.data), np.asarray(trained(image)))
 
 
 def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
