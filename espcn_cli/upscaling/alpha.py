@@ -1,4 +1,4 @@
-"""Transparency: how it is upscaled, and how colours are kept from what lies hidden under it."""
+"""Transparency, or whatever alpha is: how it is upscaled, and how colours are kept from what lies hidden under it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import numpy as np
 
 from espcn_cli.engines.engine import Engine
 from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
+from espcn_cli.settings import Alpha
 from espcn_cli.upscaling import edges
 from espcn_cli.upscaling.edges import sum_of_neighbours
 
 
-def upscale(engine: Engine, levels: Levels) -> Levels:
-    """A window (H, W, C): colours through the network, and alpha as `enlarged` does it."""
+def upscale(engine: Engine, levels: Levels, treatment: Alpha) -> Levels:
+    """A window (H, W, C): colours through the network, and alpha as `enlarged` does it.
+
+    `separate`: alpha through the network as one more grey picture, and the colours as if it were not there.
+    """
     white, colours = white_of(levels), 1 if levels.shape[2] < 3 else 3
     pixels, alpha = levels[..., :colours], levels[..., colours:]
     if not alpha.size:
         return engine.upscale([pixels], 0, white)[0]
+    if treatment == "separate":
+        return np.concatenate(engine.upscale([pixels, alpha], 0, white), axis=2)
     large = engine.upscale([bleed(pixels, alpha, engine.halo)], 0, white)[0]
     return np.concatenate([large, enlarged(engine, alpha)], axis=2)
 

@@ -11,6 +11,7 @@ from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
 from espcn_cli.maths.resize import contributions, resize
 from espcn_cli.maths.tiling import spans
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import Alpha
 from espcn_cli.upscaling.alpha import premultiplied, straight
 
 ROWS = 64
@@ -51,14 +52,15 @@ def _end(strip: tuple[int, Raster]) -> int:
     return strip[0] + strip[1].size[1]
 
 
-def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
+def fit(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "blend") -> Raster:
     """Bring a picture to an exact size: bicubic, antialiased, band by band.
 
     Colours are weighted with their alpha, and alpha stays between the pixels that it is made of, so that it does not
-    ring.
+    ring; unless it is `separate`, one more grey picture.
     """
     if isinstance(picture, Raster) and picture.size == (width, height):
         return picture
+    blend = picture.has_alpha and treatment == "blend"
     columns, rows = picture.size
     canvas = picture.blank(width, height)
     (weights, indices), across = contributions(rows, height), contributions(columns, width)
@@ -69,11 +71,11 @@ def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
         down = weights[band.start : band.stop], taps - first
         x: Floats = levels.astype(np.float32)
         x /= white_of(levels)
-        x = premultiplied(x) if picture.has_alpha else x
+        x = premultiplied(x) if blend else x
         part = _across(_down(x, *down), width)
-        part = straight(part) if picture.has_alpha else part
+        part = straight(part) if blend else part
         large = rounded(part * white_of(levels), levels.dtype)
-        if picture.has_alpha:
+        if blend:
             large[..., -1] = large[..., -1].clip(*_bounds(levels[..., -1], down, across))
         canvas.put(large, band.start, 0)
     return canvas

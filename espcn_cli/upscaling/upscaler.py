@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from PIL import Image
 
@@ -18,7 +18,7 @@ from espcn_cli.network import checkpoint
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
-from espcn_cli.settings import DEFAULT_MODEL
+from espcn_cli.settings import DEFAULT_MODEL, Alpha
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling.fit import Rising, fit
 from espcn_cli.upscaling.sizes import Size
@@ -36,7 +36,9 @@ class Upscaler:
     """A loaded model, ready for pictures and tensors.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
-    the result is the same. `at` gives the same model at another of its `scales`.
+    the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
+    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` gives the same model
+    at another of its `scales`. Raises ValueError for another `alpha`.
     """
 
     def __init__(
@@ -45,9 +47,13 @@ class Upscaler:
         tile: int | None = None,
         scales: tuple[int, ...] = (),
         at: Callable[[int], Upscaler] | None = None,
+        alpha: Alpha = "blend",
     ) -> None:
+        if alpha not in get_args(Alpha):
+            raise ValueError(f"alpha must be one of {', '.join(get_args(Alpha))}, not {alpha!r}")
         self.engine = engine
         self.tile = tile
+        self.alpha: Alpha = alpha
         self.scales = scales or (self.scale,)
         self._at = at
 
@@ -110,7 +116,7 @@ class Upscaler:
         def work(engine: Engine) -> Raster:
             notes.clear()
             canvas = picture.blank(width * self.scale, height * self.scale)
-            for _ in strips(engine, picture, self.tile, notes, canvas):
+            for _ in strips(engine, picture, self.tile, notes, canvas, self.alpha):
                 pass
             return canvas
 
@@ -127,7 +133,7 @@ class Upscaler:
             result, said = self._frame(frame, size)
             frames.append(result)
             notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), warnings=tuple(notes))
+        return replace(document, frames=tuple(frames), alpha=self.alpha, warnings=tuple(notes))
 
     def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
         if size is None:
@@ -135,7 +141,7 @@ class Upscaler:
         (width, height), target = frame.size, size.of(frame.size)
         scale = sizes.reach(frame.size, target, self.scales)
         if scale == 1:
-            return fit(frame, *target), []
+            return fit(frame, *target, self.alpha), []
         if target == (width * scale, height * scale):
             return self.at(scale).raster(frame)
         result, notes = self.at(scale)._fitted(frame, target)
@@ -148,7 +154,8 @@ class Upscaler:
 
         def work(engine: Engine) -> Raster:
             notes.clear()
-            return fit(Rising(frame, self.scale, strips(engine, frame, self.tile, notes)), *target)
+            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
+            return fit(Rising(frame, self.scale, rows), *target, self.alpha)
 
         large, said = without_overflow(self.engine, work)
         return large, said + notes
@@ -166,6 +173,7 @@ def load(
     precision: str = "auto",
     tile: int | None = None,
     ensemble: bool = False,
+    alpha: Alpha = "blend",
 ) -> Upscaler:
     """A shipped model by name, or a checkpoint by path. Raises EspcnError if it is not there or not that scale.
 
@@ -177,11 +185,11 @@ def load(
         raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     engine = open_engine(path, device, precision, ensemble)
     if scale is not None or path == Path(model):
-        return Upscaler(engine, tile)
+        return Upscaler(engine, tile, alpha=alpha)
 
     @lru_cache
     def at(other: int) -> Upscaler:
-        return load(model, other, device=device, precision=precision, tile=tile, ensemble=ensemble)
+        return load(model, other, device=device, precision=precision, tile=tile, ensemble=ensemble, alpha=alpha)
 
     scales = tuple(sorted(card.settings.scale for _, card in checkpoint.list_shipped() if card.name == model))
-    return Upscaler(engine, tile, scales, at)
+    return Upscaler(engine, tile, scales, at, alpha)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from making import natural
 from making_animations import disc
 from PIL import Image, ImageDraw
 
@@ -14,8 +15,9 @@ from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.maths.levels import Levels
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.raster import Raster
+from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.settings import ModelSettings
+from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling.alpha import bleed, enlarged, premultiplied, straight
 from espcn_cli.upscaling.edges import REACH, within_neighbours
 from espcn_cli.upscaling.upscaler import Upscaler
@@ -131,3 +133,32 @@ def test_no_ghosts_round_a_shape_that_moves() -> None:
         padded = np.pad(np.asarray(small)[..., 3] > 0, 1)
         near = np.any([np.roll(padded, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)], axis=0)[1:-1, 1:-1]
         assert not large.array()[..., 3][~near.repeat(2, axis=0).repeat(2, axis=1)].any()
+
+
+def gloss(channels: int, dtype: type = np.uint8) -> Levels:
+    """A texture whose alpha, a chequerboard, says nothing about its colours."""
+    colours = natural(24, 20)[..., : channels - 1]
+    board = (np.indices((20, 24)) // 4).sum(0) % 2 * 255
+    return np.dstack([colours, board]).astype(dtype) * (int(np.iinfo(dtype).max) // 255)
+
+
+@pytest.mark.parametrize("size", [None, sizes.Size(31, 27), sizes.Size(15, 12), sizes.Size(60, 70)], ids=str)
+@pytest.mark.parametrize("tile", [0, 7, None])
+@pytest.mark.parametrize("kind", ["LA", "RGBA", "RGBA;16"])
+def test_separate_alpha_is_one_more_grey_picture(kind: str, tile: int | None, size: sizes.Size | None) -> None:
+    """The colours are those of the picture without alpha, to the last digit, also where it is 0."""
+    levels = gloss(2 if kind == "LA" else 4, np.uint16 if "16" in kind else np.uint8)
+    upscaler = Upscaler(engine(), tile, alpha="separate")
+
+    def large(part: Levels) -> Levels:
+        return upscaler.document(Document((from_array(part),)), size).frames[0].array()
+
+    expected = np.concatenate([large(levels[..., :-1]), large(levels[..., -1:])], axis=2)
+    assert np.array_equal(large(levels), expected)
+    blended = Upscaler(engine(), tile).document(Document((from_array(levels),)), size).frames[0].array()
+    assert not np.array_equal(blended[..., :-1], expected[..., :-1])
+
+
+def test_alpha_is_blend_or_separate() -> None:
+    with pytest.raises(ValueError, match="alpha must be one of blend, separate, not 'off'"):
+        Upscaler(engine(), alpha="off")  # type: ignore[arg-type]
