@@ -52,6 +52,16 @@ def test_a_picture_goes_in_and_comes_out(tmp_path: Path) -> None:
     assert upscaler.upscale(torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
 
 
+def test_alpha_that_is_data_is_asked_for_when_the_model_is_loaded(tmp_path: Path) -> None:
+    path = str(save_checkpoint(tmp_path / "tiny.safetensors"))
+    with Image.open(save_picture(tmp_path / "in.png")) as texture:
+        gloss = texture.copy()
+        gloss.putalpha(0)
+        large = espcn_cli.load(path, alpha="separate")(gloss)
+        assert large.convert("RGB").tobytes() == espcn_cli.load(path)(texture).tobytes()
+    assert espcn_cli.load("espcn-s", alpha="separate", device="cpu").at(3).alpha == "separate"
+
+
 def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
     for index in range(4):
         save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)

@@ -25,7 +25,7 @@ from espcn_cli.cli.terminal import (
     show,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Scale
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Alpha, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -88,6 +88,13 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    alpha: Annotated[
+        Alpha,
+        typer.Option(
+            help="What alpha is: transparency (blend), or data such as the gloss or height of a game's textures "
+            "(separate), enlarged as one more grey picture, with the colours under it left as they are.",
+        ),
+    ] = "blend",
     ensemble: Annotated[
         bool,
         typer.Option(
@@ -158,6 +165,7 @@ def upscale(
         precision=precision,
         tile=tile_size,
         ensemble=ensemble,
+        alpha=alpha,
     )
     if not quiet:
         report_renamed(tasks)

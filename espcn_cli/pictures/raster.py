@@ -57,16 +57,6 @@ class Raster:
         return bool((self.data[..., -1] == 65535).all())
 
     @property
-    def is_cut_out(self) -> bool:
-        """Whether alpha is there and a mask: nowhere between clear and opaque."""
-        if not self.has_alpha:
-            return False
-        if isinstance(self.data, Image.Image):
-            return not any(self.data.histogram()[-255:-1])
-        alpha = self.data[..., -1]
-        return bool(((alpha == 0) | (alpha == 65535)).all())
-
-    @property
     def depth(self) -> int:
         """Bits per sample, 8 or 16."""
         return 8 if isinstance(self.data, Image.Image) and self.data.mode != "I;16" else 16
@@ -117,12 +107,21 @@ def to_8_bits(raster: Raster) -> Raster:
     return raster if raster.depth == 8 else from_array(levels.to_8_bits(raster.array()))
 
 
+def without_alpha(raster: Raster) -> Raster:
+    """The colours as they are, whatever alpha says of them."""
+    if not raster.has_alpha:
+        return raster
+    if isinstance(raster.data, Image.Image):
+        return Raster(raster.data.convert("L" if raster.channels == 2 else "RGB"))
+    return from_array(raster.data[..., :-1])
+
+
 def on_white(raster: Raster) -> Raster:
     """A picture with alpha laid on white."""
     if not raster.has_alpha:
         return raster
     if isinstance(raster.data, Image.Image):
-        opaque = raster.data.convert("L" if raster.channels == 2 else "RGB")
+        opaque = without_alpha(raster).image()
         sheet = Image.new(opaque.mode, raster.size, "white")
         sheet.paste(opaque, mask=raster.data.getchannel("A"))
         return Raster(sheet)

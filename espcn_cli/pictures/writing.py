@@ -93,6 +93,8 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     options, notes = metadata.save_options(kind, document.info, document.size)
     document = document.noting(*notes)
     options = encoding.options(kind) | options
+    if kind == "WEBP":
+        options["exact"] = document.alpha == "separate"  # else it changes the colours that are hidden
     if kind == "JPEG2000":
         options["no_jp2"] = Path(name).suffix.lower() in (".j2k", ".j2c", ".jpc")
     if kind == "AVIF" and all(frame.channels == 1 for frame in document.frames):
@@ -137,10 +139,9 @@ def _fitted(document: Document, kind: str) -> Document:
         what = "an animation" if kind == "PNG" else kind
         notes.append(f"{what} is written with 8 bits per sample: the picture was rounded to them")
         frames = [raster.to_8_bits(frame) for frame in frames]
-    if any(frame.has_alpha for frame in frames) and kind in NO_ALPHA:
-        if not all(frame.is_opaque for frame in frames):
-            notes.append(f"{kind} holds no transparency: the picture was laid on white")
-        frames = [raster.on_white(frame) for frame in frames]
+    if any(frame.has_alpha for frame in frames):
+        frames, said = (_fitted_data if document.alpha == "separate" else _fitted_transparency)(frames, kind)
+        notes += said
     info = dict(document.info)
     profile = info.get("icc_profile")
     if profile and "icc_profile" not in metadata.HOLDS.get(kind, ()):
@@ -153,6 +154,23 @@ def _fitted(document: Document, kind: str) -> Document:
     if kind == "GIF" and any(frame.channels > 2 for frame in frames):
         notes.append("GIF holds 256 colours")
     return replace(document, frames=tuple(frames), info=info).noting(*notes)
+
+
+def _fitted_transparency(frames: list[Raster], kind: str) -> tuple[list[Raster], list[str]]:
+    if kind not in NO_ALPHA:
+        return frames, []
+    shows = not all(frame.is_opaque for frame in frames)
+    notes = [f"{kind} holds no transparency: the picture was laid on white"] if shows else []
+    return [raster.on_white(frame) for frame in frames], notes
+
+
+def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[str]]:
+    """Alpha that is no transparency: nothing may be laid on white by it, or cut out."""
+    if kind in (*NO_ALPHA, "GIF"):
+        note = f"{kind} has no place for alpha as data: only the colours are kept"
+        return [raster.without_alpha(frame) for frame in frames], [note]
+    several = kind == "WEBP" and len(frames) > 1
+    return frames, ["an animated WebP does not keep colours where alpha is 0: PNG does"] if several else []
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:

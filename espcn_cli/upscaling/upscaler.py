@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -21,7 +21,7 @@ from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.pictures.traces import traces_of
-from espcn_cli.settings import REAL
+from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling.fit import Rising, fit
@@ -36,13 +36,18 @@ if TYPE_CHECKING:
 Strength = float | Literal["auto"]
 """From 0, the clean weights, to 1, the real ones; `auto` goes by each picture."""
 
+RINGING = 0.5
+"""How far beyond [0, 1] the values of a tensor may lie: interpolation rings, but 0 to 255 or -1 to 1 is a mistake."""
+
 
 class Upscaler:
     """A loaded model, ready for pictures and tensors; threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
-    the result is the same. `at` gives the same model at another of its `scales`. A `Mixture` stands for an engine at
-    each `strength`. `name` is what the checkpoint calls itself.
+    the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
+    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` gives the same model
+    at another of its `scales`. A `Mixture` stands for an engine at each `strength`. `name` is what the checkpoint calls
+    itself. Raises ValueError for another `alpha`.
     """
 
     def __init__(
@@ -53,10 +58,14 @@ class Upscaler:
         at: Callable[[int], Upscaler] | None = None,
         strength: Strength = "auto",
         name: str = "",
+        alpha: Alpha = "blend",
     ) -> None:
+        if alpha not in get_args(Alpha):
+            raise ValueError(f"alpha must be one of {', '.join(get_args(Alpha))}, not {alpha!r}")
         self.mixture = engine if isinstance(engine, Mixture) else None
         self.engine = engine.engine(1 if strength == "auto" else strength) if isinstance(engine, Mixture) else engine
         self.tile = tile
+        self.alpha: Alpha = alpha
         self.scales = scales or (self.scale,)
         self.strength: Strength = strengths.in_steps(strength) if strength != "auto" else strength
         self.name = name
@@ -112,8 +121,9 @@ class Upscaler:
     def upscale(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> (N, 1 or 3, H·scale, W·scale) in [0, 1], float32, not rounded.
 
-        A picture of the batch that overflows in half precision is done in fp32, with a warning. Raises ValueError for
-        other shapes and for integers, EspcnError for an engine that does not take tensors.
+        A picture of the batch that overflows in half precision is done in fp32, with a warning. Values may lie as far
+        outside [0, 1] as interpolation rings. Raises ValueError for other shapes, for integers, and for values that
+        must be on another scale (see RINGING); EspcnError for an engine that does not take tensors.
         """
         from torch import cat
 
@@ -122,6 +132,9 @@ class Upscaler:
         if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
             raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
         x = x.float()
+        low, high = (bound.item() for bound in x.aminmax())
+        if not (low >= -RINGING and high <= 1 + RINGING):  # NaN is neither
+            raise ValueError(f"upscale needs values in [0, 1], not {low:g} to {high:g}: divide 8-bit levels by 255")
         if self.mixture is None or self.strength != "auto":
             return self._planes(x, self.engine)
         pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
@@ -155,7 +168,7 @@ class Upscaler:
         def work(engine: Engine) -> Raster:
             notes.clear()
             canvas = picture.blank(width * self.scale, height * self.scale)
-            for _ in strips(engine, picture, self.tile, notes, canvas):
+            for _ in strips(engine, picture, self.tile, notes, canvas, self.alpha):
                 pass
             return canvas
 
@@ -177,12 +190,12 @@ class Upscaler:
             result, said = self._frame(frame, size, strength)
             frames.append(result)
             notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), warnings=tuple(notes))
+        return replace(document, frames=tuple(frames), alpha=self.alpha, warnings=tuple(notes))
 
     def _frame(self, frame: Raster, size: Size | None, strength: float | None) -> tuple[Raster, list[str]]:
         used, target = self.reaching(frame.size, size), self.output_size(frame.size, size)
         if used is None:
-            return fit(frame, *target), []
+            return fit(frame, *target, self.alpha), []
         reached = used.output_size(frame.size)
         if target == reached:
             return used.raster(frame, strength)
@@ -196,7 +209,8 @@ class Upscaler:
 
         def work(engine: Engine) -> Raster:
             notes.clear()
-            return fit(Rising(frame, self.scale, strips(engine, frame, self.tile, notes)), *target)
+            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
+            return fit(Rising(frame, self.scale, rows), *target, self.alpha)
 
         large, said = without_overflow(self._engine(strength), work)
         return large, said + notes
@@ -215,6 +229,7 @@ def load(
     precision: str = "auto",
     tile: int | None = None,
     ensemble: bool = False,
+    alpha: Alpha = "blend",
 ) -> Upscaler:
     """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
 
@@ -239,12 +254,21 @@ def load(
     else:
         raise UsageError(f"strength {strength:g}: {model or card.name} {_why_not_mixed(card)}", path)
     if scale is not None or (model is not None and path == Path(model)):
-        return Upscaler(engine, tile, strength=strength, name=card.name)
-    at = partial(load, model, strength=strength, device=device, precision=precision, tile=tile, ensemble=ensemble)
+        return Upscaler(engine, tile, strength=strength, name=card.name, alpha=alpha)
+    at = partial(
+        load,
+        model,
+        strength=strength,
+        device=device,
+        precision=precision,
+        tile=tile,
+        ensemble=ensemble,
+        alpha=alpha,
+    )
     scales = checkpoint.scales(model)
     if strength != "auto":
         scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
-    return Upscaler(engine, tile, tuple(scales), at, strength, card.name)
+    return Upscaler(engine, tile, tuple(scales), at, strength, card.name, alpha)
 
 
 def check_strength(strength: Strength) -> None:

@@ -51,6 +51,17 @@ def test_tiles_do_not_show(tmp_path: Path, tiny: Path) -> None:
     assert (tmp_path / "off.png").read_bytes() == (tmp_path / "auto.png").read_bytes()
 
 
+def test_alpha_that_is_no_transparency_leaves_the_colours_alone(tmp_path: Path, tiny: Path) -> None:
+    with Image.open(save_picture(tmp_path / "in.png")) as image:
+        image.putalpha(Image.new("L", image.size))
+        image.save(tmp_path / "gloss.png")
+    for source in ("in", "gloss"):
+        run("upscale", f"{source}.png", f"{source}_x2.png", "-m", tiny, "--alpha", "separate", cwd=tmp_path)
+    with Image.open(tmp_path / "in_x2.png") as plain, Image.open(tmp_path / "gloss_x2.png") as gloss:
+        assert gloss.mode == "RGBA"
+        assert gloss.convert("RGB").tobytes() == plain.tobytes()
+
+
 def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in.png")
     result = run("upscale", "-q", "in.png", "out.png", "-m", tiny, cwd=tmp_path)
@@ -73,6 +84,7 @@ def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
         (["in.png", "out.png", "-m", "gone.safetensors"], 1, ["gone.safetensors", "no checkpoint"]),
         (["in.png", "out.png", "-s", "5"], 2, ["--scale", "'5' is not one of '2', '3', '4'"]),
         (["in.png", "out.png", "--tile", "big"], 2, ["--tile"]),
+        (["in.png", "out.png", "--alpha", "off"], 2, ["--alpha", "'off' is not one of 'blend', 'separate'"]),
         (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
         (["in.png", "out.png", "--device", "cuda:63"], 1, ["not available"]),
         (["in.png", "out.png", "--precision", "fp8"], 2, ["unknown precision"]),

@@ -15,7 +15,7 @@ from making_png import PICTURE
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.pictures import reading, writing
+from espcn_cli.pictures import raster, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.raster import Raster
@@ -37,6 +37,47 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.getpixel((0, 0)) == (255, 255, 255)
     assert "8 bits" in tensors.write(Picture(torch.zeros(1, 1, 4, 4), depth=16), tmp_path / "b.jpg").warnings[0]
+
+
+def hidden(grey: bool = False) -> Document:
+    """Colours under an alpha that is data: clear on the left, opaque on the right."""
+    colours = natural(16, 12)[..., :1] if grey else natural(16, 12)
+    alpha = np.where(np.arange(16) < 8, 0, 200).astype(np.uint8)
+    levels = np.dstack([colours, np.tile(alpha, (12, 1))])
+    return Document((raster.from_array(levels),), alpha="separate")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".tga", ".jp2"])
+def test_hidden_colours_are_kept_where_alpha_is_separate(tmp_path: Path, suffix: str) -> None:
+    document = hidden()
+    assert writing.write_document(document, tmp_path / f"a{suffix}").warnings == ()
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        assert np.array_equal(np.asarray(image), document.frames[0].array())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".ppm", ".gif"])
+@pytest.mark.parametrize("grey", [False, True])
+def test_separate_alpha_is_left_out_where_it_has_no_place(tmp_path: Path, suffix: str, grey: bool) -> None:
+    """It is no transparency, so that nothing is laid on white or cut out by it."""
+    document = hidden(grey)
+    notes = writing.write_document(document, tmp_path / f"a{suffix}").warnings
+    assert any("has no place for alpha as data: only the colours are kept" in note for note in notes)
+    opaque = document.frames[0].image().convert("L" if grey else "RGB")
+    writing.write_document(Document((Raster(opaque),)), tmp_path / f"b{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_hidden_colours_of_an_animation_are_kept_or_said_to_be_lost(tmp_path: Path) -> None:
+    first = hidden().frames[0]
+    second = Raster(first.image().transpose(Image.Transpose.ROTATE_180))
+    document = Document((first, second), durations=(40.0, 40.0), alpha="separate")
+    assert writing.write_document(document, tmp_path / "a.png").warnings == ()
+    with Image.open(tmp_path / "a.png") as image:
+        for index, frame in enumerate(document.frames):
+            image.seek(index)
+            assert np.array_equal(np.asarray(image), frame.array())
+    said = writing.write_document(document, tmp_path / "a.webp").warnings
+    assert said == ("an animated WebP does not keep colours where alpha is 0: PNG does",)
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
