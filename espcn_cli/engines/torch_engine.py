@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from espcn_cli.engines.device import PRECISION_NAMES
+from espcn_cli.engines.device import PRECISION_NAMES, survive_forks
 from espcn_cli.engines.engine import NotFiniteError, highest
 from espcn_cli.engines.tiles import stream
 from espcn_cli.maths.colour import luma
@@ -48,6 +48,7 @@ class TorchEngine:
         precision: torch.dtype = torch.float32,
         ensemble: bool = False,
     ) -> None:
+        survive_forks()
         self.device = device
         self.precision = precision
         self.ensemble = ensemble

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,8 @@ class Upscaler:
     """A loaded model, ready for pictures and tensors.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
-    the result is the same. `at` gives the same model at another of its `scales`.
+    the result is the same. `at` opens the same model at another of its `scales`. Other processes can have it: it can be
+    pickled, and used on either side of a fork.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Upscaler:
         self.engine = engine
         self.tile = tile
         self.scales = scales or (self.scale,)
-        self._at = at
+        self._open = at
+        self._others: dict[int, Upscaler] = {}
 
     @property
     def scale(self) -> int:
@@ -55,9 +57,11 @@ class Upscaler:
         """The same model for another scale. Raises EspcnError if there is none."""
         if scale == self.scale:
             return self
-        if self._at is None or scale not in self.scales:
+        if self._open is None or scale not in self.scales:
             raise EspcnError(f"this model upscales by {self.scale}, not by {scale}")
-        return self._at(scale)
+        if scale not in self._others:
+            self._others[scale] = self._open(scale)
+        return self._others[scale]
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
@@ -170,10 +174,6 @@ def load(
     engine = open_engine(path, device, precision, ensemble)
     if scale is not None or path == Path(model):
         return Upscaler(engine, tile)
-
-    @lru_cache
-    def at(other: int) -> Upscaler:
-        return load(model, other, device=device, precision=precision, tile=tile, ensemble=ensemble)
-
+    at = partial(load, model, device=device, precision=precision, tile=tile, ensemble=ensemble)
     scales = tuple(sorted(card.settings.scale for _, card in checkpoint.list_shipped() if card.name == model))
     return Upscaler(engine, tile, scales, at)
