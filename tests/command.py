@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from PIL import Image
@@ -64,6 +66,15 @@ def run_process(
         command, input=stdin, capture_output=True, cwd=cwd, env=environment, timeout=120, preexec_fn=before
     )
     return Result(process.returncode, process.stdout, process.stderr.decode())
+
+
+def strict_json(text: str | bytes) -> Any:
+    """What a parser reads that keeps to the standard, which has neither NaN nor Infinity."""
+
+    def refuse(word: str) -> NoReturn:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def texts(arguments: tuple[object, ...]) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from espcn_cli.autoencoder.mnist import SIZE, batches, read_pictures, to_unit
 from espcn_cli.autoencoder.network import Autoencoder, load
-from espcn_cli.errors import UsageError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, replacing, write_csv, write_tensors
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.pictures import writing
@@ -62,6 +62,8 @@ def reconstruct(
         if destination is not None:
             check_destination(destination, [model, source, *pictures.files])
     encoded, decoded = run(network, pictures.pixels)
+    if not (encoded.isfinite().all() and decoded.isfinite().all()):
+        raise EspcnError(f"{model} gives NaN or infinity on these pictures: train it again", model)
     originals = to_unit(pictures.pixels)
     if codes is not None:
         CODE_WRITERS[codes.suffix.lower()](codes, encoded, pictures.names)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Device, Json, MaxPixels, Precision, Quiet, progress, say, settings_of, show
+from espcn_cli.cli.terminal import (
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    progress,
+    say,
+    settings_of,
+    show,
+    show_json,
+)
 from espcn_cli.settings import MAX_PIXELS, SHEET_PICTURES, AutoencoderSettings, Upsampler
 
 if TYPE_CHECKING:
@@ -57,7 +67,7 @@ def train(
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
         result = train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
     if as_json:
-        show(json.dumps({"output": str(output), **result.to_dict()}, indent=2))
+        show_json({"output": str(output), **result.to_dict()})
     elif not quiet:
         show(f"{output}: test MSE {result.test_mse:.5f} after {result.epochs} epochs, {describe_cost(result)}")
 
@@ -123,7 +133,7 @@ def reconstruct(
             say(f"skipped {line}")
     if as_json:
         files = {"output": str(output), "codes": str(codes) if codes else None}
-        show(json.dumps({**files, **result.to_dict()}, indent=2))
+        show_json({**files, **result.to_dict()})
     elif not quiet:
         show(f"{output}: {result.shown} of {result.pictures} pictures; MSE {result.mse:.5f} over all")
     if result.skipped:

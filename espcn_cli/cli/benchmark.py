@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, printable, progress, say, show
+from espcn_cli.cli.terminal import (
+    SCALE_HELP,
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    printable,
+    progress,
+    say,
+    show,
+    show_json,
+)
 from espcn_cli.errors import UsageError
+from espcn_cli.figures import figure
 from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Degradation, Protocol, Scale
 
 if TYPE_CHECKING:
@@ -64,7 +76,10 @@ def benchmark(
         table = flow.benchmark(sources, methods, scale, lr, protocol, partial(advance, bar), degradation)
     for error in table.errors:
         say(f"espcn: {error}")
-    show(json.dumps(table.to_dict(), indent=2) if as_json else format_table(table))
+    if as_json:
+        show_json(table.to_dict())
+    else:
+        show(format_table(table))
     if csv_file:
         write_csv(csv_file, to_rows(table))
     if table.errors:
@@ -100,7 +115,7 @@ def format_table(table: Table) -> str:
 
 
 def _cell(psnr: float, ssim: float) -> str:
-    return f"{psnr:.2f}/{ssim:.4f}"
+    return f"{figure(psnr)}/{figure(ssim, 4)}"
 
 
 def to_rows(table: Table) -> Iterator[list[object]]:

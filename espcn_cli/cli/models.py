@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Json, show
+from espcn_cli.cli.terminal import Json, show, show_json
+from espcn_cli.figures import figure
 from espcn_cli.settings import BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_models(
     cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
     if paths or as_json:
-        show(json.dumps(described, indent=2))
+        show_json(described)
     else:
         show(format_models(described))
 
@@ -53,11 +53,11 @@ def format_models(models: list[dict[str, Any]]) -> str:
     lines = [f"{'name':{width}}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
     lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
     for model in models:
-        scores = model["metrics"].get("validation", {"psnr": float("nan"), "bicubic": float("nan")})
+        scores = model["metrics"].get("validation", {})
         line = f"{model['name']:{width}}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
         line += f"{model['macs_per_lr_pixel']:>12,}"
-        line += f"{model['bytes'] / 1000:>6.0f}{scores['psnr']:>8.2f}{scores['bicubic']:>9.2f}"
-        lines.append(line + (f"{model['ripple']:>8.2f}{model['checkerboard']:>8.1f}" if measured else ""))
+        line += f"{model['bytes'] / 1000:>6.0f}{figure(scores.get('psnr')):>8}{figure(scores.get('bicubic')):>9}"
+        lines.append(line + (f"{figure(model['ripple']):>8}{figure(model['checkerboard'], 1):>8}" if measured else ""))
     lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
     return "\n".join([*lines, *PURPOSES])
 

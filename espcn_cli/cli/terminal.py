@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.figures import to_json
 from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
 
 S = TypeVar("S", TrainSettings, AutoencoderSettings)
@@ -58,6 +59,11 @@ def show(result: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the rest is tried again at the end
         raise EspcnError(f"cannot write standard output ({error.strerror or error})") from None
+
+
+def show_json(value: Any) -> None:
+    """A result for machines on stdout."""
+    show(to_json(value, indent=2))
 
 
 def printable(text: object) -> str:

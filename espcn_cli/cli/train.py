@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,8 +21,10 @@ from espcn_cli.cli.terminal import (
     say,
     settings_of,
     show,
+    show_json,
 )
 from espcn_cli.errors import UsageError
+from espcn_cli.figures import figure
 from espcn_cli.settings import (
     ARCHITECTURES,
     CACHE_GIGABYTES,
@@ -186,7 +187,7 @@ def train(
                     say(line)
             raise typer.Exit(INTERRUPTED) from None
     if as_json and leads:
-        show(json.dumps({"output": str(path), **card.metrics}, indent=2))
+        show_json({"output": str(path), **card.metrics})
     elif not quiet:
         show(f"{path}: {describe_gain(card)}")
 
@@ -195,10 +196,11 @@ def describe_gain(card: ModelCard) -> str:
     """What the validation pictures say: over bicubic, and over the checkpoint that the training started from."""
     scores, first = card.metrics["validation"], card.training["history"][0]
     psnr = scores["psnr"]
-    line = f"{psnr:.2f} dB on {scores['images']} validation pictures, {psnr - scores['bicubic']:+.2f} dB over bicubic"
-    if first["step"] == 0:
+    line = f"{figure(psnr)} dB on {scores['images']} validation pictures"
+    line += f", {figure(psnr - scores['bicubic'], sign='+')} dB over bicubic"
+    if first["step"] == 0 and first["psnr"] is not None:
         gain = psnr - first["psnr"]
-        line += f", {gain:+.2f} dB over its start" if gain >= 0.005 else ", no gain over its start"
+        line += f", {figure(gain, sign='+')} dB over its start" if gain >= 0.005 else ", no gain over its start"
     return line
 
 
@@ -226,7 +228,7 @@ class TrainingScreen:
             self.bar.total = event.steps  # a training by the clock learns its number of steps as it goes
             self.bar.n = event.step - 1
             self.bar.update()
-            psnr = f"{self.psnr:.2f} dB" if self.psnr is not None else "-"
+            psnr = f"{figure(self.psnr)} dB" if self.psnr is not None else "-"
             self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
         elif isinstance(event, events.Retreat):
             self.loss = None
@@ -236,9 +238,9 @@ class TrainingScreen:
         else:
             self.psnr = event.psnr
             if not self.quiet:
-                gain = event.psnr - event.bicubic
+                gain = figure(event.psnr - event.bicubic, sign="+")
                 speed = f"; {event.steps_per_second:.1f} steps/s, {event.waiting:.1%} of it waiting for data"
-                scores = f"{event.psnr:.3f} dB, SSIM {event.ssim:.4f} ({gain:+.2f} dB over bicubic)"
+                scores = f"{figure(event.psnr, 3)} dB, SSIM {figure(event.ssim, 4)} ({gain} dB over bicubic)"
                 say(f"step {event.step}: {scores}{speed if event.steps_per_second else ''}")
 
     def _loaded(self, event: Loaded) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import warnings
@@ -23,6 +22,7 @@ from espcn_cli.cli.terminal import (
     progress,
     say,
     show,
+    show_json,
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Alpha, Scale
@@ -259,7 +259,7 @@ def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as
 
 
 def print_json(outcomes: list[Outcome]) -> None:
-    show(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
+    show_json([outcome.to_dict() for outcome in outcomes])
 
 
 def report(outcome: Outcome, quiet: bool, verbose: bool) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -16,6 +17,17 @@ TRIES = 20
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISION_NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
+
+
+@cache
+def survive_forks() -> None:
+    """From now on a forked process computes on one thread.
+
+    Of a process only the thread that forks goes on in the child. GNU OpenMP does not notice that its others are gone:
+    the first operation that is shared out would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self, TypeVar
 
+from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.settings import ModelSettings
 
 
 class NotFiniteError(ArithmeticError):
-    """Half precision gave NaN or infinity."""
+    """A network gave NaN or infinity: half precision overflows, or a training has diverged."""
 
 
 class Engine(Protocol):
@@ -30,7 +31,7 @@ class Engine(Protocol):
         """LR pixels of context to each side that an output pixel depends on, or more."""
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
-        """The windows through the network. Raises NotFiniteError if half precision overflows."""
+        """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
 
     def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
         """A window by bicubic interpolation alone; any number of channels."""
@@ -51,9 +52,16 @@ def highest(white: int) -> int:
 def without_overflow(engine: E, work: Callable[[E], T]) -> tuple[T, list[str]]:
     """Do `work` with an engine or, where half precision overflows on its way, from the start in fp32; and a note.
 
-    So a picture's result depends neither on how it is cut nor on the pictures before it.
+    So a picture's result depends neither on how it is cut nor on the pictures before it. Raises EspcnError if fp32
+    does not suffice either: no picture is made of NaN.
     """
     try:
         return work(engine), []
     except NotFiniteError as error:
-        return work(engine.exact()), [f"{error}: done in fp32"]
+        note = f"{error}: done in fp32"
+    try:
+        return work(engine.exact()), [note]
+    except NotFiniteError:
+        raise EspcnError(
+            "the model gives NaN or infinity on this picture: the training that made it went wrong"
+        ) from None

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from espcn_cli.engines.device import PRECISION_NAMES
+from espcn_cli.engines.device import PRECISION_NAMES, survive_forks
 from espcn_cli.engines.engine import NotFiniteError, highest
 from espcn_cli.engines.tiles import stream
 from espcn_cli.maths.colour import luma
@@ -48,6 +48,7 @@ class TorchEngine:
         precision: torch.dtype = torch.float32,
         ensemble: bool = False,
     ) -> None:
+        survive_forks()
         self.device = device
         self.precision = precision
         self.ensemble = ensemble
@@ -71,7 +72,7 @@ class TorchEngine:
         return type(self)(self.network, self.device, torch.float32, self.ensemble)
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
-        """Windows (H, W, 1 or 3) through the network. Raises NotFiniteError if half precision overflows."""
+        """Windows (H, W, 1 or 3) through the network. Raises NotFiniteError as `planes` does."""
         return [
             to_levels(self.planes(to_planes(levels, black, white, self.device)), black, white, levels.dtype)
             for levels in windows
@@ -84,11 +85,11 @@ class TorchEngine:
     def planes(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> the same, scale times larger, on the device, neither rounded nor clipped.
 
-        Raises NotFiniteError if half precision overflows.
+        Raises NotFiniteError if the network gives NaN or infinity.
         """
         x = x.to(self.device)
         sr = self._mean_of_turns(x) if self.ensemble else self._once(x)
-        if self.precision != torch.float32 and not sr.isfinite().all():
+        if not sr.sum().isfinite():  # one pass: what is not finite makes the sum so
             raise NotFiniteError(f"{PRECISION_NAMES[self.precision]} overflows on this picture")
         return sr
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import to_json
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
 
@@ -67,9 +68,9 @@ class Card(Generic[S]):
             "format": FORMATS[type(self.settings)],
             "format_version": str(FORMAT_VERSION),
             "name": self.name,
-            "settings": json.dumps(self.settings.to_dict()),
-            "training": json.dumps(self.training),
-            "metrics": json.dumps(self.metrics),
+            "settings": to_json(self.settings.to_dict()),
+            "training": to_json(self.training),
+            "metrics": to_json(self.metrics),
             "license": self.license,
         }
 

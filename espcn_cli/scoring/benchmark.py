@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import folders
 from espcn_cli.scoring import evaluation
-from espcn_cli.scoring.evaluation import Method, Score
+from espcn_cli.scoring.evaluation import Method, Pair, Score
 from espcn_cli.scoring.names import distinct_names, without_suffix
 from espcn_cli.settings import Degradation, Protocol
 
@@ -75,7 +76,7 @@ def benchmark(
         for name, path in pictures.items():
             try:
                 pair = replace(evaluation.make_pair(path, scale, lr_folder, degradation), name=name)
-                scored.append([evaluation.evaluate(method, [pair], scale, protocol)[0] for method in every.values()])
+                scored.append([score(label, method, path, pair, scale, protocol) for label, method in every.items()])
             except EspcnError as error:
                 errors.append(str(error))
             done += 1
@@ -84,6 +85,14 @@ def benchmark(
             columns = zip(*scored, strict=True)
             rows += [Row(dataset, scale, name, list(images)) for name, images in zip(every, columns, strict=True)]
     return Table(evaluation.describe(protocol, scale, lr_folder is not None, degradation), rows, errors)
+
+
+def score(name: str, method: Method, path: Path, pair: Pair, scale: int, protocol: Protocol) -> Score:
+    """One method on one picture. Raises EspcnError if it gives none, or one that holds NaN."""
+    try:
+        return evaluation.evaluate(method, [pair], scale, protocol)[0]
+    except (NotFiniteError, EspcnError) as error:
+        raise EspcnError(f"{path}: {name} cannot be scored on it: {error}", path) from None
 
 
 def find_sets(sources: Sequence[Path]) -> dict[str, dict[str, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_file
@@ -19,7 +21,7 @@ from espcn_cli.maths.colour import studio_luma
 from espcn_cli.maths.resize import crop_to_multiple, interpolate
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import DESCRIPTIONS, make_lr
-from espcn_cli.scoring.metrics import SSIM_WINDOW, psnr, shave, ssim
+from espcn_cli.scoring.metrics import HIGHEST_PSNR, SSIM_WINDOW, psnr, shave, ssim
 from espcn_cli.scoring.tensors import quantise
 
 Method = Callable[[Tensor], Tensor]
@@ -52,7 +54,7 @@ def describe(protocol: str, scale: int, lr_given: bool = False, degradation: str
     lr = "given LR files" if lr_given else DESCRIPTIONS[degradation]
     return (
         f"x{scale}, {lr}; {PROTOCOLS[protocol]}; grey files are their own luma; {scale} px border left out; "
-        "PSNR with peak 255, SSIM 11x11 Gaussian sigma 1.5"
+        f"PSNR with peak 255, at most {HIGHEST_PSNR:.2f} dB (what 8 bits can tell), SSIM 11x11 Gaussian sigma 1.5"
     )
 
 
@@ -80,7 +82,11 @@ def make_pair(path: Path, scale: int, lr_folder: Path | None = None, degradation
 
 
 def score(sr: Tensor, hr: Tensor, border: int, protocol: str = "picture") -> tuple[float, float]:
-    """PSNR and SSIM of an unrounded SR picture against HR, both (1, C, H, W) in [0, 1]."""
+    """PSNR and SSIM of an unrounded SR picture against HR, both (1, C, H, W) in [0, 1].
+
+    PSNR is at most `HIGHEST_PSNR`, so that one picture that is right does not make a mean infinite. Raises
+    NotFiniteError for a picture that holds NaN.
+    """
     if protocol == "picture":
         a, b = studio_luma(quantise(sr)), studio_luma(hr)
     elif protocol == "plane":
@@ -88,11 +94,17 @@ def score(sr: Tensor, hr: Tensor, border: int, protocol: str = "picture") -> tup
     else:
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     a, b = shave(a, border), shave(b, border)
-    return psnr(a, b), ssim(a, b)
+    result = min(psnr(a, b), HIGHEST_PSNR), ssim(a, b)
+    if not all(map(math.isfinite, result)):
+        raise NotFiniteError("the picture holds NaN")
+    return result
 
 
 def evaluate(method: Method, pairs: Iterable[Pair], scale: int, protocol: str = "picture") -> list[Score]:
-    """Score a method on every pair; crop_border is the scale. Raises ValueError for results of another size."""
+    """Score a method on every pair; crop_border is the scale. Every score is finite.
+
+    Raises ValueError for results of another size, NotFiniteError for one that holds NaN.
+    """
     scores = []
     for pair in pairs:
         sr = method(pair.lr)

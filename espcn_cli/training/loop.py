@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -24,7 +23,7 @@ from espcn_cli.settings import (
     architecture,
     name_of,
 )
-from espcn_cli.training.events import Report, Retreat, Step
+from espcn_cli.training.events import Report, Retreat, Step, Validation
 from espcn_cli.training.interruption import Interruption
 from espcn_cli.training.job import Job, make_job
 from espcn_cli.training.objective import learning_rate, make_loss
@@ -85,11 +84,19 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
         report = report if group.leads else lambda event: None
         run = prepare(job, device, group, resume, report)
         if job.init and not resume:
-            report(validate(run))
+            report(score_start(run))
         with closing(run.patches):
             descend(run, report)
         group.from_leader(0)  # the others wait until rank 0 has written
     return checkpoint.read_card(job.output)
+
+
+def score_start(run: Run) -> Validation:
+    """What the network scores that the training starts from. Raises EspcnError if it gives NaN."""
+    result = validate(run)
+    if result is None:
+        raise EspcnError(f"{run.job.init} gives NaN on the validation pictures: choose another --init")
+    return result
 
 
 def descend(run: Run, report: Report) -> None:
@@ -110,11 +117,11 @@ def descend(run: Run, report: Report) -> None:
             report(Step(state.step, round(state.step / done), loss))
             if state.step % settings.validate_every == 0 or done >= 1:
                 result = validate(run)
-                report(result)
-                if math.isnan(result.psnr):
+                if result is None:
                     report(retreat_(run, loss))
-                else:
-                    keep(run, result)
+                    continue
+                report(result)
+                keep(run, result)
         if interruption.signal:
             if run.group.leads:
                 save_state(state, run.folder.state, run.identity)
@@ -188,7 +195,7 @@ def retreat_(run: Run, loss: float) -> Retreat:
 
 
 def was_saved(state: State) -> bool:
-    return any(entry["step"] > 0 and math.isfinite(entry["psnr"]) for entry in state.history)
+    return any(entry["step"] > 0 for entry in state.history)
 
 
 def diverged(run: Run, loss: float) -> EspcnError:

@@ -103,7 +103,7 @@ def draw_curves(path: Path, history: list[dict[str, Any]]) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, name, label in ((left, "loss", "training loss"), (right, "psnr", "validation PSNR (dB)")):
-        points = [(row["step"], row[name]) for row in history if name in row]
+        points = [(row["step"], row[name]) for row in history if row.get(name) is not None]
         axes.plot(*zip(*points, strict=True), marker=".") if points else None
         axes.set(xlabel="step", ylabel=label)
         axes.grid(alpha=0.3)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import finite, to_json
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.settings import Precision
@@ -35,7 +36,7 @@ MOST_RETREATS = 5
 
 
 def is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def is_count(value: Any) -> bool:
@@ -47,11 +48,12 @@ def is_duration(value: Any) -> bool:
 
 
 def is_history(value: Any) -> bool:
-    """What validations found: numbers under the log's names."""
+    """What validations found: numbers under the log's names; None, or in older states infinity, where there is none."""
     return isinstance(value, list) and all(
         isinstance(entry, dict)
         and {"step", "psnr"} <= entry.keys() <= set(COLUMNS)
-        and all(map(is_number, entry.values()))
+        and all(value is None or is_number(value) for value in entry.values())
+        and is_count(entry["step"])
         for entry in value
     )
 
@@ -79,7 +81,7 @@ class State:
     generator: torch.Generator
     step: int = 0
     seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     stepping: float = 0.0
     """Seconds spent on steps since the last validation."""
@@ -110,8 +112,8 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
     metadata = {
         "format": STATE_FORMAT,
         "format_version": STATE_VERSION,
-        "identity": json.dumps(identity),
-        "progress": json.dumps({name: getattr(state, name) for name in PROGRESS}),
+        "identity": to_json(identity),
+        "progress": to_json({name: getattr(state, name) for name in PROGRESS}),
     }
     write_tensors(path, to_arrays({GENERATOR: state.generator.get_state(), **state.tensors()}), metadata)
 
@@ -146,6 +148,7 @@ def restore_(state: State, path: Path) -> None:
         set_generator_(state.generator, found[GENERATOR])
     except UNREADABLE as error:
         raise damaged(path, error) from None
+    progress["history"] = [finite(entry) for entry in progress["history"]]
     with torch.no_grad():
         for name, tensor in state.tensors().items():
             tensor.copy_(found[name])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from importlib.metadata import version
 from statistics import fmean
 
 import torch
 
+from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
@@ -20,16 +22,15 @@ from espcn_cli.training.run import Run, progress
 from espcn_cli.training.state import State, save_state
 
 
-def validate(run: Run) -> Validation:
-    """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since."""
-    state, settings, scale = run.state, run.job.settings, run.job.model.scale
-    psnr = ssim = 0.0
-    if run.group.leads:
-        engine = TorchEngine(plain_network(state.average, run.job.model), run.device)
-        psnr, ssim = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
-        first = run.pairs[0]
-        run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engine, first.lr), first.hr)
-    psnr, ssim = run.group.from_leader(psnr, ssim)
+def validate(run: Run) -> Validation | None:
+    """Score the averaged network by the benchmark's own protocol, in fp32, and note how the training went since.
+
+    None if it gives NaN: there is nothing to note, to compare or to keep.
+    """
+    state, settings = run.state, run.job.settings
+    psnr, ssim = run.group.from_leader(*(score(run) if run.group.leads else (0.0, 0.0)))
+    if math.isnan(psnr):
+        return None
     entry = {"step": state.step, "seconds": round(state.seconds, 1), "psnr": psnr, "ssim": ssim}
     if state.losses:
         entry["loss"] = fmean(state.losses)
@@ -45,6 +46,19 @@ def validate(run: Run) -> Validation:
     return Validation(
         state.step, psnr, ssim, run.bicubic, entry.get("steps_per_second", 0.0), entry.get("waiting", 0.0)
     )
+
+
+def score(run: Run) -> tuple[float, float]:
+    """Mean PSNR and SSIM of the averaged network, and the sample's picture; NaN if it gives NaN."""
+    scale = run.job.model.scale
+    engine = TorchEngine(plain_network(run.state.average, run.job.model), run.device)
+    try:
+        scores = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
+    except NotFiniteError:
+        return math.nan, math.nan
+    first = run.pairs[0]
+    run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engine, first.lr), first.hr)
+    return scores
 
 
 def keep(run: Run, result: Validation) -> None:
@@ -71,8 +85,11 @@ def save(run: Run, result: Validation) -> None:
 
 
 def validations_since_best(state: State) -> int:
-    """How many validations ago the averaged network scored best: 0 if the last one did, or there was none."""
-    scores = [entry["psnr"] for entry in state.history if entry["step"] > 0]
+    """How many validations ago the averaged network scored best: 0 if the last one did, or there was none.
+
+    One without a score, as states of older versions have where it was infinite, was never the best.
+    """
+    scores = [-math.inf if entry["psnr"] is None else entry["psnr"] for entry in state.history if entry["step"] > 0]
     return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i)) if scores else 0
 
 

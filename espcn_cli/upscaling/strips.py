@@ -27,7 +27,7 @@ def strips(
     """The upscaled picture from top to bottom: each strip with its first row, or `canvas` with more of it filled.
 
     Where memory runs out the tiles are halved, and in the end `notes` say so. Raises EspcnError if memory does not
-    suffice for the smallest tile, NotFiniteError if half precision overflows.
+    suffice for the smallest tile, NotFiniteError as the engine does.
     """
     (width, height), scale = picture.size, engine.settings.scale
     start, smaller = 0, False

@@ -45,9 +45,10 @@ class Upscaler:
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
-    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` gives the same model
+    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` opens the same model
     at another of its `scales`. A `Mixture` stands for an engine at each `strength`. `name` is what the checkpoint calls
-    itself. Raises ValueError for another `alpha`.
+    itself. Other processes can have it: it can be pickled, and used on either side of a fork. Raises ValueError for
+    another `alpha`.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Upscaler:
         self.scales = scales or (self.scale,)
         self.strength: Strength = strengths.in_steps(strength) if strength != "auto" else strength
         self.name = name
-        self._at = at
+        self._open = at
         self._others: dict[int, Upscaler] = {}
 
     @property
@@ -80,10 +81,10 @@ class Upscaler:
         """The same model for another scale. Raises EspcnError if there is none."""
         if scale == self.scale:
             return self
-        if self._at is None or scale not in self.scales:
+        if self._open is None or scale not in self.scales:
             raise EspcnError(f"this model upscales by {self.scale}, not by {scale}")
         if scale not in self._others:
-            self._others[scale] = self._at(scale)
+            self._others[scale] = self._open(scale)
         return self._others[scale]
 
     def reaching(self, source: Pixels, size: Size | None = None) -> Upscaler | None:

@@ -16,6 +16,7 @@ from espcn_cli.autoencoder.mnist import read_pictures, to_unit
 from espcn_cli.autoencoder.network import find, load, read_card
 from espcn_cli.autoencoder.reconstruction import contact_sheet, reconstruct
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.network import weights
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -29,6 +30,17 @@ def test_the_sheet_holds_originals_over_reconstructions() -> None:
     assert torch.equal(small[1:29, 1:29], originals[0, 0]) and torch.equal(small[30:58, 1:29], 1 - originals[0, 0])
     assert torch.equal(small[61:89, 30:58], originals[17, 0])
     assert small[61:, 1 + 3 * 29 :].eq(1).all(), "after the last picture the ground is white"
+
+
+def test_an_autoencoder_that_gives_no_numbers_writes_nothing(tmp_path: Path, trained: Path) -> None:
+    net, card = load(trained)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(1e30)
+    weights.save(trained, net, card)
+    with pytest.raises(EspcnError, match=r"net\.safetensors gives NaN or infinity on these pictures: train it again"):
+        reconstruct(trained, save_mnist(tmp_path / "data"), tmp_path / "sheet.png", tmp_path / "codes.npy")
+    assert not (tmp_path / "sheet.png").exists() and not (tmp_path / "codes.npy").exists()
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".safetensors"])

@@ -8,10 +8,12 @@ import os
 import re
 from io import StringIO
 from pathlib import Path
+from statistics import fmean
 
 import pytest
-from command import one_line, run
+from command import one_line, run, strict_json
 from making import save_checkpoint, save_picture
+from PIL import Image
 from tqdm import tqdm
 
 from espcn_cli.cli.benchmark import advance
@@ -34,6 +36,29 @@ def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
     assert float(rows[0]["psnr"]) == as_json["rows"][0]["images"][0]["psnr"]
+
+
+def test_a_picture_that_all_get_right_leaves_every_number_finite(photos: Path, tiny: Path) -> None:
+    Image.new("L", (64, 64)).save(photos / "black.png")
+    folder, command = photos.parent, ("benchmark", "photos", "-m", tiny)
+    shown = run(*command, "--csv", "scores.csv", cwd=folder).stdout
+    assert re.search(r"^black( +58\.92/1\.0000){2} +\d\d\.\d\d/", shown, re.M)
+    assert re.search(r"^mean( +\d\d\.\d\d/0\.\d{4}){3}$", shown, re.M)
+    rows = strict_json(run(*command, "--json", cwd=folder).stdout)["rows"]
+    for row in rows:
+        assert row["psnr"] == pytest.approx(fmean(image["psnr"] for image in row["images"]))
+    with (folder / "scores.csv").open(newline="") as file:
+        assert [float(row["psnr"]) for row in csv.DictReader(file)] == [
+            i["psnr"] for row in rows for i in row["images"]
+        ]
+
+
+def test_a_picture_that_is_all_wrong_scores_0_db(tmp_path: Path, tiny: Path) -> None:
+    """White from black: 0 dB, and SSIM next to 0, without a minus before either."""
+    Image.new("L", (32, 32), 255).save(save_picture(tmp_path / "hr" / "a.png"))
+    Image.new("L", (16, 16), 0).save(save_picture(tmp_path / "lr" / "a.png"))
+    shown = run("benchmark", "hr", "--lr", "lr", "-m", tiny, cwd=tmp_path).stdout
+    assert re.search(r"^mean( +0\.00/0\.0001){2}", shown, re.M)
 
 
 def test_benchmark_measures_the_ensemble(photos: Path, tiny: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
-from command import QUICK, one_line, run
+from command import QUICK, one_line, run, strict_json
 from making import save_pair
+from safetensors.torch import load_file, save_file
 
 from espcn_cli.cli.models import format_models, training_command
+from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import Card
 from espcn_cli.settings import TrainSettings, architecture
 
@@ -39,6 +42,18 @@ def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
     card = Card(architecture("espcn-s"), "espcn-s", {"settings": settings}, {}, "")
     command = "espcn train DATA --valid VALID -m espcn-s -s 2 --candidates 1 --clip 0.0 --steps 7"
     assert training_command(card) == command
+
+
+def test_scores_of_an_older_checkpoint_that_are_infinite_are_not_known(tmp_path: Path, tiny: Path) -> None:
+    """Such were written as `Infinity` and `NaN`, which no JSON has."""
+    old = tmp_path / "old.safetensors"
+    scores = {"psnr": math.inf, "bicubic": math.nan, "ssim": 0.9}
+    metadata = checkpoint.read_card(tiny).to_metadata() | {"metrics": json.dumps({"validation": scores})}
+    save_file(load_file(tiny), old, metadata)
+    assert checkpoint.read_card(old).metrics["validation"]["psnr"] == math.inf
+    [shown] = strict_json(run("models", old).stdout)
+    assert shown["metrics"]["validation"] == {"psnr": None, "bicubic": None, "ssim": 0.9}
+    assert format_models([shown]).splitlines()[1].split()[-2:] == ["-", "-"]
 
 
 def test_models_with_nothing_shipped_is_an_empty_table() -> None:

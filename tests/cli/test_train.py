@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command import COMMAND, QUICK, one_line, run
 from making import save_picture
+from PIL import Image
 from safetensors.torch import load_file
 
 
@@ -28,6 +29,18 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
     upscaled = run("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
     assert upscaled.code == 0, upscaled.stderr
+
+
+def test_no_gain_is_no_loss_of_0_00_db(photos: Path) -> None:
+    """One step at a learning rate of nothing: the network stays what it started as, bicubic."""
+    Image.new("RGB", (64, 64)).save(save_picture(photos.parent / "valid" / "black.png"))
+    start = [*QUICK, "--valid", "valid", "--steps", 1, "--learning-rate", 1e-12, "--warmup", 0]
+    first = run("train", "photos", "-o", "a.safetensors", *start, cwd=photos.parent)
+    assert first.code == 0, first.stderr
+    assert "step 1: 58.923 dB, SSIM 1.0000 (+0.00 dB over bicubic)" in first.stderr
+    assert first.stdout == "a.safetensors: 58.92 dB on 1 validation pictures, +0.00 dB over bicubic\n"
+    second = run("train", "photos", "-o", "b.safetensors", *start, "--init", "a.safetensors", cwd=photos.parent)
+    assert second.stdout.endswith("+0.00 dB over bicubic, no gain over its start\n")
 
 
 def started(folder: Path, *arguments: str, until: str) -> subprocess.Popen[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from making import save_picture
+from PIL import Image
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
@@ -95,6 +97,25 @@ def test_a_method_that_fails_on_a_picture_fails_on_that_one_alone(tmp_path: Path
     table = benchmark([tmp_path / "set"], {"picky": picky}, 2)
     assert [[image.name for image in row.images] for row in table.rows] == [["a"]] * 3
     assert len(table.errors) == 1 and "not enough memory" in table.errors[0]
+
+
+def test_a_picture_that_all_get_right_moves_the_mean_by_a_finite_share(tmp_path: Path) -> None:
+    save_picture(tmp_path / "set" / "a.png", 40, 32)
+    Image.new("RGB", (64, 64)).save(tmp_path / "set" / "black.png")
+    for row in benchmark([tmp_path / "set"], {}, 2).rows:
+        photo, black = row.images
+        assert (black.psnr, black.ssim) == pytest.approx((58.9226, 1), abs=1e-4)
+        assert row.to_dict()["psnr"] == pytest.approx((photo.psnr + 58.9226) / 2, abs=1e-4)
+
+
+def test_a_method_that_gives_nan_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "set" / "a.png", 40, 32)
+
+    def broken(lr: Tensor) -> Tensor:
+        return evaluation.interpolation("bicubic", 2)(lr) * torch.nan
+
+    table = benchmark([tmp_path / "set"], {"broken": broken}, 2)
+    assert (table.rows, table.errors) == ([], [f"{path}: broken cannot be scored on it: the picture holds NaN"])
 
 
 def test_a_set_without_pictures_is_refused(tmp_path: Path) -> None:

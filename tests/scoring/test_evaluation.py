@@ -15,12 +15,14 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import crop_to_multiple, degrade, interpolate
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.evaluation import PROTOCOLS, Pair, Score, describe, evaluate, interpolation, make_pair, score
+from espcn_cli.scoring.metrics import HIGHEST_PSNR
 from espcn_cli.settings import SCALES, ModelSettings
 
 Array = NDArray[Any]
@@ -86,18 +88,45 @@ def test_one_level_off_in_rgb_counts_as_219_of_255() -> None:
 
 
 def test_the_output_is_rounded_to_8_bits_before_it_is_scored(photo: Tensor) -> None:
-    assert score(photo + 0.4 / 255, photo, 2) == pytest.approx((float("inf"), 1))
+    assert score(photo + 0.4 / 255, photo, 2) == pytest.approx((HIGHEST_PSNR, 1))
 
 
 def test_what_lies_outside_the_range_is_clipped_before_it_is_scored() -> None:
     hr = torch.ones(1, 3, 20, 20)
-    assert score(hr + 0.5, hr, 2)[0] == float("inf")
+    assert score(hr + 0.5, hr, 2)[0] == HIGHEST_PSNR
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("grey", [0.0, 1.0, 100 / 255])
+def test_equal_flat_pictures_score_what_8_bits_can_tell(grey: float, protocol: str) -> None:
+    flat = torch.full((1, 3, 20, 20), grey)
+    assert score(flat, flat, 2, protocol) == pytest.approx((58.9226, 1), abs=1e-4)
+
+
+def test_one_pixel_of_a_thousand_counts_no_more_than_8_bits_can_tell() -> None:
+    """48.13 + 30.10 dB are more than 58.92; one pixel of five is 48.13 + 6.99 and stays as it is."""
+    hr = torch.full((1, 1, 36, 36), 100 / 255)
+    few, many = hr.clone(), hr.clone()
+    few[..., 2, 2] = many[..., ::5] = 101 / 255
+    assert score(few, hr, 2)[0] == HIGHEST_PSNR
+    assert score(many, hr, 3)[0] == pytest.approx(48.1308 + 10 * np.log10(5), abs=1e-3)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_picture_that_holds_nan_has_no_score(photo: Tensor, protocol: str) -> None:
+    """A comparison that NaN loses would make it perfect."""
+    broken = photo.clone()
+    broken[..., 40, 40] = torch.nan
+    with pytest.raises(NotFiniteError, match="holds NaN"):
+        score(broken, photo, 2, protocol)
+    with pytest.raises(NotFiniteError):
+        evaluate(lambda lr: broken, [Pair("photo", degrade(photo, 2), photo)], 2)
 
 
 def test_the_border_is_left_out(photo: Tensor) -> None:
     sr = photo.clone()
     sr[..., :3, :] = sr[..., -3:, :] = sr[..., :3] = sr[..., -3:] = 0
-    assert score(sr, photo, 3)[0] == float("inf")
+    assert score(sr, photo, 3)[0] == HIGHEST_PSNR
     assert score(sr, photo, 2)[0] < 40
 
 
@@ -163,6 +192,7 @@ def test_the_protocol_line_says_all_that_moves_the_numbers() -> None:
         "16-235",
         "3 px border",
         "peak 255",
+        "at most 58.92 dB",
         "11x11",
     ):
         assert fact in line

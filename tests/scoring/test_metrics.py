@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from espcn_cli.scoring.metrics import psnr, shave, ssim
+from espcn_cli.scoring.metrics import HIGHEST_PSNR, psnr, shave, ssim
 
 
 def noise(seed: int, height: int = 16, width: int = 19) -> Tensor:
@@ -34,8 +34,15 @@ def test_one_level_in_one_pixel_of_a_hundred_is_20_db_more() -> None:
     assert psnr(a, b) == pytest.approx(20 * math.log10(255) + 20, abs=1e-4)
 
 
-def test_black_against_white_is_0_db() -> None:
-    assert psnr(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)) == 0
+def test_black_against_white_is_0_db_and_not_minus_0() -> None:
+    assert str(psnr(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4))) == "0.0"
+
+
+def test_what_8_bits_can_tell_is_58_92_db() -> None:
+    """Rounding moves a value by up to half a level, each way as often: the mean of x² over [-1/2, 1/2] is 1/12."""
+    assert pytest.approx(20 * math.log10(255) + 10 * math.log10(12), abs=1e-9) == HIGHEST_PSNR
+    fine = torch.rand(1, 1, 1000, 1000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert psnr(fine, (fine * 255).round() / 255) == pytest.approx(HIGHEST_PSNR, abs=0.01)
 
 
 def test_squares_are_averaged_over_all_planes_and_pictures() -> None:

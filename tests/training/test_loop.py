@@ -18,7 +18,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring.degradation import DESCRIPTIONS
 from espcn_cli.settings import LOSSES, Degradation, Loss
-from espcn_cli.training import loop, objective
+from espcn_cli.training import loop, objective, validation
 from espcn_cli.training.events import Event, Loaded, Loading, Retreat, Step, Validation
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
@@ -171,6 +171,25 @@ def test_a_training_that_went_back_resumes_with_the_same_bits(job: Job) -> None:
         loop.carry_out(bold, report=StopAt(23))
     loop.carry_out(bold, resume=True)
     assert same(tensors(job.output), straight)
+
+
+def test_a_validation_that_gives_nan_leads_back_and_is_not_reported(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss may still be small when the averaged network overflows: here it does, once."""
+    score, calls = validation.score, []
+
+    def broken_once(run: Run) -> tuple[float, float]:
+        calls.append(run.state.step)
+        if len(calls) == 2:
+            with torch.no_grad():
+                next(run.state.average.parameters()).fill_(torch.nan)
+        return score(run)
+
+    monkeypatch.setattr(validation, "score", broken_once)
+    events: list[Event] = []
+    card = loop.carry_out(job, report=events.append)
+    assert [e.step for e in events if isinstance(e, Validation)] == [5, 10, 12]
+    assert [(e.diverged, e.step, e.share) for e in events if isinstance(e, Retreat)] == [(10, 5, 0.5)]
+    assert all(entry["psnr"] < 58.93 for entry in card.training["history"])
 
 
 def test_divergence_again_and_again_keeps_the_last_good_weights_and_names_a_remedy(job: Job) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainings import QUICK, TINY
+import torch
+from command import strict_json
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from trainings import QUICK, TINY, StopAt
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, weights
+from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import loop, validation
-from espcn_cli.training.events import Validation
+from espcn_cli.training.events import Event, Validation
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
+from espcn_cli.training.run_folder import RunFolder
 
 
 def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
@@ -27,6 +36,59 @@ def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
     assert set(card.training["versions"]) == {"espcn", "torch", "python"}
     assert card.metrics["validation"]["images"] == 1
     assert "MATLAB bicubic" in card.metrics["validation"]["protocol"]
+
+
+def test_a_picture_that_all_get_right_leaves_the_best_to_be_found(job: Job) -> None:
+    """Black stays black: with it an unbounded mean would be infinite each time, and the first validation the best."""
+    black = job.validation[0].with_name("black.png")
+    Image.new("RGB", (64, 64)).save(black)
+    events: list[Event] = []
+    settings = replace(QUICK, steps=60, validate_every=3, learning_rate=1e-2, ema_decay=0.9)
+    card = loop.carry_out(
+        replace(job, settings=settings, validation=[*job.validation, black], tensorboard=True), report=events.append
+    )
+    scores = [event.psnr for event in events if isinstance(event, Validation)]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    assert best > 0 and card.training["step"] == 3 * (best + 1)
+    assert card.metrics["validation"]["psnr"] == pytest.approx(scores[best], abs=1e-4)
+    assert 30 < card.metrics["validation"]["bicubic"] < 58.92
+    with safe_open(job.output, framework="pt") as file:
+        for name in ("settings", "training", "metrics"):
+            strict_json(file.metadata()[name])
+    log = (RunFolder.of(job.output).path / "log.csv").read_text()
+    assert "inf" not in log and "nan" not in log
+
+
+def test_a_training_that_noted_infinite_scores_goes_on_to_finite_ones(job: Job) -> None:
+    """As versions before this one did: none of them counts as the best."""
+    with pytest.raises(KeyboardInterrupt):
+        loop.carry_out(job, report=StopAt(7))
+    folder = RunFolder.of(job.output)
+    with safe_open(folder.state, framework="pt") as file:
+        metadata = file.metadata()
+    history = json.loads(metadata["progress"])
+    history["history"][0] |= {"psnr": float("inf"), "ssim": float("nan")}
+    save_file(load_file(folder.state), folder.state, metadata | {"progress": json.dumps(history)})
+    events: list[Event] = []
+    loop.carry_out(job, resume=True, report=events.append)
+    card = checkpoint.read_card(folder.last)
+    assert [entry["psnr"] is None for entry in card.training["history"]] == [True, False, False]
+    scores = {event.step: event.psnr for event in events if isinstance(event, Validation)}
+    assert checkpoint.read_card(job.output).training["step"] == max(scores, key=scores.__getitem__)
+    assert (folder.path / "log.csv").read_text().splitlines()[1].split(",")[4:6] == ["", ""]
+
+
+def test_a_start_that_gives_nan_is_refused(job: Job, tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    torch.manual_seed(0)
+    network = ESPCN(TINY)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 1e30)
+    weights.save(start, network, checkpoint.Card(TINY, "tiny"))
+    with pytest.raises(EspcnError, match=r"start\.safetensors gives NaN on the validation pictures: choose another"):
+        loop.carry_out(replace(job, init=start))
+    assert not job.output.exists()
 
 
 def test_no_space_left_while_saving_loses_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

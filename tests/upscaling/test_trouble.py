@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from espcn_cli.engines.torch_engine import CPU, TorchEngine
+from espcn_cli.errors import EspcnError
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
@@ -93,6 +94,24 @@ def test_overflow_of_tensors_is_done_again_too(delicate: ESPCN) -> None:
     with pytest.warns(UserWarning, match=NOTE):
         both = half.upscale(torch.cat([dark, x]))
     assert torch.equal(both, torch.cat([half.upscale(dark), result]))  # one that overflows leaves the others alone
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_network_that_gives_nan_makes_no_picture(precision: torch.dtype) -> None:
+    """Written as levels, NaN would be black."""
+    network = ESPCN(TINY)
+    with torch.no_grad():
+        network.get_parameter("body.2.bias").fill_(torch.nan)
+    upscaler = Upscaler(TorchEngine(network, precision=precision))
+    image = Image.fromarray(natural(12, 9))
+    for work in (
+        lambda: upscaler(image),
+        lambda: upscaler.raster(Raster(image)),
+        lambda: upscaler.document(Document((Raster(image),), {}), Size(20, 15)),
+        lambda: upscaler.upscale(torch.rand(1, 3, 9, 12)),
+    ):
+        with pytest.raises(EspcnError, match="the model gives NaN or infinity on this picture"):
+            work()
 
 
 def test_a_picture_that_overflows_changes_nothing_for_the_next(delicate: ESPCN) -> None:
