@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,6 +31,11 @@ ALPHABETS = (
     "{}[]()<>=+-*/_;:.,#&|!~abcdefghijklmnopqrstuvwxyz0123456789",
 )
 """Words are drawn letter by letter from one of these: shapes are learned, not a language."""
+
+Pattern = Literal["chequerboard", "stripes", "dots", "grain", "dither"]
+
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+"""Of single pixels: by turns, one line in a few, one pixel in a few, by chance, a ramp in Bayer's order."""
 
 SMALLEST_TEXT, LARGEST_TEXT = 8, 40
 """Sizes of text, in LR pixels; small ones are drawn more often."""
@@ -137,26 +142,28 @@ def interface_page(rng: Rng, size: tuple[int, int]) -> Page:
     return Page(size, ground, things)
 
 
-def single_pixels(rng: Rng, size: tuple[int, int]) -> Levels:
-    """Two colours in a pattern of single pixels, chequerboards, stripes, dots or a dithered ramp, uint8 (H, W, 3)."""
+def single_pixels(
+    rng: Rng, size: tuple[int, int], kind: Pattern | None = None, colours: tuple[Colour, Colour] | None = None
+) -> Levels:
+    """Two colours in a pattern of single pixels, uint8 (H, W, 3); pattern and colours are drawn if not given."""
     width, height = size
     y, x = np.mgrid[:height, :width]
-    kind = rng.integers(5)
-    if kind == 0:
-        share = ((x + y) % 2).astype(float)
-    elif kind == 1:
-        share = ((x if rng.random() < 0.5 else y) % int(rng.integers(2, 5)) == 0).astype(float)
-    elif kind == 2:
+    kind = kind or _pick(rng, PATTERNS)
+    if kind == "chequerboard":
+        share = (x + y) % 2 == 1
+    elif kind == "stripes":
+        share = (x if rng.random() < 0.5 else y) % int(rng.integers(2, 5)) == 0
+    elif kind == "dots":
         step = int(rng.integers(2, 5))
-        share = ((x % step == 0) & (y % step == 0)).astype(float)
-    elif kind == 3:
-        share = (rng.random((height, width)) < rng.random()).astype(float)
+        share = (x % step == 0) & (y % step == 0)
+    elif kind == "grain":
+        share = rng.random((height, width)) < rng.random()
     else:
         angle = rng.random() * 2 * np.pi
         ramp = np.cos(angle) * x / width + np.sin(angle) * y / height
-        share = ((ramp - ramp.min()) / np.ptp(ramp) * 16 > _BAYER[y % 4, x % 4] + 0.5).astype(float)
-    first, second = (np.array(_colour(rng), float) for _ in range(2))
-    return rounded(first + share[..., None] * (second - first), np.uint8)
+        share = (ramp - ramp.min()) / np.ptp(ramp) * 16 > _BAYER[y % 4, x % 4] + 0.5
+    first, second = colours or (_colour(rng), _colour(rng))
+    return np.where(share[..., None], np.array(second, np.uint8), np.array(first, np.uint8))
 
 
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])

@@ -49,3 +49,16 @@ def test_single_pixels_are_of_two_colours() -> None:
         pattern = drawn.single_pixels(random, (40, 30))
         assert pattern.shape == (30, 40, 3)
         assert len(np.unique(pattern.reshape(-1, 3), axis=0)) <= 2
+
+
+def test_a_pattern_may_be_asked_for_with_its_colours() -> None:
+    """A chequerboard of light grey and white, whose mean is 223."""
+    pattern = drawn.single_pixels(rng(), (8, 6), "chequerboard", ((191,) * 3, (255,) * 3))
+    assert pattern[:2, :2, 0].tolist() == [[191, 255], [255, 191]]
+    assert pattern.mean() == 223
+
+
+@pytest.mark.parametrize("kind", drawn.PATTERNS)
+def test_every_pattern_has_both_colours(kind: drawn.Pattern) -> None:
+    pattern = drawn.single_pixels(rng(), (64, 48), kind, ((0, 0, 0), (255, 255, 255)))
+    assert np.unique(pattern).tolist() == [0, 255]
