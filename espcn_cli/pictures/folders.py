@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from espcn_cli.errors import EspcnError
@@ -32,25 +32,33 @@ def output_name(path: Path) -> str:
     return "standard output" if path == STREAM else str(path)
 
 
-def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Pictures in a folder by their suffix, sorted; hidden files and folders, links to folders, pipes and devices are
-    passed over.
+def find_images(
+    folder: Path,
+    recursive: bool = True,
+    on_error: Callable[[OSError], None] | None = None,
+    suffixes: Container[str] = SUFFIXES,
+) -> list[Path]:
+    """Pictures in a folder by their suffix, or files of other `suffixes`, sorted.
 
+    Hidden files and folders, links to folders, pipes and devices are passed over.
     `on_error` is told of folders that cannot be listed.
     """
-    return [path for path in _walk(folder, recursive, on_error) if _is_image(path)]
+    return [path for path in _walk(folder, recursive, on_error) if _is_one_of(path, suffixes)]
 
 
 def count_others(folder: Path, recursive: bool = True) -> int:
     """What `find_images` passes over in a folder: hidden files, pipes, and what is no picture by its suffix."""
-    return sum(not _is_image(path) for path in _walk(folder, recursive))
+    return sum(not _is_one_of(path, SUFFIXES) for path in _walk(folder, recursive))
 
 
-def find_all(paths: list[Path]) -> Iterator[Path]:
-    """Pictures below folders, and files named outright. Raises EspcnError for a path that is not there."""
+def find_all(paths: list[Path], suffixes: Container[str] = SUFFIXES) -> Iterator[Path]:
+    """Pictures below folders, or files of other suffixes, and files named outright.
+
+    Raises EspcnError for a path that is not there.
+    """
     for path in paths:
         if is_folder(path):
-            yield from find_images(path)
+            yield from find_images(path, suffixes=suffixes)
         elif is_there(path):
             yield path
         else:
@@ -63,5 +71,5 @@ def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | N
         yield from (Path(root, name) for name in sorted(names))
 
 
-def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and not is_special(path)
+def _is_one_of(path: Path, suffixes: Container[str]) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in suffixes and not is_special(path)
