@@ -8,9 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import SCALE_HELP, Device, Json, MaxPixels, Precision, Quiet, progress, say, show, show_json
+from espcn_cli.cli.terminal import (
+    SCALE_HELP,
+    Device,
+    Json,
+    MaxPixels,
+    Precision,
+    Quiet,
+    Strength,
+    parse_strength,
+    progress,
+    say,
+    show,
+    show_json,
+)
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Degradation, Protocol, Scale
+from espcn_cli.settings import (
+    DEFAULT_FOR_PICTURES,
+    DEFAULT_MODEL,
+    DEFAULT_SCALE,
+    MAX_PIXELS,
+    Degradation,
+    Protocol,
+    Scale,
+)
 
 if TYPE_CHECKING:
     from espcn_cli.maths.levels import Levels
@@ -25,8 +46,14 @@ def benchmark(
     scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help=f"Name or checkpoint; may be repeated. Default: {DEFAULT_MODEL}."),
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"Name or checkpoint; may be repeated. Default: {DEFAULT_MODEL}; with --degradation real "
+            f"{DEFAULT_FOR_PICTURES}.",
+        ),
     ] = None,
+    strength: Strength = "auto",
     lr: Annotated[Path | None, typer.Option(help="Folder of given LR files; else LR is made from HR.")] = None,
     protocol: Annotated[
         Protocol, typer.Option(help="Score the 8-bit picture, or the luma plane as papers do.")
@@ -67,13 +94,17 @@ def benchmark(
     chosen = recipes.choose(rows or recipes.ROWS)
     opening.limit_pixels(max_pixels)
     names: dict[Path, str] = {}
-    for name in models or [DEFAULT_MODEL]:
-        names.setdefault(checkpoint.find(name, scale).resolve(), name)  # the same file twice is one model
+    wanted: list[str | None] = [*(models or [])] or [None if degradation == "real" else DEFAULT_MODEL]
+    for name in wanted:
+        path = checkpoint.find(name, scale)
+        names.setdefault(path.resolve(), name or checkpoint.read_card(path).name)  # the same file twice is one model
     if csv_file:
         inputs = folders.find_all([*sources, *([lr] if lr else [])], folders.SUFFIXES | clips.SUFFIXES)
         check_destination(csv_file, [*inputs, *names])
+    share = parse_strength(strength)
     upscalers = {
-        name: load(name, scale, device=device, precision=precision, ensemble=ensemble) for name in names.values()
+        name: load(name, scale, strength=share, device=device, precision=precision, ensemble=ensemble)
+        for name in names.values()
     }
     with progress(0, "picture", quiet) as bar:
         report = partial(advance, bar)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -26,6 +26,14 @@ SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+Strength = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|0..1",
+        help="How much damage is undone: 0 for clean small pictures, 1 for strong compression, noise and drawings, "
+        "in steps of 1/8; auto chooses for each picture. Needs weights whose name ends in -real.",
+    ),
+]
 MaxPixels = Annotated[
     int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
 ]
@@ -39,6 +47,16 @@ def settings_of(kind: type[S], context: typer.Context) -> S:
         return kind(**{field.name: context.params[field.name] for field in fields(kind)})
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def parse_strength(strength: str) -> float | Literal["auto"]:
+    """`auto`, or a number. Raises UsageError for anything else; whether the number will do, `load` says."""
+    if strength == "auto":
+        return "auto"
+    try:
+        return float(strength)
+    except ValueError:
+        raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
 
 
 def say(line: str) -> None:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,6 +18,8 @@ from espcn_cli.cli.terminal import (
     Json,
     Precision,
     Quiet,
+    Strength,
+    parse_strength,
     printable,
     progress,
     say,
@@ -50,14 +52,7 @@ def upscale(
         Scale | None,
         typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
     ] = None,
-    strength: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|0..1",
-            help="How much damage is undone: 0 for clean small pictures, 1 for strong compression, noise and drawings, "
-            "in steps of 1/8; auto chooses for each picture. Needs weights whose name ends in -real.",
-        ),
-    ] = "auto",
+    strength: Strength = "auto",
     size: Annotated[
         str | None,
         typer.Option(
@@ -197,16 +192,6 @@ def parse_tile(tile: str) -> int | None:
     if not tile.isdecimal() or int(tile) < 1:
         raise UsageError(f"--tile {tile!r}: use auto, off or a number of LR pixels")
     return int(tile)
-
-
-def parse_strength(strength: str) -> float | Literal["auto"]:
-    """`auto`, or a number. Raises UsageError for anything else; whether the number will do, `load` says."""
-    if strength == "auto":
-        return "auto"
-    try:
-        return float(strength)
-    except ValueError:
-        raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
 
 
 # --- the work --------------------------------------------------------------------------------------------------------

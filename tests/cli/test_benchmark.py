@@ -13,7 +13,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 from command import one_line, run, strict_json
-from making import save_checkpoint, save_picture
+from making import save_checkpoint, save_pair, save_picture
 from numpy.random import default_rng
 from PIL import Image
 from tqdm import tqdm
@@ -23,6 +23,7 @@ from espcn_cli.cli.benchmark import advance
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring import recipes, suite
 from espcn_cli.scoring.damages import shrink
+from espcn_cli.settings import architecture
 from espcn_cli.upscaling.upscaler import load
 
 
@@ -205,14 +206,36 @@ def test_real_pictures_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None
     assert float(scores[0]["psnr"]) == first["images"][0]["psnr"]
 
 
-def test_a_model_that_takes_a_strength_has_a_column_for_it(
-    photos: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+def test_real_weights_show_the_strength_that_they_took(photos: Path) -> None:
+    clean, real = save_pair(photos.parent)
+    table = (*REAL, "photos", "--rows", "area", "-m", real)
+    result = run(*table, "-m", clean, "--strength", "auto", cwd=photos.parent)
+    assert re.search(r"light +Y +RGB +gain +light +strength +Y +RGB +gain +light$", result.stdout, re.M)
+    taken = [load(str(real)).strength_of(sample.lr) for sample in samples(photos, "area")]
+    rows = strict_json(run(*table, "-m", clean, "--json", cwd=photos.parent).stdout)["rows"]
+    assert [image["strength"] for image in rows[2]["images"]] == taken
+    assert rows[3]["strength"] is None
+    weak, strong = (
+        strict_json(run(*table, "--strength", share, "--json", cwd=photos.parent).stdout)["rows"][2] for share in (0, 1)
+    )
+    assert (weak["strength"], strong["strength"]) == (0, 1)
+    assert weak["psnr"] == rows[3]["psnr"] != strong["psnr"]
+
+
+def samples(folder: Path, row: str) -> list[suite.Sample]:
+    return [sample for path in sorted(folder.iterdir()) for sample in suite.damaged(path, path.stem, 2, [row])]
+
+
+def test_real_pictures_are_measured_with_the_default_for_pictures(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = command.answer
-    monkeypatch.setattr(command, "answer", lambda upscaler, document: (plain(upscaler, document)[0], 0.75))
-    result = run(*REAL, "photos", "--rows", "area", "-m", tiny, cwd=photos.parent)
-    assert re.search(r"light +Y +RGB +gain +light +strength$", result.stdout, re.M)
-    assert re.search(r"^area .* 0\.75$", result.stdout, re.M)
+    (photos.parent / "shipped").mkdir()
+    save_pair(photos.parent / "shipped", architecture("espcn-m"), "espcn-m")
+    monkeypatch.setattr(checkpoint, "weights_folder", lambda: photos.parent / "shipped")
+    result = run(*REAL, "photos", "--rows", "area", cwd=photos.parent)
+    assert re.search(r"^photos +bicubic +lanczos +espcn-m-real$", result.stdout, re.M)
+    result = run("benchmark", "photos", cwd=photos.parent)
+    assert re.search(r"^photos +bicubic +lanczos +espcn-m$", result.stdout, re.M)
 
 
 def test_what_the_command_draws_needs_no_pictures(tmp_path: Path, tiny: Path) -> None:
@@ -243,6 +266,8 @@ def test_a_bad_picture_among_real_ones_is_named_and_the_rest_is_scored(photos: P
     [
         (["photos", "--protocol", "plane"], 2, ["leave out --lr and --protocol"]),
         (["photos", "--lr", "photos"], 2, ["leave out --lr and --protocol"]),
+        (["photos", "--strength", "2"], 2, ["use auto, or a number from 0 to 1"]),
+        (["photos", "--strength", "0.5"], 2, ["has no clean sister"]),
         (["photos", "--rows", "jpg"], 2, ["no row is called 'jpg'", "jpeg-75"]),
         (["--rows", "jpeg"], 1, ["name folders that hold some"]),
         (["nowhere", "--rows", "text"], 1, ["nowhere: no such file or folder"]),
