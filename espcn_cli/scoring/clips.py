@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ def is_clip(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read(path: Path, count: int) -> list[Levels]:
+def read(path: Path, count: int) -> Iterator[Levels]:
     """At most so many frames from the start, as grey pictures: luma in full range, uint8 (H, W, 1).
 
     Raises EspcnError naming the file if it holds no video, cannot be decoded, or PyAV is not installed.
@@ -44,12 +44,9 @@ def read(path: Path, count: int) -> list[Levels]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise EspcnError(f"{path}: there is no video in it", path)
-            frames = [_grey(frame) for frame in islice(container.decode(video=0), count)]
+            yield from map(_grey, islice(container.decode(video=0), count))
     except (av.FFmpegError, OSError) as error:
         raise EspcnError(f"{path}: cannot be decoded ({error.strerror}): is it a video?", path) from None
-    if not frames:
-        raise EspcnError(f"{path}: there are no frames in it", path)
-    return frames
 
 
 def through_h264(frames: Sequence[Levels], crf: int) -> list[Levels]:

@@ -45,8 +45,8 @@ PICTURES: dict[str, Damage] = {
 CRF = {f"h264-{crf}": crf for crf in (18, 23, 28, 33)}
 """Constant rate factors by which given clips are compressed, made small by Lanczos."""
 
-CLIP_FRAMES = 30
-SCORED_FRAMES = range(2, CLIP_FRAMES, 5)
+CLIP_FRAMES = 60
+SCORED_FRAMES = range(5, CLIP_FRAMES, 10)
 """How much of a clip is compressed, from its start, and which of its frames are scored."""
 
 

@@ -250,16 +250,19 @@ def patterns(scale: int, rows: Iterable[str]) -> Iterator[Sample]:
 
 def frames(path: Path, name: str, scale: int, rows: Iterable[str]) -> Iterator[Sample]:
     """Frames of a clip, made small and compressed. Raises EspcnError if there is no PyAV, or no video in the file."""
-    hrs = [_fitting(frame, path, 2 * scale) for frame in clips.read(path, recipes.CLIP_FRAMES)]
-    if len(hrs) <= recipes.SCORED_FRAMES.start:
-        raise EspcnError(f"{path}: a clip of {len(hrs)} frames is too short to score", path)
-    lrs = [shrink(hr, scale, "lanczos") for hr in hrs]
+    lrs: list[Levels] = []
+    hrs: dict[int, Levels] = {}
+    for index, frame in enumerate(clips.read(path, recipes.CLIP_FRAMES)):
+        hr = _fitting(frame, path, 2 * scale)
+        lrs.append(shrink(hr, scale, "lanczos"))
+        if index in recipes.SCORED_FRAMES:
+            hrs[index] = hr
+    if not hrs:
+        raise EspcnError(f"{path}: a clip of {len(lrs)} frames is too short to score", path)
     for row in rows:
         compressed = clips.through_h264(lrs, recipes.CRF[row])
-        for index in recipes.SCORED_FRAMES:
-            if index < len(hrs):
-                lr = Document((raster.from_array(compressed[index]),))
-                yield Sample(row, f"{name}, frame {index + 1}", lr, hrs[index])
+        for index, hr in hrs.items():
+            yield Sample(row, f"{name}, frame {index + 1}", Document((raster.from_array(compressed[index]),)), hr)
 
 
 def _fitting(hr: Levels, path: Path, multiple: int) -> Levels:

@@ -242,17 +242,17 @@ def test_a_clip_without_pyav_is_listed_with_the_remedy(tmp_path: Path, monkeypat
 
 def test_frames_of_a_clip_are_compressed_and_scored(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    save_clip(tmp_path / "data" / "clip.mp4", 12, 70, 50)
+    save_clip(tmp_path / "data" / "clip.mp4", 18, 70, 50)
     table = measure([tmp_path / "data"], {"repeated": repeated}, 2, ["h264-18", "h264-33", "area"])
     assert not table.errors
     assert {row.row for row in table.rows} == {"h264-18", "h264-33"}
-    assert [image.name for image in table.rows[0].images] == ["clip, frame 3", "clip, frame 8"]
+    assert [image.name for image in table.rows[0].images] == ["clip, frame 6", "clip, frame 16"]
     found = cells(table)
     assert found["data", "h264-18", "lanczos"].psnr > found["data", "h264-33", "lanczos"].psnr + 1
 
 
 def test_a_clip_that_is_too_short_is_listed(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    save_clip(tmp_path / "clip.mp4", 2, 64, 48)
+    save_clip(tmp_path / "clip.mp4", 5, 64, 48)
     [error] = measure([tmp_path / "clip.mp4"], {}, 2, ["h264-18"]).errors
-    assert error == f"{tmp_path / 'clip.mp4'}: a clip of 2 frames is too short to score"
+    assert error == f"{tmp_path / 'clip.mp4'}: a clip of 5 frames is too short to score"
