@@ -144,26 +144,44 @@ def measure(
     scores: dict[tuple[str, str], list[list[Score]]] = {}
     errors: list[str] = []
     for source in found:
-        scored: list[tuple[str, list[Score]]] = []
         try:
-            for count, sample in enumerate(source.samples(), done + 1):
-                scored.append((sample.row, [score(method, sample, scale) for method in every.values()]))
-                report(count, total)
+            for row, of_methods in _scored(source, every, scale, partial(_add, report, done, total)):
+                scores.setdefault((source.dataset, row), []).append(of_methods)
         except EspcnError as error:
             errors.append(str(error))
-            scored = []
-        for row, of_methods in scored:
-            scores.setdefault((source.dataset, row), []).append(of_methods)
         done += source.count
         report(done, total)
-    order = sorted(scores, key=lambda key: recipes.ROWS.index(key[1]))
-    datasets = dict.fromkeys(source.dataset for source in found)
-    table = [
-        Row(dataset, scale, row, method, list(images))
-        for dataset, row in (key for dataset in datasets for key in order if key[0] == dataset)
-        for method, images in zip(every, zip(*scores[dataset, row], strict=True), strict=True)
-    ]
-    return Table(describe(scale), table, errors)
+    return Table(describe(scale), list(_rows(scores, list(every), scale)), errors)
+
+
+def _add(report: Report, done: int, total: int, more: int) -> None:
+    report(done + more, total)
+
+
+def _scored(
+    source: Source, methods: Mapping[str, Method], scale: int, report: Callable[[int], None]
+) -> list[tuple[str, list[Score]]]:
+    """All rows of a source, with a score for each method. Raises EspcnError if one of them cannot be scored."""
+    scored: list[tuple[str, list[Score]]] = []
+    for count, sample in enumerate(source.samples(), 1):
+        of_methods: list[Score] = []
+        for name, method in methods.items():
+            try:
+                of_methods.append(score(method, sample, scale))
+            except EspcnError as error:
+                where = f"{source.dataset}: {sample.name}, {sample.row}"
+                raise EspcnError(f"{where}: {name} cannot be scored on it: {error}") from None
+        scored.append((sample.row, of_methods))
+        report(count)
+    return scored
+
+
+def _rows(scores: Mapping[tuple[str, str], list[list[Score]]], methods: Sequence[str], scale: int) -> Iterator[Row]:
+    """Set by set, row by row in the suite's order, method by method."""
+    datasets = list(dict.fromkeys(dataset for dataset, _ in scores))
+    for dataset, row in sorted(scores, key=lambda key: (datasets.index(key[0]), recipes.ROWS.index(key[1]))):
+        for method, images in zip(methods, zip(*scores[dataset, row], strict=True), strict=True):
+            yield Row(dataset, scale, row, method, list(images))
 
 
 def score(method: Method, sample: Sample, scale: int) -> Score:

@@ -156,12 +156,12 @@ def test_a_method_that_fails_on_a_picture_takes_it_out_of_every_row(tmp_path: Pa
 
     def picky(document: Document) -> tuple[Levels, None]:
         if document.size[0] == 32:
-            raise EspcnError("b.png: not enough memory")
+            raise EspcnError("not enough memory")
         return repeated(document)
 
     table = measure([tmp_path / "photos"], {"picky": picky}, 2, ["area", "lanczos"])
     assert [[image.name for image in row.images] for row in table.rows] == [["a"]] * 6
-    assert table.errors == ["b.png: not enough memory"]
+    assert table.errors == ["photos: b, area: picky cannot be scored on it: not enough memory"]
 
 
 def test_an_answer_of_another_size_is_refused(tmp_path: Path) -> None:
