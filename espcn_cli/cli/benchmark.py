@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def benchmark(
     sources: Annotated[
-        list[Path] | None, typer.Argument(metavar="DATA...", help="Folders of HR pictures, one per set.")
+        list[Path] | None, typer.Argument(metavar="DATA", help="Folders of HR pictures, one per set.")
     ] = None,
     scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     models: Annotated[
