@@ -13,7 +13,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.folders import SUFFIXES, output_name
+from espcn_cli.pictures.folders import WRITTEN, output_name
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ class Encoding:
 def _writer_of(path: Path) -> str | None:
     Image.init()
     name = Image.registered_extensions().get(path.suffix.lower())
-    return name if name in Image.SAVE and path.suffix.lower() in SUFFIXES - {".ico"} else None  # icons have fixed sizes
+    return name if name in Image.SAVE and path.suffix.lower() in WRITTEN else None
 
 
 def is_writable(path: Path) -> bool:
