@@ -12,10 +12,12 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, boxes, deep_reading, metadata, profiles, raster
-from espcn_cli.pictures.boxes import Fields
+from espcn_cli.pictures import animation, deep_reading, metadata_reading, profiles, raster
+from espcn_cli.pictures.change import upright
 from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.inventory import NAMES
 from espcn_cli.pictures.metadata import Info
+from espcn_cli.pictures.metadata_reading import Beside, beside, collect, stored_turn
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 from espcn_cli.pictures.raster import Raster
 
@@ -60,7 +62,7 @@ def _odd_tiff(source: opened, depth: int | None) -> Document:
     """A TIFF that Pillow does not know but tifffile does."""
     with source.file() as file:
         try:
-            info, turn, notes = metadata.collect_tiff(file)
+            info, turn, notes = metadata_reading.collect_tiff(file)
             pages = deep_reading.read_tiff(file)
         except Exception as error:
             raise source.explain(error) from None
@@ -79,20 +81,20 @@ def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
     """
     count = getattr(image, "n_frames", 1)
     said = [f"only the first of {count} frames is used"] if count > 1 else []
-    frame, info, notes = _frame(image, None, _beside(image), deep_colour=False)
+    frame, info, notes = _frame(image, None, beside(image), deep_colour=False)
     return frame, info, said + notes
 
 
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
-    beside = _beside(image)
+    read = beside(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
-        frame, info, found = _frame(image, depth, beside)
+        frame, info, found = _frame(image, depth, read)
         return Document((frame,), info, warnings=(*found, *_passed_over(image, count)))
     frames: list[Raster] = []
     durations: list[float] = []
-    first: Info = {}
+    infos: list[Info] = []
     notes: list[str] = []
     pixels = reduced = 0
     for index in range(count):
@@ -102,22 +104,25 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
             continue
         pixels += image.width * image.height
         check_pixels(pixels, claimed=image.width * image.height * count)
-        frame, info, said = _frame(image, depth, beside, several=True)
+        frame, info, said = _frame(image, depth, read, several=True)
         frames.append(frame)
         durations.append(animation.duration(image))
         notes += [note for note in said if note not in notes]
-        first = first if index else info
+        infos.append(info)
     if reduced:
         notes.append(f"{reduced} reduced {'copy' if reduced == 1 else 'copies'} of the picture left out")
     if image.format == "TIFF":
-        return Document(tuple(frames), first, warnings=tuple(notes))
+        return Document(tuple(frames), _first_of(infos, notes), warnings=tuple(notes))
     cover = bool(image.info.get("default_image"))
-    return Document(tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, tuple(notes))
+    return Document(tuple(_alike(frames)), infos[0], tuple(durations), animation.plays(image), cover, tuple(notes))
 
 
-def _beside(image: Image.Image) -> Fields:
-    file = getattr(image, "fp", None)
-    return boxes.fields(file, image.format) if file is not None else {}
+def _first_of(infos: list[Info], notes: list[str]) -> Info:
+    """What stands beside the first page, which all are written with; a note if others have something else."""
+    keys = [key for key in NAMES if any(info.get(key) != infos[0].get(key) for info in infos)]
+    if keys:
+        notes.append(f"only the first page's own is kept: {', '.join(NAMES[key] for key in keys)}")
+    return infos[0]
 
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:
@@ -152,7 +157,7 @@ def _alike(frames: list[Raster]) -> list[Raster]:
 
 
 def _frame(
-    image: Image.Image, depth: int | None, beside: Fields, several: bool = False, deep_colour: bool = True
+    image: Image.Image, depth: int | None, read: Beside, several: bool = False, deep_colour: bool = True
 ) -> tuple[Raster, Info, list[str]]:
     """The pixels of the frame at hand, upright, and what stands beside them; and notes.
 
@@ -163,15 +168,15 @@ def _frame(
     if white > 255 and image.mode not in MODES_OF_DEEP_GREY:
         cut = depth == 8 or not deep_colour
         if not cut or deep_reading.is_misread(image) or deep_reading.why_not(image) is None:
-            frame, info, notes = _deep_frame(image, white, beside, said)
+            frame, info, notes = _deep_frame(image, white, read, said)
             return _cut(frame, notes) if cut else frame, info, notes
-    few_bits = _spread(image)
+    few_bits, made = _spread(image), stored_turn(image)
     image.load()
     if few_bits and "transparency" in image.info:
         image.info["transparency"] *= few_bits
-    info, turn, notes = metadata.collect(image, beside)
+    info, turn, notes = collect(image, read, made)
     notes = said + notes
-    pixels = metadata.upright(image.copy() if several else image, turn)
+    pixels = upright(image.copy() if several else image, turn)
     if pixels.mode in MODES_16_BIT or (pixels.mode == "I" and image.format in ("PNG", "PPM")):
         return _grey_16(pixels, image, deep_reading.grey_white(image, white), depth, notes), info, notes
     if pixels.mode in ("I", "F"):
@@ -190,9 +195,9 @@ def _spread(image: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(tile[0].args if isinstance(tile[0].args, str) else "", 0) if tile else 0
 
 
-def _deep_frame(image: Image.Image, white: int, beside: Fields, notes: list[str]) -> tuple[Raster, Info, list[str]]:
+def _deep_frame(image: Image.Image, white: int, read: Beside, notes: list[str]) -> tuple[Raster, Info, list[str]]:
     array, said = deep_reading.read(image, white)
-    info, turn, found = metadata.collect(image, beside)
+    info, turn, found = collect(image, read)
     return raster.from_array(turned(array, turn)), info, list(dict.fromkeys([*notes, *said, *found]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +13,7 @@ from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
+from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, profiles, raster, tiff_tags
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import WRITTEN, output_name
 from espcn_cli.pictures.raster import Raster
@@ -26,6 +28,9 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
+
+PCX_RESOLUTION = 12
+"""Where a PCX has its dots per inch."""
 
 LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA": 65535, "PCX": 65535, "AVIF": 65535}
 """Pixels of the longer side that a format can count to, for those that a picture may outgrow."""
@@ -90,15 +95,16 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     """Write to an open place in Pillow's format `kind`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
     document = _fitted(document, kind)
-    options, notes = metadata.save_options(kind, document.info, document.size)
+    is_deep = any(not isinstance(frame.data, Image.Image) for frame in document.frames)
+    options, notes = metadata_writing.save_options(kind, document.info, is_deep)
     document = document.noting(*notes)
     options = encoding.options(kind) | options
     if kind == "JPEG2000":
         options["no_jp2"] = Path(name).suffix.lower() in (".j2k", ".j2c", ".jpc")
     if kind == "AVIF" and all(frame.channels == 1 for frame in document.frames):
         options["subsampling"] = "4:0:0"
-    if kind == "TIFF":
-        options |= _tiff_options(document, options)
+    if kind == "TIFF" and _is_big(document):
+        options |= {"compression": "raw", "big_tiff": True}  # Pillow's compressing writer has no BigTIFF
     try:
         merged = _save(document, kind, file, options)
     except (OSError, MemoryError):
@@ -114,19 +120,29 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
 
 def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any]) -> int:
     """Write all frames with these options; returns how many of them the encoder merged with those before."""
+    directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
     if len(images) < len(document.frames):
         deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
-        return 0
-    animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+    else:
+        animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+    if directories:
+        tiff_tags.append(file, directories, _is_big(document))
+    if kind == "PCX":
+        _set_resolution(file, options["dpi"])
     return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
 
 
-def _tiff_options(document: Document, options: dict[str, Any]) -> dict[str, Any]:
-    """Pillow's compressing writer writes neither EXIF's own directory nor BigTIFF, which more than 4 GB need."""
-    big = sum(frame.bytes for frame in document.frames) > deep_writing.MAX_CLASSIC
-    plain: dict[str, Any] = {"compression": "raw"} if big or "exif" in options else {}
-    return plain | ({"big_tiff": True} if big else {})
+def _is_big(document: Document) -> bool:
+    """Whether a TIFF needs longer numbers than the usual ones to count its bytes."""
+    return sum(frame.bytes for frame in document.frames) > deep_writing.MAX_CLASSIC
+
+
+def _set_resolution(file: Path | BytesIO, dpi: tuple[float, float]) -> None:
+    """Put dots per inch, 0 for unknown ones, into a PCX: Pillow writes 100 into each."""
+    with file.open("r+b") if isinstance(file, Path) else nullcontext(file) as stream:
+        stream.seek(PCX_RESOLUTION)
+        stream.write(struct.pack("<2H", *map(round, dpi)))
 
 
 def _fitted(document: Document, kind: str) -> Document:
@@ -143,7 +159,7 @@ def _fitted(document: Document, kind: str) -> Document:
         frames = [raster.on_white(frame) for frame in frames]
     info = dict(document.info)
     profile = info.get("icc_profile")
-    if profile and "icc_profile" not in metadata.HOLDS.get(kind, ()):
+    if profile and "icc_profile" not in inventory.HOLDS.get(kind, ()):
         converted = None if profiles.is_srgb(profile) else _in_srgb(frames, profile)
         if converted:
             frames = converted

@@ -15,7 +15,8 @@ from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
-from espcn_cli.pictures import reading
+from espcn_cli.pictures import metadata, reading
+from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import DEFAULT_MODEL
@@ -68,6 +69,9 @@ class Upscaler:
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
+        info, damage = metadata.moved(info, Change(frame.size, large.size))
+        for note in damage:
+            warnings.warn(note, stacklevel=2)
         large.info.update(info)
         return large
 
@@ -119,7 +123,8 @@ class Upscaler:
             result, said = self._frame(frame, size)
             frames.append(result)
             notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), warnings=tuple(notes))
+        info, said = metadata.moved(document.info, Change(document.size, frames[0].size))
+        return replace(document, frames=tuple(frames), info=info, warnings=(*notes, *said))
 
     def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
         if size is None:
