@@ -68,6 +68,8 @@ def _odd_tiff(source: opened, depth: int | None) -> Document:
             raise source.explain(error) from None
     frames = [raster.from_array(turned(array, turn)) for array, _ in pages]
     notes += [note for _, said in pages for note in said]
+    for frame in frames:
+        info = _agreeing(frame, info, notes)[1]
     if depth == 8:
         frames = [_cut(frame, notes) for frame in frames]
     return Document(tuple(frames), info, warnings=tuple(dict.fromkeys(notes)))
@@ -112,17 +114,27 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     if reduced:
         notes.append(f"{reduced} reduced {'copy' if reduced == 1 else 'copies'} of the picture left out")
     if image.format == "TIFF":
-        return Document(tuple(frames), _first_of(infos, notes), warnings=tuple(notes))
+        frames, info = _as_one(frames, infos, notes)
+        return Document(tuple(frames), info, warnings=tuple(notes))
     cover = bool(image.info.get("default_image"))
     return Document(tuple(_alike(frames)), infos[0], tuple(durations), animation.plays(image), cover, tuple(notes))
 
 
-def _first_of(infos: list[Info], notes: list[str]) -> Info:
-    """What stands beside the first page, which all are written with; a note if others have something else."""
-    keys = [key for key in NAMES if any(info.get(key) != infos[0].get(key) for info in infos)]
+def _as_one(frames: list[Raster], infos: list[Info], notes: list[str]) -> tuple[list[Raster], Info]:
+    """Pages of a file that is written with one profile, and what else stands beside the first, for all of them."""
+    first = dict(infos[0])
+    found = [info.get("icc_profile") for info in infos]
+    if len(set(found)) > 1:
+        pairs = zip(frames, found, strict=True)
+        given = [profiles.given_up([frame], data) if data else ([frame], None) for frame, data in pairs]
+        frames = [frame for converted, _ in given for frame in converted]
+        first.pop("icc_profile", None)
+        how = "left out" if "" in [note for _, note in given] else "converted to sRGB"
+        notes.append(f"the pages have different colour profiles: they were {how}")
+    keys = [key for key in NAMES if key != "icc_profile" and any(info.get(key) != first.get(key) for info in infos)]
     if keys:
         notes.append(f"only the first page's own is kept: {', '.join(NAMES[key] for key in keys)}")
-    return infos[0]
+    return frames, first
 
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:
@@ -178,7 +190,8 @@ def _frame(
     notes = said + notes
     pixels = upright(image.copy() if several else image, turn)
     if pixels.mode in MODES_16_BIT or (pixels.mode == "I" and image.format in ("PNG", "PPM")):
-        return _grey_16(pixels, image, deep_reading.grey_white(image, white), depth, notes), info, notes
+        frame = _grey_16(pixels, image, deep_reading.grey_white(image, white), depth, notes)
+        return _agreeing(frame, info, notes)
     if pixels.mode in ("I", "F"):
         raise EspcnError(deep_reading.unsupported("floating-point" if pixels.mode == "F" else "32-bit"))
     if white > 255:
@@ -186,7 +199,7 @@ def _frame(
     if pixels.mode in profiles.SPACES:
         pixels, note = profiles.to_rgb(pixels, info.pop("icc_profile", None))
         notes.append(note)
-    return Raster(_plain(pixels)), info, notes
+    return _agreeing(Raster(_plain(pixels, info.get("icc_profile", b""))), info, notes)
 
 
 def _spread(image: Image.Image) -> int:
@@ -198,7 +211,19 @@ def _spread(image: Image.Image) -> int:
 def _deep_frame(image: Image.Image, white: int, read: Beside, notes: list[str]) -> tuple[Raster, Info, list[str]]:
     array, said = deep_reading.read(image, white)
     info, turn, found = collect(image, read)
-    return raster.from_array(turned(array, turn)), info, list(dict.fromkeys([*notes, *said, *found]))
+    notes = list(dict.fromkeys([*notes, *said, *found]))
+    return _agreeing(raster.from_array(turned(array, turn)), info, notes)
+
+
+def _agreeing(frame: Raster, info: Info, notes: list[str]) -> tuple[Raster, Info, list[str]]:
+    """Without a profile that is for other colours than the frame has: no reader would take it."""
+    if profile := info.get("icc_profile"):
+        has = "GRAY" if frame.channels < 3 else "RGB"
+        if (found := profiles.space(profile)) != has:
+            kind = f"for {found}, not for {has}" if found else "damaged"
+            info = {key: value for key, value in info.items() if key != "icc_profile"}
+            notes.append(f"the colour profile is {kind}: it was left out")
+    return frame, info, notes
 
 
 def _cut(frame: Raster, notes: list[str]) -> Raster:
@@ -208,9 +233,9 @@ def _cut(frame: Raster, notes: list[str]) -> Raster:
     return raster.to_8_bits(frame)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Any mode of 8 bits as L, LA, RGB or RGBA."""
-    grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
+def _plain(image: Image.Image, profile: bytes) -> Image.Image:
+    """Any mode of 8 bits as L, LA, RGB or RGBA; greys in a palette stay RGB where their profile is for it."""
+    grey = image.mode in ("1", "L", "LA", "La") or (_has_grey_palette(image) and profiles.space(profile) != "RGB")
     mode = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
     if image.mode == "P" and mode == "LA":  # Pillow goes there by RGBA only
         image = image.convert("RGBA")

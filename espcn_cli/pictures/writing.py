@@ -32,6 +32,9 @@ NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
 PCX_RESOLUTION = 12
 """Where a PCX has its dots per inch."""
 
+WITHOUT_GREY = ("WEBP",)
+"""Formats that hold grey as RGB."""
+
 LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA": 65535, "PCX": 65535, "AVIF": 65535}
 """Pixels of the longer side that a format can count to, for those that a picture may outgrow."""
 
@@ -159,13 +162,9 @@ def _fitted(document: Document, kind: str) -> Document:
         frames = [raster.on_white(frame) for frame in frames]
     info = dict(document.info)
     profile = info.get("icc_profile")
-    if profile and "icc_profile" not in inventory.HOLDS.get(kind, ()):
-        converted = None if profiles.is_srgb(profile) else _in_srgb(frames, profile)
-        if converted:
-            frames = converted
-            notes.append(f"{kind} has no place for the colour profile: the colours were converted to sRGB")
-        if converted or profiles.is_srgb(profile):
-            del info["icc_profile"]
+    if profile and not _holds_profile(kind, profile, frames):
+        frames, note = profiles.given_up(frames, info.pop("icc_profile"))
+        notes += [f"{kind} has no place for the colour profile{note}"] if note is not None else []
     if kind == "GIF" and any(frame.channels > 2 for frame in frames):
         notes.append("GIF holds 256 colours")
     return replace(document, frames=tuple(frames), info=info).noting(*notes)
@@ -173,6 +172,16 @@ def _fitted(document: Document, kind: str) -> Document:
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
     return kind == "TIFF" or (kind in deep_writing.WRITES and not several)
+
+
+def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
+    """Whether a format has a place for the profile, and the picture in it the colours that the profile is for."""
+    if "icc_profile" not in inventory.HOLDS.get(kind, ()):
+        return False
+    if profiles.space(profile) != "GRAY":
+        return True
+    with_alpha = any(frame.has_alpha for frame in frames)
+    return kind not in WITHOUT_GREY and not (with_alpha and (kind == "AVIF" or (kind == "PNG" and len(frames) > 1)))
 
 
 def _fitted_frames(document: Document, kind: str) -> Document:
@@ -204,11 +213,3 @@ def _timed(document: Document, kind: str) -> Document:
     if all(abs(new - old) < 1 for new, old in zip(times, document.durations, strict=True)):
         return replace(document, durations=times)
     return replace(document, durations=times).noting("GIF counts in hundredths of a second: times were rounded")
-
-
-def _in_srgb(frames: list[Raster], profile: bytes) -> list[Raster] | None:
-    images = [
-        profiles.to_srgb(frame.data, profile) if isinstance(frame.data, Image.Image) else None for frame in frames
-    ]
-    found = [Raster(image) for image in images if image is not None]
-    return found if len(found) == len(frames) else None
