@@ -27,7 +27,10 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
 }
 
-NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
+PORTABLE = {".pbm": "PBM", ".pgm": "PGM", ".pnm": "PNM"}
+"""Suffixes of what Pillow calls PPM in any case: black and white, grey, and either with colour."""
+
+NO_ALPHA = ("JPEG", "MPO", "PPM", *PORTABLE.values(), "BMP", "DIB", "PCX")
 
 PCX_RESOLUTION = 12
 """Where a PCX has its dots per inch."""
@@ -70,12 +73,20 @@ def is_writable(path: Path) -> bool:
 
 
 def format_of(path: Path) -> str:
-    """The file format that a destination's suffix asks for. Raises UsageError if Pillow cannot write it."""
+    """The file format that a destination's suffix asks for: Pillow's name of it, or one of PORTABLE's.
+
+    Raises UsageError if Pillow cannot write it.
+    """
     name = _writer_of(path)
     if name is None:
         kind = path.suffix or "a file without suffix"
         raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif", path)
-    return name
+    return PORTABLE.get(path.suffix.lower(), name)
+
+
+def pillows_name(kind: str) -> str:
+    """What Pillow calls a format of `format_of`."""
+    return "PPM" if kind in PORTABLE.values() else kind
 
 
 def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
@@ -95,7 +106,7 @@ def write_document(document: Document, path: Path, encoding: Encoding | None = N
 
 
 def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
-    """Write to an open place in Pillow's format `kind`; `name` stands in errors. Returns it with warnings."""
+    """Write to an open place in the format `kind` of `format_of`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
     document = _fitted(document, kind)
     is_deep = any(not isinstance(frame.data, Image.Image) for frame in document.frames)
@@ -126,9 +137,10 @@ def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str
     directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
     if len(images) < len(document.frames):
-        deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
+        deep_writing.write([frame.array() for frame in document.frames], pillows_name(kind), file, options)
     else:
-        animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+        images = [image.convert("1") for image in images] if kind == "PBM" else images
+        animation.save(images, pillows_name(kind), file, options, document.durations, document.plays, document.cover)
     if directories:
         tiff_tags.append(file, directories, _is_big(document))
     if kind == "PCX":
@@ -167,11 +179,13 @@ def _fitted(document: Document, kind: str) -> Document:
         notes += [f"{kind} has no place for the colour profile{note}"] if note is not None else []
     if kind == "GIF" and any(frame.channels > 2 for frame in frames):
         notes.append("GIF holds 256 colours")
+    if pillows_name(kind) == "PPM":
+        frames = [_portable(frame, kind, notes) for frame in frames]
     return replace(document, frames=tuple(frames), info=info).noting(*notes)
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
-    return kind == "TIFF" or (kind in deep_writing.WRITES and not several)
+    return kind == "TIFF" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM" and not several)
 
 
 def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
@@ -182,6 +196,21 @@ def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
         return True
     with_alpha = any(frame.has_alpha for frame in frames)
     return kind not in WITHOUT_GREY and not (with_alpha and (kind == "AVIF" or (kind == "PNG" and len(frames) > 1)))
+
+
+def _portable(frame: Raster, kind: str, notes: list[str]) -> Raster:
+    """A frame as its suffix promises it: grey in a PGM, black and white in a PBM, colour in a PPM."""
+    if kind == "PPM":
+        return raster.in_colour(frame)
+    if kind == "PNM":
+        return frame
+    grey = raster.in_grey(frame)
+    if kind == "PGM":
+        notes += ["PGM holds no colours: the picture was made grey"] if frame.channels > 1 else []
+        return grey
+    if not grey.is_black_and_white:
+        notes.append("PBM holds black and white alone: each pixel became the nearer of them")
+    return raster.in_black_and_white(grey)
 
 
 def _fitted_frames(document: Document, kind: str) -> Document:

@@ -365,7 +365,7 @@ def test_iptc_and_others_boxes_of_a_jpeg_2000(tmp_path: Path, bicubic: Upscaler)
 def test_a_netpbm_s_and_a_targa_s_comments(tmp_path: Path, bicubic: Upscaler, kind: str) -> None:
     pixels = b"#\n# #" if kind == "P5" else b"1 2\n3 4 5"
     source = save(tmp_path / "in.pgm", f"{kind} # made\n# by hand\n5 1\n255\n".encode() + pixels)
-    assert through(bicubic, source, tmp_path / "out.pgm") == ("PPM has no place for the comment",)
+    assert through(bicubic, source, tmp_path / "out.pgm") == ("PGM has no place for the comment",)
     assert through(bicubic, source, tmp_path / "out.tga") == ()
     assert through(bicubic, tmp_path / "out.tga", tmp_path / "out.png") == ()
     assert reading.read_document(tmp_path / "out.png").info["text"] == {"Comment": "made\nby hand"}

@@ -134,6 +134,77 @@ def test_without_the_extra_16_bit_colour_is_refused_with_the_name(
     assert caught.value.path == tmp_path / "a.png"
 
 
+# --- Netpbm: what the suffix promises --------------------------------------------------------------------------------
+
+
+def netpbm(path: Path) -> tuple[bytes, np.ndarray[Any, Any]]:
+    """Its magic number, and its levels by Pillow."""
+    with Image.open(path) as image:
+        return path.read_bytes()[:2], np.asarray(image)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_colour_becomes_grey_in_a_pgm_and_that_is_said(tmp_path: Path, stream: bool) -> None:
+    document = Document((Raster(PICTURE),))
+    path = tmp_path / "a.pgm"
+    if stream:
+        out = BytesIO()
+        written = writing.encode(document, writing.format_of(path), out, STREAM, Encoding())
+        path.write_bytes(out.getvalue())
+    else:
+        written = writing.write_document(document, path)
+    assert written.warnings == ("PGM holds no colours: the picture was made grey",)
+    magic, levels = netpbm(path)
+    assert magic == b"P5"
+    assert np.array_equal(levels, np.asarray(PICTURE.convert("L")))
+
+
+def test_black_and_white_is_what_a_pbm_holds(tmp_path: Path) -> None:
+    grey = np.array([[0, 127, 128, 255]], np.uint8)
+    written = writing.write_document(Document((Raster(Image.fromarray(grey)),)), tmp_path / "a.pbm")
+    assert written.warnings == ("PBM holds black and white alone: each pixel became the nearer of them",)
+    magic, levels = netpbm(tmp_path / "a.pbm")
+    assert magic == b"P4" and levels.tolist() == [[False, False, True, True]]
+    extremes = Document((Raster(Image.fromarray(grey[:, ::3])),))
+    assert writing.write_document(extremes, tmp_path / "b.pbm").warnings == ()
+    coloured = writing.write_document(Document((Raster(PICTURE),)), tmp_path / "c.pbm")
+    assert coloured.warnings == written.warnings
+
+
+def test_a_ppm_is_in_colour_and_a_pnm_as_it_comes(tmp_path: Path) -> None:
+    grey = Document((Raster(PICTURE.convert("L")),))
+    assert writing.write_document(grey, tmp_path / "a.ppm").warnings == ()
+    assert netpbm(tmp_path / "a.ppm")[0] == b"P6"
+    writing.write_document(grey, tmp_path / "a.pnm")
+    assert netpbm(tmp_path / "a.pnm")[0] == b"P5"
+    writing.write_document(Document((Raster(PICTURE),)), tmp_path / "b.pnm")
+    assert netpbm(tmp_path / "b.pnm")[0] == b"P6"
+
+
+def test_16_bits_keep_their_depth_in_grey_and_in_colour(tmp_path: Path) -> None:
+    pytest.importorskip("imagecodecs")
+    values = np.array([[[0, 0, 0], [65535, 65535, 65535], [65535, 0, 0], [1000, 30000, 5000]]], np.uint16)
+    written = writing.write_document(Document((Raster(values),)), tmp_path / "a.pgm")
+    assert written.warnings == ("PGM holds no colours: the picture was made grey",)
+    magic, levels = netpbm(tmp_path / "a.pgm")
+    assert magic == b"P5"
+    assert levels[0].tolist() == [0, 65535, 19595, 18479]  # 0.299 R + 0.587 G + 0.114 B
+    grey = reading.read_document(tmp_path / "a.pgm")
+    writing.write_document(grey, tmp_path / "b.ppm")
+    assert (tmp_path / "b.ppm").read_bytes()[:2] == b"P6"
+    again = reading.read_document(tmp_path / "b.ppm").frames[0].array()
+    assert again[0].tolist() == [[level] * 3 for level in levels[0].tolist()]
+    assert "8 bits" in writing.write_document(grey, tmp_path / "c.pbm").warnings[0]
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "pbm", "ppm", "pnm"])
+def test_transparency_is_laid_on_white_in_all_of_them(tmp_path: Path, suffix: str) -> None:
+    clear = Document((Raster(Image.new("LA", (3, 2), (0, 0))),))
+    written = writing.write_document(clear, tmp_path / f"a.{suffix}")
+    assert written.warnings == (f"{suffix.upper()} holds no transparency: the picture was laid on white",)
+    assert netpbm(tmp_path / f"a.{suffix}")[1].all()
+
+
 # --- dots per inch ---------------------------------------------------------------------------------------------------
 
 
