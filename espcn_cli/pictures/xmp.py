@@ -141,7 +141,7 @@ def _speaks(xmp: bytes, words: Iterable[str]) -> bool:
 def cleaned(xmp: bytes, is_turned: bool) -> tuple[bytes, list[str]]:
     """Upright, and without what is no longer true as the file holds one picture now; and names of what that was.
 
-    Raises ValueError or ExpatError if it cannot be read.
+    Empty if nothing else was in it. Raises ValueError or ExpatError if it cannot be read.
     """
     xmp = as_utf_8(xmp)
     edits: list[Edit] = []
@@ -155,21 +155,24 @@ def cleaned(xmp: bytes, is_turned: bool) -> tuple[bytes, list[str]]:
         if (word := _word_for(entry, is_turned)) is not None:
             edits.append((*entry.place, ""))
             gone.append(word)
-    edits += [(start, end, "") for start, end in _unused(reader, [edit[:2] for edit in edits if not edit[2]])]
-    return _edited(xmp, edits), [word for word in dict.fromkeys(gone) if word]
+    removed, left = _spaces(reader, [edit[:2] for edit in edits if not edit[2]])
+    edits += [(start, end, "") for space, start, end in reader.declared if space in removed - left]
+    words = [word for word in dict.fromkeys(gone) if word]
+    return (_edited(xmp, edits) if left or not removed else b""), words
 
 
-def _unused(reader: _Reader, gone: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Where namespaces are declared of which nothing is left when these places are empty."""
+def _spaces(reader: _Reader, gone: list[tuple[int, int]]) -> tuple[set[str], set[str]]:
+    """Namespaces of the properties in these places, and of those elsewhere."""
     gone = sorted(gone)
-    spaces: dict[bool, set[str]] = {True: set(), False: set()}
+    removed: set[str] = set()
+    left: set[str] = set()
     end = following = 0
     for entry in sorted(reader.found, key=lambda entry: entry.place):
         while following < len(gone) and gone[following][0] <= entry.place[0]:
             end = max(end, gone[following][1])
             following += 1
-        spaces[entry.place[1] <= end].add(entry.name[0])
-    return [(start, end) for space, start, end in reader.declared if space in spaces[True] - spaces[False]]
+        (removed if entry.place[1] <= end else left).add(entry.name[0])
+    return removed, left
 
 
 def _word_for(entry: Property, is_turned: bool) -> str | None:

@@ -136,6 +136,11 @@ def test_what_is_no_longer_true_goes_with_its_namespace_and_has_a_name(untrue: b
         assert word not in left
 
 
+def test_a_packet_in_which_nothing_is_true_goes() -> None:
+    assert ours.cleaned(xmp('hdrgm:Version="1.0"'), False) == (b"", ["the gain map"])
+    assert ours.cleaned(xmp(), False) == (xmp(), [])
+
+
 def test_orientation_is_upright_and_what_a_turn_makes_untrue_goes() -> None:
     text = xmp('tiff:Orientation="6" GPano:FullPanoWidthPixels="200"', "<xmp:Thumbnails><rdf:Alt/></xmp:Thumbnails>")
     assert ours.cleaned(text, False) == (text.replace(b'"6"', b'"1"'), [])
