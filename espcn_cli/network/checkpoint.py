@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,14 @@ NATURES = {
 }
 """What a file of ours is, and what to do with it where another was expected."""
 
+
+PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+PYTORCH_START = b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+PYTORCH_PART = "data.pkl"
+"""How PyTorch's files are called; how the old ones begin, and what the new ones, which are archives, have in them.
+
+Both hold pickles, which run whatever is in them.
+"""
 
 Weights = dict[str, NDArray[np.float32]]
 """A network's tensors by name."""
@@ -94,7 +103,7 @@ def find(model: str | None, scale: int | None = None) -> Path:
         wanted = scale or min(scales(None))
         return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
     path = Path(model)
-    if path.suffix == ".safetensors" or os.sep in model:
+    if path.suffix.lower() in (".safetensors", *PYTORCH_SUFFIXES) or os.sep in model:
         if not is_file(path):
             raise EspcnError(
                 f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
@@ -138,7 +147,7 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
     except FileNotFoundError:
         raise EspcnError(f"no checkpoint at {path}: check the path", path) from None
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
+        raise _unreadable(path, error) from None
     name = metadata.get("format", "")
     if name != FORMATS[kind]:
         raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
@@ -185,11 +194,30 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Weights:
             _check_tensors(path, file, shapes)
             weights = {name: file.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
+        raise _unreadable(path, error) from None
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong", path)
     return weights
+
+
+def _unreadable(path: Path, error: Exception) -> EspcnError:
+    if _is_pytorchs(path):
+        return EspcnError(f"{path}: PyTorch files are not read: give a .safetensors checkpoint of espcn", path)
+    return EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path)
+
+
+def _is_pytorchs(path: Path) -> bool:
+    if path.suffix.lower() in PYTORCH_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            if file.read(len(PYTORCH_START)) == PYTORCH_START:
+                return True
+            with ZipFile(file) as archive:
+                return any(Path(name).name == PYTORCH_PART for name in archive.namelist())
+    except (OSError, BadZipFile, ValueError):
+        return False
 
 
 def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

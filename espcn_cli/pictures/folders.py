@@ -9,13 +9,26 @@ from pathlib import Path
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_folder, is_special, is_there
 
-SUFFIXES = frozenset(
+WRITTEN = frozenset(
     f".{name}"
     for name in (
         *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "gif", "tif", "tiff", "bmp", "dib"),
-        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "ico", "mpo", "pcx"),
+        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "mpo", "pcx"),
     )
 )
+"""Suffixes of the formats that are read and written."""
+
+READ_ONLY = frozenset(
+    f".{name}"
+    for name in (
+        *("psd", "dds", "qoi", "sgi", "rgb", "rgba", "bw", "ico", "icns", "cur", "avifs", "j2c", "jpc", "jpf", "jpx"),
+        *("icb", "vda", "vst", "blp", "dcx", "fits", "flc", "fli", "ftc", "ftu", "gbr", "iim", "im", "msp", "pcd"),
+        *("pxr", "ras", "xbm", "xpm"),
+    )
+)
+"""Suffixes of the others that Pillow reads by itself. Not here: .fit, which sport watches use for something else."""
+
+SUFFIXES = WRITTEN | READ_ONLY
 """What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
 
 STREAM = Path("-")

@@ -17,7 +17,8 @@ from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.network import checkpoint, mixing
-from espcn_cli.pictures import reading
+from espcn_cli.pictures import metadata, reading
+from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.pictures.traces import traces_of
@@ -116,6 +117,9 @@ class Upscaler:
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
+        info, damage = metadata.moved(info, Change(frame.size, large.size))
+        for note in damage:
+            warnings.warn(note, stacklevel=2)
         large.info.update(info)
         return large
 
@@ -191,7 +195,8 @@ class Upscaler:
             result, said = self._frame(frame, size, strength)
             frames.append(result)
             notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), alpha=self.alpha, warnings=tuple(notes))
+        info, said = metadata.moved(document.info, Change(document.size, frames[0].size))
+        return replace(document, frames=tuple(frames), info=info, alpha=self.alpha, warnings=(*notes, *said))
 
     def _frame(self, frame: Raster, size: Size | None, strength: float | None) -> tuple[Raster, list[str]]:
         used, target = self.reaching(frame.size, size), self.output_size(frame.size, size)

@@ -172,6 +172,23 @@ def test_bytes_that_are_no_safetensors_file(content: bytes, tmp_path: Path) -> N
     assert "not a readable safetensors file" in refusal(path)
 
 
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.ckpt", "pytorch_model.bin", "w.PTH", "renamed.safetensors"])
+@pytest.mark.parametrize("archive", [True, False], ids=["new", "old"])
+def test_a_file_of_pytorch_s_is_called_so_and_not_unpickled(name: str, archive: bool, tmp_path: Path) -> None:
+    path = tmp_path / name
+    torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=archive)
+    assert "PyTorch files are not read" in refusal(path)
+    assert find(str(path)) == path
+
+
+def test_a_name_that_ends_like_pytorch_s_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EspcnError, match=r"no checkpoint at RealESRGAN_x2plus\.pth"):
+        find("RealESRGAN_x2plus.pth")
+    Path("any.pth").write_bytes(b"whatever")
+    assert "PyTorch files are not read" in refusal(find("any.pth"))
+
+
 def test_a_file_cut_anywhere(path: Path) -> None:
     whole = path.read_bytes()
     for length in (1, 8, 9, 100, len(whole) // 2, len(whole) - 1):
