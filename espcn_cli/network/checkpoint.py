@@ -166,6 +166,6 @@ def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]])
             raise EspcnError(f"{path}: tensor {name} is {kind}, not F32 (float32): get a fresh copy", path)
 
 
-def write(path: Path, weights: Mapping[str, NDArray[np.float32]], card: Card[S]) -> None:
-    """Write a checkpoint whole or not at all."""
-    write_tensors(path, weights, card.to_metadata())
+def write(path: Path, weights: Mapping[str, NDArray[np.float32]], card: Card[S], overwrite: bool = True) -> None:
+    """Write a checkpoint whole or not at all. Raises EspcnError as `replacing`."""
+    write_tensors(path, weights, card.to_metadata(), overwrite)
