@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_file, write_tensors
+from espcn_cli.paths import file_of
 from espcn_cli.settings import AutoencoderSettings, ModelSettings
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
@@ -70,9 +71,12 @@ def weights_folder() -> Path:
 
 
 def find(model: str, scale: int | None = None) -> Path:
-    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none."""
-    path = Path(model)
-    if path.suffix == ".safetensors" or os.sep in model:
+    """The file of a shipped model's name at a scale, or of a path as it is.
+
+    Raises EspcnError if there is no such file, UsageError for a name that no model has or a scale that it has not.
+    """
+    if Path(model).suffix == ".safetensors" or os.path.dirname(model):  # noqa: PTH120
+        path = file_of(model)
         if not is_file(path):
             raise EspcnError(
                 f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
@@ -81,10 +85,10 @@ def find(model: str, scale: int | None = None) -> Path:
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
     if not shipped:
         names = sorted({card.name for _, card in list_shipped()})
-        raise EspcnError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
+        raise UsageError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
     wanted = scale or min(shipped)
     if wanted not in shipped:
-        raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
+        raise UsageError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
     return shipped[wanted]
 
 

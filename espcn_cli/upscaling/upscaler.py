@@ -13,7 +13,7 @@ from PIL import Image
 
 from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
@@ -166,7 +166,7 @@ def load(
     path = checkpoint.find(model, scale)
     card = checkpoint.read_card(path)
     if scale is not None and card.settings.scale != scale:
-        raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
+        raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     engine = open_engine(path, device, precision, ensemble)
     if scale is not None or path == Path(model):
         return Upscaler(engine, tile)

@@ -14,7 +14,7 @@ from making_animations import disc
 from PIL import Image
 
 from espcn_cli.engines.torch_engine import TorchEngine
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.raster import Raster
@@ -101,7 +101,7 @@ def test_tensors_in_tensors_out(bicubic: Upscaler) -> None:
 def test_load_checks_the_scale(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path / "tiny.safetensors")
     assert load(str(path)).scale == 2
-    with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
+    with pytest.raises(UsageError, match="upscales by 2, not by 3"):
         load(str(path), 3)
 
 
