@@ -44,7 +44,8 @@ def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
     from tqdm import tqdm
 
-    tqdm.write(printable(line), file=sys.stderr)
+    if sys.stderr is not None:  # closed before the start
+        tqdm.write(printable(line), file=sys.stderr)
 
 
 def show(result: str) -> None:
@@ -71,5 +72,6 @@ def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iter
     """A bar on stderr, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
+    hidden = quiet or sys.stderr is None
+    with tqdm(total=total, unit=unit, disable=True if hidden else None, dynamic_ncols=True, **options) as bar:
         yield bar
