@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -29,6 +31,8 @@ MaxPixels = Annotated[
     int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -38,6 +42,20 @@ def settings_of(kind: type[S], context: typer.Context) -> S:
         return kind(**{field.name: context.params[field.name] for field in fields(kind)})
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def choose_existing(overwrite: bool, skip_existing: bool) -> None:
+    """Raise UsageError if outputs that exist are to be both replaced and left."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other: leave one of them out")
+
+
+def show_skipped(output: Path, quiet: bool, as_json: bool = False) -> None:
+    """That a command leaves an output that exists: on stderr, and as its whole result in JSON."""
+    if not quiet:
+        say(f"{output}: skipped, the output exists")
+    if as_json:
+        show(json.dumps({"output": str(output), "skipped": True}, indent=2))
 
 
 def say(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Generator, Iterator
@@ -17,15 +18,19 @@ from espcn_cli.cli.terminal import (
     SCALE_HELP,
     Device,
     Json,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
+    choose_existing,
     printable,
     progress,
     say,
     show,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Scale
+from espcn_cli.paths import STREAM
+from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, SCALES, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -33,17 +38,40 @@ if TYPE_CHECKING:
     from espcn_cli.upscaling.upscaler import Upscaler
 
 
+def parse_scale(text: str) -> Scale:
+    """One of SCALES. Raises ValueError for anything else, with the way to any other size."""
+    for scale in SCALES:
+        if text == str(scale):
+            return scale
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)(%?)", text)
+    percent = float(number[1]) * (1 if number[2] else 100) if number else 0
+    other = f": for that, use --size {percent:g}%" if percent else ""
+    raise ValueError(f"{text!r} is not one of {', '.join(repr(str(scale)) for scale in SCALES)}{other}")
+
+
 def upscale(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
+        list[str], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
     ],
-    destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder; '-' is standard output.")],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESTINATION",
+            help="A file for one picture, else a folder, as is any name that ends in a slash; '-' is standard output.",
+        ),
+    ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
     ] = DEFAULT_MODEL,
     scale: Annotated[
         Scale | None,
-        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
+        typer.Option(
+            "--scale",
+            "-s",
+            metavar="|".join(map(str, SCALES)),
+            parser=parse_scale,
+            help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name.",
+        ),
     ] = None,
     size: Annotated[
         str | None,
@@ -54,7 +82,8 @@ def upscale(
         ),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")] = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     format: Annotated[
         str | None,
         typer.Option(
@@ -107,33 +136,39 @@ def upscale(
     """Upscale a picture to a file, or many pictures and folders to a folder.
 
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
-    them; anything lost is reported. Photographs come out upright. An input is never overwritten; outputs appear whole
-    or not at all; a file that fails is named and the others are done.
+    them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
+    only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
-    from espcn_cli.pictures import folders, opening, writing
+    from espcn_cli.files import is_stream
+    from espcn_cli.pictures import opening, writing
     from espcn_cli.upscaling import pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
+    from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
     from espcn_cli.upscaling.preview import preview
     from espcn_cli.upscaling.upscaler import load
 
     tile_size = parse_tile(tile)
-    suffix = f".{format.lower().lstrip('.')}" if format else None
-    streaming = destination == folders.STREAM
+    suffix = f".{format.lower().lstrip('.')}" if format is not None else None
+    choose_existing(overwrite, skip_existing)
+    if is_stdout(Path(destination)):
+        destination = str(STREAM)
+    streaming = destination == str(STREAM)
     if streaming and not dry_run:
         check_stdout(as_json)
     options = pipeline.Options(
-        size=sizes.parse(size) if size else None,
+        size=sizes.parse(size) if size is not None else None,
         depth=depth,
         encoding=writing.Encoding(quality, png_level),
+        overwrite=overwrite,
         skip_existing=skip_existing,
         jobs=jobs,
-        stream_format=stream_format(suffix) if streaming else "PNG",
+        stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
-    tasks = plan(sources, destination, recursive, suffix)
+    tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
     upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
     if not quiet:
         report_renamed(tasks)
@@ -150,8 +185,20 @@ def upscale(
         raise typer.Exit(code)
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether a path is another name of standard output, such as /dev/stdout."""
+    from espcn_cli.files import is_stream
+
+    try:
+        return is_stream(path) and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # closed, or no file at all
+        return False
+
+
 def check_stdout(as_json: bool) -> None:
     """Raise UsageError if a picture cannot go to standard output."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: name a file")
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if as_json:
@@ -186,7 +233,7 @@ def do_all(
                 report(outcome, quiet)
     except (KeyboardInterrupt, SystemExit) as stop:
         outcomes += finished(work, stop)
-        end_interrupted(stop, outcomes, len(tasks), as_json)
+        end_interrupted(stop, outcomes, len(tasks), options.overwrite, as_json)
     return outcomes
 
 
@@ -199,15 +246,18 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as_json: bool) -> NoReturn:
-    from espcn_cli.upscaling.pipeline import is_reading
+def end_interrupted(
+    stop: BaseException, outcomes: list[Outcome], tasks: int, overwrite: bool, as_json: bool
+) -> NoReturn:
+    from espcn_cli.upscaling.pipeline import is_waiting
 
     code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
     left = tasks - len(outcomes)
-    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues")
+    again = "starts again" if overwrite else "with --skip-existing continues"
+    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}")
     if as_json:
         print_json(outcomes)
-    if is_reading():  # such a thread would hold the process
+    if is_waiting():  # such a thread would hold the process
         sys.stdout.flush()
         os._exit(code)
     raise typer.Exit(code) from None
@@ -248,11 +298,11 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     return counted(outcomes) + (f"; {others} other files passed over" if others else "")
 
 
-def count_others(sources: list[Path], recursive: bool) -> int:
+def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
     from espcn_cli.pictures import folders
 
-    return sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
+    return sum(folders.count_others(source, recursive) for source in map(Path, sources) if is_folder(source))
 
 
 def counted(outcomes: list[Outcome]) -> str:
