@@ -225,14 +225,17 @@ def do_all(
 
     outcomes: list[Outcome] = []
     work = run(upscaler, tasks, options)
+    several = len(tasks) > 1
     try:
-        with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+        with progress(len(tasks), "picture", quiet or not several) as bar:
             for outcome in work:
                 outcomes.append(outcome)
                 bar.update()
-                report(outcome, quiet)
+                report(outcome, quiet, in_a_log=several and bar.disable)
     except (KeyboardInterrupt, SystemExit) as stop:
-        outcomes += finished(work, stop)
+        for outcome in finished(work, stop):
+            outcomes.append(outcome)
+            report(outcome, quiet, in_a_log=several and bar.disable)
         end_interrupted(stop, outcomes, len(tasks), options.overwrite, as_json)
     return outcomes
 
@@ -270,11 +273,13 @@ def print_json(outcomes: list[Outcome]) -> None:
     show(json.dumps([outcome.to_dict() for outcome in outcomes], indent=2))
 
 
-def report(outcome: Outcome, quiet: bool) -> None:
-    """The error or the warnings of a picture, on stderr."""
+def report(outcome: Outcome, quiet: bool, in_a_log: bool = False) -> None:
+    """The error or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it."""
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
+        if in_a_log:
+            say(describe(outcome))
         for warning in outcome.warnings:
             say(f"{printable(outcome.task.source)}: {warning}")
 
@@ -311,6 +316,12 @@ def counted(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{number} {state}" for state, number in count(outcomes).items() if number or state == "upscaled")
 
 
+def describe(outcome: Outcome) -> str:
+    """A picture that did not fail, in one line: from where to where, and the sizes or why it was skipped."""
+    names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
+    return f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}"
+
+
 def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
@@ -322,8 +333,7 @@ def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool) -> None:
     for outcome in outcomes:
         report(outcome, quiet)
         if not as_json and outcome.error is None:
-            names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-            show(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
+            show(describe(outcome))
     if not as_json:
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)

@@ -27,7 +27,7 @@ def test_upscale_a_batch_with_a_bad_file(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "a.png")
     save_picture(tmp_path / "in" / "deep" / "b.jpg", mode="L")
     (tmp_path / "in" / "bad.png").write_text("no picture")
-    result = run("upscale", "-r", "in", "out", "-m", tiny, "--json", cwd=tmp_path)
+    result = run("upscale", "-r", "in", "out", "-m", tiny, "--json", "-q", cwd=tmp_path)
     assert result.code == 1
     assert result.stderr == f"espcn: {Path('in/bad.png')}: not a picture in a format that Pillow knows\n"
     records = json.loads(result.stdout)

@@ -143,13 +143,13 @@ def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, numb
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    [line] = err.splitlines()
+    *done, line = err.splitlines()
     match = re.fullmatch(
         r"espcn: interrupted: (\d+) upscaled, (\d+) left; the same command with --skip-existing continues", line
     )
     assert match, err
     assert out == ""
-    assert 0 < int(match[1]) == all_whole(tmp_path / "out")
+    assert 0 < int(match[1]) == all_whole(tmp_path / "out") == len(done)
     assert 0 < int(match[2]) == 100 - int(match[1])
     assert not list((tmp_path / "out").glob(".*"))
 
@@ -197,7 +197,7 @@ def limit_file_size() -> None:
 def test_what_does_not_fit_on_the_disk_is_named_and_the_rest_goes_on(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "big.png", 300, 300)
     save_picture(tmp_path / "in" / "small.png", 20, 20)
-    result = run_process("upscale", "in", "out", "-m", tiny, cwd=tmp_path, before=limit_file_size)
+    result = run_process("upscale", "in", "out", "-m", tiny, "-q", cwd=tmp_path, before=limit_file_size)
     assert result.code == 1
     assert result.stderr == "espcn: cannot write out/big.png (File too large): nothing was changed\n"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.png"]
@@ -229,6 +229,45 @@ def test_names_of_every_kind(tmp_path: Path, tiny: Path) -> None:
     one = run_process("upscale", odd, Path(os.fsdecode(b"o\xff.png")), "-m", tiny, cwd=tmp_path)
     assert (one.code, one.stderr) == (0, "")
     assert "24 x 18 -> 48 x 36" in one.stdout
+
+
+def test_a_log_gets_a_line_for_each_picture_in_the_words_of_a_dry_run(tmp_path: Path, tiny: Path) -> None:
+    """Where standard error is no terminal, which shows a bar instead."""
+    for name in ("a.png", "b.png", "c.png"):
+        save_picture(tmp_path / "in" / name)
+    save_picture(tmp_path / "in" / "clear.webp", mode="RGBA")
+    (tmp_path / "in" / "bad.png").write_text("no picture")
+    save_picture(tmp_path / "out" / "b.jpg")
+    command = ("upscale", "in", "out", "-f", "jpg", "-m", tiny, "--skip-existing")
+    dry = run(*command, "--dry-run", cwd=tmp_path).stdout.splitlines()
+    log = [re.sub(r"\d+\.\d s", "0.0 s", line) for line in run(*command, cwd=tmp_path).stderr.splitlines()]
+    assert sorted(log) == [
+        "espcn: in/bad.png: not a picture in a format that Pillow knows",
+        "in/a.png -> out/a.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+        "in/b.png -> out/b.jpg: skipped, the output exists",
+        "in/c.png -> out/c.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+        "in/clear.webp -> out/clear.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+    ]
+    assert [re.sub(r"\d+\.\d s", "0.0 s", line) for line in dry[:-1]] == sorted(log)[1:]
+    quiet = run("upscale", "in", "again", "-m", tiny, "-q", cwd=tmp_path)
+    assert quiet.stderr == "espcn: in/bad.png: not a picture in a format that Pillow knows\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+def test_a_terminal_shows_a_bar_and_no_lines(tmp_path: Path, tiny: Path) -> None:
+    import pty
+    import termios
+
+    for name in ("a.png", "b.png"):
+        save_picture(tmp_path / "in" / name)
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [*COMMAND, "upscale", "in", "out", "-m", str(tiny)]
+    subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "2/2" in shown and "->" not in shown
 
 
 def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
