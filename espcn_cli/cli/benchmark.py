@@ -13,16 +13,21 @@ from espcn_cli.cli.terminal import (
     Device,
     Json,
     MaxPixels,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
     Strength,
+    choose_existing,
     parse_strength,
     progress,
     say,
     show,
     show_json,
+    show_skipped,
 )
 from espcn_cli.errors import UsageError
+from espcn_cli.paths import STREAM
 from espcn_cli.settings import (
     DEFAULT_FOR_PICTURES,
     DEFAULT_MODEL,
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
 
 def benchmark(
     sources: Annotated[
-        list[Path] | None, typer.Argument(metavar="DATA", help="Folders of HR pictures, one per set.")
+        list[str] | None, typer.Argument(metavar="DATA", help="Folders of HR pictures, one per set.")
     ] = None,
     scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     models: Annotated[
@@ -54,7 +59,9 @@ def benchmark(
         ),
     ] = None,
     strength: Strength = "auto",
-    lr: Annotated[Path | None, typer.Option(help="Folder of given LR files; else LR is made from HR.")] = None,
+    lr: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Folder of given LR files; else LR is made from HR.")
+    ] = None,
     protocol: Annotated[
         Protocol, typer.Option(help="Score the 8-bit picture, or the luma plane as papers do.")
     ] = "picture",
@@ -69,7 +76,14 @@ def benchmark(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Measure the models' mean over the eight flips and quarter turns.")
     ] = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write each picture's scores to a CSV file.")] = None,
+    csv_file: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write each picture's scores to a CSV file; '-' is standard output."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -82,25 +96,37 @@ def benchmark(
     interfaces and patterns are drawn by the command, and need no DATA. docs/real-pictures.md names the rows.
     """
     from espcn_cli.cli import tables
-    from espcn_cli.files import check_destination, write_csv
+    from espcn_cli.files import check_destination, existing, refuse_existing, write_csv
     from espcn_cli.network import checkpoint
+    from espcn_cli.paths import file_of, path_of, source_of
     from espcn_cli.pictures import folders, opening
     from espcn_cli.scoring import benchmark as flow
     from espcn_cli.scoring import clips, recipes, suite
     from espcn_cli.upscaling.upscaler import load
 
     sources = sources or []
-    check_options(sources, lr, protocol, degradation, rows)
+    lr_folder = path_of(lr) if lr is not None else None
+    check_options(sources, lr_folder, protocol, degradation, rows)
     chosen = recipes.choose(rows or recipes.ROWS)
     opening.limit_pixels(max_pixels)
+    choose_existing(overwrite, skip_existing)
+    if csv_file == str(STREAM) and as_json:
+        raise UsageError("--json and --csv - cannot both go to standard output")
     names: dict[Path, str] = {}
     wanted: list[str | None] = [*(models or [])] or [None if degradation == "real" else DEFAULT_MODEL]
     for name in wanted:
         path = checkpoint.find(name, scale)
         names.setdefault(path.resolve(), name or checkpoint.read_card(path).name)  # the same file twice is one model
-    if csv_file:
-        inputs = folders.find_all([*sources, *([lr] if lr else [])], folders.SUFFIXES | clips.SUFFIXES)
-        check_destination(csv_file, [*inputs, *names])
+    file = None if csv_file in (None, str(STREAM)) else file_of(csv_file)
+    if file and skip_existing and existing([file]):
+        show_skipped(file, quiet)
+        file = None
+    if file:
+        read = [*map(source_of, sources), *([lr_folder] if lr_folder else [])]
+        inputs = folders.find_all(read, folders.SUFFIXES | clips.SUFFIXES)
+        check_destination(file, [*inputs, *names], streams=True)
+        if not overwrite:
+            refuse_existing([file])
     share = parse_strength(strength)
     upscalers = {
         name: load(name, scale, strength=share, device=device, precision=precision, ensemble=ensemble)
@@ -111,24 +137,26 @@ def benchmark(
         table: flow.Table | suite.Table
         if degradation == "real":
             answers = {name: partial(answer, upscaler) for name, upscaler in upscalers.items()}
-            table = suite.measure(sources, answers, scale, chosen, report)
+            table = suite.measure(list(map(source_of, sources)), answers, scale, chosen, report)
         else:
             methods = {name: upscaler.upscale for name, upscaler in upscalers.items()}
-            table = flow.benchmark(sources, methods, scale, lr, protocol, report, degradation)
+            table = flow.benchmark(sources, methods, scale, lr_folder, protocol, report, degradation)
     for error in table.errors:
         say(f"espcn: {error}")
-    if as_json:
+    if csv_file == str(STREAM):
+        show(tables.format_csv(table))
+    elif as_json:
         show_json(table.to_dict())
     else:
         show(tables.format_table(table))
-    if csv_file:
-        write_csv(csv_file, tables.to_rows(table))
+    if file:
+        write_csv(file, tables.to_rows(table), overwrite)
     if table.errors:
         raise typer.Exit(1)
 
 
 def check_options(
-    sources: list[Path], lr: Path | None, protocol: Protocol, degradation: Degradation, rows: list[str] | None
+    sources: list[str], lr: Path | None, protocol: Protocol, degradation: Degradation, rows: list[str] | None
 ) -> None:
     """Raise UsageError for options that do not go together."""
     from espcn_cli.files import is_folder

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,13 @@ def to_rows(table: benchmark.Table | suite.Table) -> Iterator[list[object]]:
     from espcn_cli.scoring.benchmark import Table
 
     return _clean_rows(table) if isinstance(table, Table) else _suite_rows(table)
+
+
+def format_csv(table: benchmark.Table | suite.Table) -> str:
+    """The rows as a CSV file's text."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(to_rows(table))
+    return text.getvalue().rstrip("\n")
 
 
 def _headings(table: benchmark.Table | suite.Table) -> dict[str, str]:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -38,6 +39,8 @@ MaxPixels = Annotated[
     int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -59,11 +62,26 @@ def parse_strength(strength: str) -> float | Literal["auto"]:
         raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
 
 
+def choose_existing(overwrite: bool, skip_existing: bool) -> None:
+    """Raise UsageError if outputs that exist are to be both replaced and left."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other: leave one of them out")
+
+
+def show_skipped(output: Path, quiet: bool, as_json: bool = False) -> None:
+    """That a command leaves an output that exists: on stderr, and as its whole result in JSON."""
+    if not quiet:
+        say(f"{output}: skipped, the output exists")
+    if as_json:
+        show_json({"output": str(output), "skipped": True})
+
+
 def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
     from tqdm import tqdm
 
-    tqdm.write(printable(line), file=sys.stderr)
+    if sys.stderr is not None:  # closed before the start
+        tqdm.write(printable(line), file=sys.stderr)
 
 
 def show(result: str) -> None:
@@ -95,5 +113,6 @@ def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iter
     """A bar on stderr, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
+    hidden = quiet or sys.stderr is None
+    with tqdm(total=total, unit=unit, disable=True if hidden else None, dynamic_ncols=True, **options) as bar:
         yield bar

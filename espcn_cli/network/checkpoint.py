@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
 from espcn_cli.files import is_file, write_tensors
+from espcn_cli.paths import file_of
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
@@ -95,15 +96,17 @@ def weights_folder() -> Path:
 
 
 def find(model: str | None, scale: int | None = None) -> Path:
-    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none.
+    """The file of a shipped model's name at a scale, or of a path as it is.
 
-    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped.
+    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped. Raises
+    EspcnError if there is no such file, UsageError for a name that no model has or a scale that it has not.
     """
     if model is None:
         wanted = scale or min(scales(None))
         return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
-    path = Path(model)
-    if path.suffix.lower() in (".safetensors", *PYTORCH_SUFFIXES) or os.sep in model:
+    is_path = Path(model).suffix.lower() in (".safetensors", *PYTORCH_SUFFIXES)
+    if is_path or os.path.dirname(model):  # noqa: PTH120
+        path = file_of(model)
         if not is_file(path):
             raise EspcnError(
                 f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
@@ -112,10 +115,10 @@ def find(model: str | None, scale: int | None = None) -> Path:
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
     if not shipped:
         names = sorted({card.name for _, card in list_shipped()})
-        raise EspcnError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
+        raise UsageError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
     wanted = scale or min(shipped)
     if wanted not in shipped:
-        raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
+        raise UsageError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
     return shipped[wanted]
 
 
@@ -238,6 +241,6 @@ def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]])
             raise EspcnError(f"{path}: tensor {name} is {kind}, not F32 (float32): get a fresh copy", path)
 
 
-def write(path: Path, weights: Weights, card: Card[S]) -> None:
-    """Write a checkpoint whole or not at all."""
-    write_tensors(path, weights, card.to_metadata())
+def write(path: Path, weights: Weights, card: Card[S], overwrite: bool = True) -> None:
+    """Write a checkpoint whole or not at all. Raises EspcnError as `replacing`."""
+    write_tensors(path, weights, card.to_metadata(), overwrite)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_folder, is_special, is_there
+from espcn_cli.paths import STREAM as STREAM
 
 WRITTEN = frozenset(
     f".{name}"
@@ -30,9 +31,6 @@ READ_ONLY = frozenset(
 
 SUFFIXES = WRITTEN | READ_ONLY
 """What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
-
-STREAM = Path("-")
-"""Standard input as a source, standard output as a destination."""
 
 
 def source_name(path: Path) -> str:

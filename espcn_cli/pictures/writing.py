@@ -98,10 +98,15 @@ def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
         raise too_large.about(Path(path), output_name(Path(path)))
 
 
-def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:
-    """Write all frames whole or not at all; returns it with warnings for what the format could not hold."""
+def write_document(
+    document: Document, path: Path, encoding: Encoding | None = None, overwrite: bool = True
+) -> Document:
+    """Write all frames whole or not at all; returns it with warnings for what the format could not hold.
+
+    Raises EspcnError as `replacing`, or if the format cannot hold the picture.
+    """
     kind = format_of(path)
-    with replacing(path) as temporary:
+    with replacing(path, overwrite) as temporary:
         return encode(document, kind, temporary, path, encoding or Encoding())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
+from espcn_cli.paths import source_of
 from espcn_cli.pictures import folders
 from espcn_cli.pictures.folders import SUFFIXES
 from espcn_cli.scoring import evaluation
@@ -68,7 +69,7 @@ def benchmark(
     if clash := methods.keys() & set(BASELINES):
         raise ValueError(f"methods cannot be called {', '.join(clash)}: these two are always there")
     every = {name: evaluation.interpolation(name, scale) for name in BASELINES} | dict(methods)
-    sets = find_sets([Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)])
+    sets = find_sets([source_of(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)])
     total, done = sum(len(pictures) for pictures in sets.values()), 0
     rows: list[Row] = []
     errors: list[str] = []

@@ -79,7 +79,8 @@ def save(run: Run, result: Validation) -> None:
     network, card = plain_network(run.state.average, run.job.model), describe(run, result)
     weights.save(run.folder.last, network, card)
     if validations_since_best(run.state) == 0:
-        weights.save(run.job.output, network, card)
+        own = run.replaces or sum(entry["step"] > 0 for entry in run.state.history) > 1
+        weights.save(run.job.output, network, card, overwrite=own)
     run.folder.write_log(run.state.history)
     save_state(run.state, run.folder.state, run.identity)
 

@@ -250,7 +250,7 @@ def load(
     path = checkpoint.find(model, scale)
     card, weights = checkpoint.read(path)
     if scale is not None and card.settings.scale != scale:
-        raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
+        raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble)
     engine: Engine | Mixture
     if sister := mixing.find_sister(path):

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import Card, Sister, find, list_shipped, read_card, scales
 from espcn_cli.network.espcn import ESPCN, load
@@ -370,13 +370,13 @@ def test_without_a_scale_the_smallest_is_taken(shelf: Path) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_a_scale_that_is_not_shipped_names_those_that_are() -> None:
-    with pytest.raises(EspcnError, match="model espcn-s has no scale 4: it has 2, 3"):
+    with pytest.raises(UsageError, match="model espcn-s has no scale 4: it has 2, 3"):
         find("espcn-s", 4)
 
 
 @pytest.mark.usefixtures("shelf")
 def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(EspcnError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
+    with pytest.raises(UsageError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
         find("edsr")
 
 

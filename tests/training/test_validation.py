@@ -19,7 +19,7 @@ from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import loop, validation
-from espcn_cli.training.events import Event, Validation
+from espcn_cli.training.events import Event, Step, Validation
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
 from espcn_cli.training.run_folder import RunFolder
@@ -121,3 +121,23 @@ def test_a_full_disk_is_named_by_the_file_that_does_not_fit(job: Job, monkeypatc
     with pytest.raises(EspcnError, match=r"cannot write .*No space left on device"):
         loop.carry_out(job)
     assert not job.output.exists()
+
+
+def test_a_checkpoint_made_by_another_meanwhile_is_not_replaced(job: Job) -> None:
+    """The training ends; its own weights are in its folder."""
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 2:
+            job.output.write_text("theirs")
+
+    with pytest.raises(EspcnError, match=r"out\.safetensors was made by another meanwhile, and stays"):
+        loop.carry_out(job, report=meanwhile)
+    assert job.output.read_text() == "theirs"
+    assert checkpoint.read_card(RunFolder.of(job.output).last).training["step"] == 5
+
+
+def test_a_checkpoint_that_was_there_at_the_start_is_replaced(job: Job) -> None:
+    """Whether it may be was settled before."""
+    job.output.write_text("old")
+    loop.carry_out(job)
+    assert checkpoint.read_card(job.output).name == "tiny"
