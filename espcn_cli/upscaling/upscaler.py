@@ -14,6 +14,7 @@ from PIL import Image
 from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Pixels
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.document import Document
@@ -110,57 +111,48 @@ class Upscaler:
 
     def raster(self, picture: Raster) -> tuple[Raster, list[str]]:
         """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice."""
-        width, height = picture.size
-        notes: list[str] = []
-
-        def work(engine: Engine) -> Raster:
-            notes.clear()
-            canvas = picture.blank(width * self.scale, height * self.scale)
-            for _ in strips(engine, picture, self.tile, notes, canvas, self.alpha):
-                pass
-            return canvas
-
-        try:
-            large, said = without_overflow(self.engine, work)
-        except MemoryError:
-            raise no_memory(picture, self.scale) from None
-        return large, said + notes
+        [large], notes = self._together((picture,), None)
+        return large, notes
 
     def document(self, document: Document, size: Size | None = None) -> Document:
         """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly."""
-        frames, notes = [], list(document.warnings)
-        for frame in document.frames:
-            result, said = self._frame(frame, size)
-            frames.append(result)
-            notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), alpha=self.alpha, warnings=tuple(notes))
+        parts = [document.frames] if document.durations else [(page,) for page in document.frames]
+        done = [self._together(part, size) for part in parts]
+        frames = tuple(frame for part, _ in done for frame in part)
+        notes = dict.fromkeys((*document.warnings, *(note for _, said in done for note in said)))
+        return replace(document, frames=frames, alpha=self.alpha, warnings=tuple(notes))
 
-    def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
-        if size is None:
-            return self.raster(frame)
-        (width, height), target = frame.size, size.of(frame.size)
-        scale = sizes.reach(frame.size, target, self.scales)
+    def _together(self, frames: tuple[Raster, ...], size: Size | None) -> tuple[list[Raster], list[str]]:
+        """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
+        (width, height), target = frames[0].size, self.output_size(frames[0].size, size)
+        scale = sizes.reach(frames[0].size, target, self.scales) if size else self.scale
         if scale == 1:
-            return fit(frame, *target, self.alpha), []
-        if target == (width * scale, height * scale):
-            return self.at(scale).raster(frame)
-        result, notes = self.at(scale)._fitted(frame, target)
-        if width * scale < target[0] or height * scale < target[1]:
-            notes.append(f"the network reaches x{scale}: the rest of the way is interpolated")
-        return result, notes
-
-    def _fitted(self, frame: Raster, target: tuple[int, int]) -> tuple[Raster, list[str]]:
+            return [fit(frame, *target, self.alpha) for frame in frames], []
         notes: list[str] = []
 
-        def work(engine: Engine) -> Raster:
+        def work(engine: Engine) -> list[Raster]:
             notes.clear()
+            return [self._upscaled(engine, frame, target, notes) for frame in frames]
+
+        try:
+            done, said = without_overflow(self.at(scale).engine, work)
+        except MemoryError:
+            raise no_memory(frames[0], scale) from None
+        if width * scale < target[0] or height * scale < target[1]:
+            notes.append(f"the network reaches x{scale}: the rest of the way is interpolated")
+        return done, list(dict.fromkeys(said + notes))
+
+    def _upscaled(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Raster:
+        (width, height), scale = frame.size, engine.settings.scale
+        if target != (width * scale, height * scale):
             rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
-            return fit(Rising(frame, self.scale, rows), *target, self.alpha)
+            return fit(Rising(frame, scale, rows), *target, self.alpha)
+        canvas = frame.blank(*target)
+        for _ in strips(engine, frame, self.tile, notes, canvas, self.alpha):
+            pass
+        return canvas
 
-        large, said = without_overflow(self.engine, work)
-        return large, said + notes
-
-    def output_size(self, source: tuple[int, int], size: Size | None = None) -> tuple[int, int]:
+    def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
         return size.of(source) if size else (source[0] * self.scale, source[1] * self.scale)
 
