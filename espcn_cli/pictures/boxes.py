@@ -1,4 +1,4 @@
-"""What Pillow passes over in files made of boxes or chunks: AVIF, JPEG 2000, PNG and WebP. Bytes in, bytes out."""
+"""What Pillow passes over in files made of boxes or chunks: AVIF, GIF, JPEG 2000, PNG and WebP. Bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -70,6 +70,27 @@ def riff_chunks(file: IO[bytes]) -> Iterator[bytes]:
         name, length = struct.unpack("<4sI", head)
         yield name
         file.seek(length + length % 2, SEEK_CUR)
+
+
+def gif_palettes(file: IO[bytes]) -> Iterator[bytes]:
+    """The palette of each image in a GIF, its own or the file's: R, G and B by turns. Damage ends it."""
+    file.seek(10)
+    head = file.read(3)
+    shared = file.read(_gif_palette_size(head[0])) if len(head) == 3 else b""
+    while (kind := file.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            file.seek(1, SEEK_CUR)
+        elif kind == b"," and len(place := file.read(9)) == 9:
+            yield file.read(_gif_palette_size(place[8])) or shared
+            file.seek(1, SEEK_CUR)
+        else:
+            continue
+        while (length := file.read(1)) not in (b"", b"\0"):
+            file.seek(length[0], SEEK_CUR)
+
+
+def _gif_palette_size(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
 
 
 def fields(file: IO[bytes], kind: str | None) -> Fields:

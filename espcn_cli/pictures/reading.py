@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, boxes, deep_reading, metadata, profiles, raster
+from espcn_cli.pictures import animation, boxes, deep_reading, gif, metadata, profiles, raster
 from espcn_cli.pictures.boxes import Fields
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
@@ -87,6 +87,7 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
     beside = _beside(image)
+    palettes = _palettes(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
         frame, info, found = _frame(image, depth, beside)
         return Document((frame,), info, warnings=(*found, *_passed_over(image, count)))
@@ -112,12 +113,19 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     if image.format == "TIFF":
         return Document(tuple(frames), first, warnings=tuple(notes))
     cover = bool(image.info.get("default_image"))
-    return Document(tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, tuple(notes))
+    return Document(
+        tuple(_alike(frames)), first, tuple(durations), animation.plays(image), cover, palettes, tuple(notes)
+    )
 
 
 def _beside(image: Image.Image) -> Fields:
     file = getattr(image, "fp", None)
     return boxes.fields(file, image.format) if file is not None else {}
+
+
+def _palettes(image: Image.Image) -> tuple[int, ...]:
+    file = getattr(image, "fp", None)
+    return gif.palettes(file) if file is not None and image.format == "GIF" else ()
 
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:

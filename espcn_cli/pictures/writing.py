@@ -120,7 +120,7 @@ def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str
     if len(images) < len(document.frames):
         deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
         return 0
-    animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+    animation.save(images, kind, file, options, document.durations, document.plays, document.cover, document.palettes)
     return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
 
 
