@@ -184,6 +184,27 @@ def _name(kind: bytes, content: bytes) -> str:
     return "tmap" if kind == b"iinf" and b"tmap" in content else kind.decode("latin-1")
 
 
+def gif_palettes(file: IO[bytes]) -> Iterator[bytes]:
+    """The palette of each image in a GIF, its own or the file's: R, G and B by turns. Damage ends it."""
+    file.seek(10)
+    head = file.read(3)
+    shared = file.read(_gif_palette_size(head[0])) if len(head) == 3 else b""
+    while (kind := file.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            file.seek(1, SEEK_CUR)
+        elif kind == b"," and len(place := file.read(9)) == 9:
+            yield file.read(_gif_palette_size(place[8])) or shared
+            file.seek(1, SEEK_CUR)
+        else:
+            continue
+        while (length := file.read(1)) not in (b"", b"\0"):
+            file.seek(length[0], SEEK_CUR)
+
+
+def _gif_palette_size(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
+
+
 def fields(file: IO[bytes], kind: str | None) -> Fields:
     """What stands beside the pixels of a file in Pillow's format `kind` and Pillow does not read; its place is kept."""
     readers = {

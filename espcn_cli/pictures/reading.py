@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, deep_reading, metadata_reading, profiles, raster
+from espcn_cli.pictures import animation, deep_reading, gif, metadata_reading, profiles, raster
 from espcn_cli.pictures.change import upright
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.inventory import NAMES
@@ -92,6 +92,7 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
     read, traces = beside(image), traces_of(image)
+    palettes = _palettes(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
         frame, info, found = _frame(image, depth, read)
         return Document((frame,), info, warnings=(*found, *_passed_over(image, count)), traces=traces)
@@ -118,7 +119,7 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
         frames, info = _as_one(frames, infos, notes)
         return Document(tuple(frames), info, warnings=tuple(notes), traces=traces)
     cover = bool(image.info.get("default_image"))
-    timing = tuple(durations), animation.plays(image), cover
+    timing = tuple(durations), animation.plays(image), cover, palettes
     return Document(tuple(_alike(frames)), infos[0], *timing, tuple(notes), traces)
 
 
@@ -137,6 +138,11 @@ def _as_one(frames: list[Raster], infos: list[Info], notes: list[str]) -> tuple[
     if keys:
         notes.append(f"only the first page's own is kept: {', '.join(NAMES[key] for key in keys)}")
     return frames, first
+
+
+def _palettes(image: Image.Image) -> tuple[int, ...]:
+    file = getattr(image, "fp", None)
+    return gif.palettes(file) if file is not None and image.format == "GIF" else ()
 
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:

@@ -147,7 +147,8 @@ def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str
         deep_writing.write([frame.array() for frame in document.frames], pillows_name(kind), file, options)
     else:
         images = [image.convert("1") for image in images] if kind == "PBM" else images
-        animation.save(images, pillows_name(kind), file, options, document.durations, document.plays, document.cover)
+        timing = document.durations, document.plays, document.cover
+        animation.save(images, pillows_name(kind), file, options, *timing, document.palettes)
     if directories:
         tiff_tags.append(file, directories, _is_big(document))
     if kind == "PCX":
