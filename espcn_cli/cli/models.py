@@ -78,10 +78,18 @@ def training_command(card: ModelCard) -> str | None:
     """The command that makes a checkpoint again, from the folders that it names; None if it does not say."""
     if "settings" not in card.training:
         return None
-    folders = card.training.get("data", {}).get("folders", ["DATA"])
+    data = card.training.get("data", {})
+    name = card.name.removesuffix(REAL) if card.sister else card.name
     planes = [name for name, count in PLANES.items() if count == card.settings.planes and name != "luma"]
-    parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
+    parts = [
+        "espcn train",
+        *map(shlex.quote, data.get("folders", ["DATA"])),
+        "--valid VALID",
+        f"-m {name}",
+        f"-s {card.settings.scale}",
+    ]
     parts += [f"--planes {name}" for name in planes]
+    parts += ["--drawings DRAWINGS"] if "drawings" in data else []
     parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
     parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
     for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():

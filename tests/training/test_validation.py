@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from command import strict_json
+from making import save_checkpoint
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trainings import QUICK, TINY, StopAt
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint, weights
+from espcn_cli.network import checkpoint, mixing, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import loop, validation
@@ -36,6 +37,20 @@ def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
     assert set(card.training["versions"]) == {"espcn", "torch", "python"}
     assert card.metrics["validation"]["images"] == 1
     assert "MATLAB bicubic" in card.metrics["validation"]["protocol"]
+
+
+def test_weights_for_real_pictures_name_the_clean_ones_that_they_come_from(job: Job, tmp_path: Path) -> None:
+    """So the two can be mixed; a training on real pictures from nothing has no sister, nor has one on clean ones."""
+    start = save_checkpoint(tmp_path / "start.safetensors", job.model)
+    real = replace(QUICK, steps=5, degradation="real")
+    for settings, init, has_sister in (
+        (real, start, True),
+        (real, None, False),
+        (replace(QUICK, steps=5), start, False),
+    ):
+        loop.carry_out(replace(job, settings=settings, init=init))
+        assert (mixing.find_sister(job.output) == start) is has_sister
+    assert mixing.find_sister(start) is None
 
 
 def test_a_picture_that_all_get_right_leaves_the_best_to_be_found(job: Job) -> None:
