@@ -91,8 +91,8 @@ def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
-    read, traces = beside(image), traces_of(image)
-    palettes = _palettes(image)
+    read, palettes = beside(image), _palettes(image)
+    traces = traces_of(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
         frame, info, found = _frame(image, depth, read)
         return Document((frame,), info, warnings=(*found, *_passed_over(image, count)), traces=traces)
