@@ -78,7 +78,7 @@ PARTS = $(subst _, ,$(basename $(@F)))
 UNFINISHED = runs/unfinished/$(basename $(@F))
 TRAIN = mkdir -p runs/unfinished && $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" \
 	-m $(word 1,$(PARTS)) -s $(subst x,,$(word 2,$(PARTS))) $(addprefix --init ,$<) $(1) \
-	--output $(UNFINISHED).safetensors $(if $(wildcard $(UNFINISHED).run/state.safetensors),--resume) \
+	--output $(UNFINISHED).safetensors --resume \
 	&& cp $(UNFINISHED).safetensors $@
 
 SOAP := --optimiser soap --expansion 0 --precision fp32 --clip 0.3 --finish 0.1 --validate-every 3000

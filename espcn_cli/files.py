@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
     temporary, descriptor = _make_beside(path)  # what is allowed there is known by doing it
     os.close(descriptor)
-    temporary.unlink()
+    _remove(temporary)
 
 
 def _is_too_long(path: Path) -> bool:
@@ -103,6 +103,17 @@ def clean(folder: Path) -> int:
     return removed
 
 
+_unfinished: set[Path] = set()
+"""The temporary files that this process is writing."""
+
+
+def abandon() -> None:
+    """Remove them: the process is about to end at once."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends well and vanishes when it does not.
@@ -123,7 +134,12 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    _unfinished.discard(temporary)
 
 
 def _make_beside(path: Path) -> tuple[Path, int]:
@@ -132,9 +148,11 @@ def _make_beside(path: Path) -> tuple[Path, int]:
     Raises EspcnError if there can be none.
     """
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
+    _unfinished.add(temporary)
     try:
         return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
+        _unfinished.discard(temporary)
         raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
 
 

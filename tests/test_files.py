@@ -11,7 +11,16 @@ import pytest
 
 from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import PART_SUFFIX, check_destination, clean, is_file, is_folder, is_there, replacing
+from espcn_cli.files import (
+    PART_SUFFIX,
+    abandon,
+    check_destination,
+    clean,
+    is_file,
+    is_folder,
+    is_there,
+    replacing,
+)
 
 
 def test_files_and_folders_are_told_apart(tmp_path: Path) -> None:
@@ -151,3 +160,13 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match="the name is too long: choose a shorter one"):
         check_destination(tmp_path / f"{'x' * 300}.png")
+
+
+def test_who_ends_at_once_leaves_no_half(tmp_path: Path) -> None:
+    with replacing(tmp_path / "done"):
+        pass
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"half")
+        abandon()
+        assert [path.name for path in tmp_path.iterdir()] == ["done"]
+        temporary.touch()

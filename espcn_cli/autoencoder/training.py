@@ -21,6 +21,7 @@ from espcn_cli.autoencoder.network import SCALE, SHIPPED, Autoencoder, Card
 from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import check_destination
+from espcn_cli.interruption import Interruption
 from espcn_cli.network import weights
 from espcn_cli.network.subpixel import inverse_phase_shift
 from espcn_cli.settings import AutoencoderSettings
@@ -90,8 +91,9 @@ def train_autoencoder(
 ) -> Result:
     """Train on the pictures of `source` with Adam and MSE; `output` is written whole after every epoch.
 
-    Interrupted, it holds the last finished epoch. On one CPU, with as many threads, the same seed gives the same bits.
-    Raises EspcnError for unusable data, an output that cannot be written, and a training that diverges or dies.
+    Interrupted, it holds the last epoch that was reported. On one CPU, with as many threads, the same seed gives the
+    same bits. Raises EspcnError for unusable data, an output that cannot be written, and a training that
+    diverges or dies.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen, training=True)
@@ -107,8 +109,9 @@ def train_autoencoder(
     history: list[Epoch] = []
     for epoch in run_epochs(network, train.pixels.to(chosen), test.pixels.to(chosen), dtype, report):
         history.append(epoch)
-        weights.save(output, network, describe(settings, making, history))
-        report(epoch)
+        with Interruption():  # what is saved is reported
+            weights.save(output, network, describe(settings, making, history))
+            report(epoch)
     return Result(
         upsampler=settings.upsampler,
         code=settings.code,

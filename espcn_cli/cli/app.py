@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from espcn_cli.cli import autoencoder, benchmark, models, train, upscale
-from espcn_cli.cli.terminal import INTERRUPTED, TERMINATED, say
+from espcn_cli.cli.stopping import watching
+from espcn_cli.cli.terminal import say
 from espcn_cli.errors import EspcnError
 
 
 class Commands(TyperGroup):
     """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        with watching():
+            return super().main(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        before = signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
         except EspcnError as error:
@@ -27,21 +29,12 @@ class Commands(TyperGroup):
         except typer.BadParameter as error:
             say(f"espcn: {one_line(error)}")
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            say("espcn: interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
 
 def one_line(error: typer.BadParameter) -> str:
     """What Typer says of an option's value, without a frame around it, and where to read more."""
     said = error.format_message().replace("Value error, ", "").rstrip(".")
     return f"{said}; see {error.ctx.command_path if error.ctx else 'espcn'} --help"
-
-
-def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 app = typer.Typer(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
-    INTERRUPTED,
     SCALE_HELP,
     Device,
     Json,
@@ -173,20 +172,23 @@ def parse_tile(tile: str) -> int | None:
 def do_all(
     upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool
 ) -> list[Outcome]:
-    """Do the tasks under a progress bar and report each; ends the command if it is interrupted."""
+    """Do the tasks under a progress bar and report each."""
     from espcn_cli.upscaling.pipeline import run
 
     outcomes: list[Outcome] = []
     work = run(upscaler, tasks, options)
-    try:
-        with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
-            for outcome in work:
-                outcomes.append(outcome)
-                bar.update()
-                report(outcome, quiet)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        outcomes += finished(work, stop)
-        end_interrupted(stop, outcomes, len(tasks), as_json)
+    with last_words(lambda: [describe_rest(outcomes, len(tasks))]):
+        try:
+            with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+                for outcome in work:
+                    outcomes.append(outcome)
+                    bar.update()
+                    report(outcome, quiet)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            outcomes += finished(work, stop)
+            if as_json:
+                print_json(outcomes)
+            raise
     return outcomes
 
 
@@ -199,18 +201,10 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as_json: bool) -> NoReturn:
-    from espcn_cli.upscaling.pipeline import is_reading
-
-    code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
+def describe_rest(outcomes: list[Outcome], tasks: int) -> str:
+    """What an interruption leaves to be done, and how."""
     left = tasks - len(outcomes)
-    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues")
-    if as_json:
-        print_json(outcomes)
-    if is_reading():  # such a thread would hold the process
-        sys.stdout.flush()
-        os._exit(code)
-    raise typer.Exit(code) from None
+    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues"
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from io import BytesIO
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import clean, is_file, is_there
+from espcn_cli.interruption import READER
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
@@ -23,9 +23,6 @@ from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
-
-READER = "espcn-decode"
-"""How the names of the threads begin that read pictures."""
 
 GROWTH = max(SCALES) ** 2
 """Pixels of output allowed for each of a source: what the largest scale makes of it."""
@@ -98,11 +95,6 @@ def run(
     finally:
         reader.shutdown(wait=not sys.exc_info()[0], cancel_futures=True)
         writer.shutdown()
-
-
-def is_reading() -> bool:
-    """Whether an interrupted run has left a thread that still waits for a picture."""
-    return any(thread.name.startswith(READER) for thread in threading.enumerate())
 
 
 def settle(task: Task | Outcome, options: Options) -> Task | Outcome:

@@ -69,6 +69,22 @@ def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(job: Job, 
     assert not RunFolder.of(job.output).state.exists()
 
 
+def test_a_training_that_saved_nothing_leaves_nothing(job: Job) -> None:
+    small = replace(job, settings=replace(QUICK, patch_size=500))
+    with pytest.raises(EspcnError, match="no usable picture"):
+        loop.carry_out(small)
+    assert sorted(path.name for path in job.output.parent.iterdir()) == ["data", "valid"]
+
+
+def test_what_killed_trainings_left_is_removed(job: Job) -> None:
+    folder = RunFolder.of(job.output)
+    folder.make()
+    for place in (job.output.parent, folder.path):
+        (place / ".state-0123.espcn-part").touch()
+    loop.carry_out(job)
+    assert not list(job.output.parent.rglob(".*"))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("can't allocate memory: 9 bytes"), torch.OutOfMemoryError("no")])
 def test_a_batch_that_does_not_fit_is_one_clear_line(
     job: Job, error: Exception, monkeypatch: pytest.MonkeyPatch
