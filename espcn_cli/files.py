@@ -6,8 +6,10 @@ import csv
 import errno
 import os
 import secrets
+import socket
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +28,10 @@ PART_SUFFIX = ".espcn-part"
 
 ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left behind where files cannot be locked."""
+
+
+CLAIMS = 10
+"""How often it is tried to claim what others may just be giving up."""
 
 
 def is_there(path: Path) -> bool:
@@ -169,3 +175,64 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write a table whole or not at all; names of files go into it as the bytes that they are on the disk."""
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file).writerows(rows)
+
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """While the block runs nobody else can claim `path`, by whatever name. A process that dies claims nothing.
+
+    Raises EspcnError naming the process that has claimed it. Where files cannot be locked (on Windows and some network
+    drives) anybody can.
+    """
+    real = Path(os.path.realpath(path))
+    whole_name = zlib.crc32(os.fsencode(real.name))
+    lock = real.with_name(f".{real.stem[:40]}-{whole_name:08x}{PART_SUFFIX}")
+    descriptor = _claim(lock, path)
+    try:
+        os.truncate(lock, 0)
+        os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
+        yield
+    finally:
+        _remove(lock)  # while it is still ours
+        os.close(descriptor)
+
+
+def _claim(lock: Path, path: Path) -> int:
+    """The descriptor of a lock file that is ours. Raises EspcnError if it is another process's."""
+    for _ in range(CLAIMS):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
+        if _lock_or_cannot(descriptor) and is_there(lock) and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            _unfinished.add(lock)
+            return descriptor
+        os.close(descriptor)
+        time.sleep(0.02)  # somebody may just be removing it: `clean`, or a process that is done
+    raise EspcnError(f"{_holder(lock)} is working on {path}: wait for it, stop it, or choose another destination", path)
+
+
+def _lock_or_cannot(descriptor: int) -> bool:
+    """False only if another process has locked the file."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # these files cannot be locked
+        return True
+    return True
+
+
+def _holder(lock: Path) -> str:
+    try:
+        process, _, machine = lock.read_text().partition(" ")
+    except (OSError, ValueError):
+        process = machine = ""
+    if not process.isdecimal():
+        return "another process"
+    return f"process {process}" if machine == socket.gethostname() else f"process {process} on {machine}"

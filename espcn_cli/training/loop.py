@@ -12,7 +12,7 @@ import torch
 
 from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import clean, is_file
+from espcn_cli.files import claimed, clean, is_file
 from espcn_cli.interruption import Interruption
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
@@ -79,11 +79,12 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
     SIGTERM end the reading of pictures at once; after that the step is finished and the training state saved before
     they go on their way (KeyboardInterrupt, SystemExit). `resume` continues from there, and on the CPU ends with the
     same bits as if nothing had happened; where there is nothing to resume, the training starts afresh. Raises
-    EspcnError for unusable data, a state that does not belong to this job, or a training that diverges again and again.
+    EspcnError for unusable data, an output that another training works on, a state that does not belong to this job,
+    or a training that diverges again and again.
     """
     with own_device(choose_device(job.device)) as device, joined(device, job.settings.batch_size) as group:
         report = report if group.leads else lambda event: None
-        with tidy(job) if group.leads else nullcontext():
+        with alone(job) if group.leads else nullcontext():
             resume = resume and found_state(job, report)
             run = prepare(job, device, group, resume, report)
             if job.init and not resume:
@@ -95,16 +96,17 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
 
 
 @contextmanager
-def tidy(job: Job) -> Iterator[None]:
-    """What killed trainings left beside the output is gone, and a folder in which nothing was saved goes."""
+def alone(job: Job) -> Iterator[None]:
+    """No other training works on the output meanwhile, and what killed ones left beside it is gone."""
     folder = RunFolder.of(job.output).path
-    clean(job.output.parent)
-    clean(folder)
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # unless something was saved in it
-            folder.rmdir()
+    with claimed(job.output):
+        clean(job.output.parent)
+        clean(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # unless something was saved in it
+                folder.rmdir()
 
 
 def found_state(job: Job, report: Report) -> bool:

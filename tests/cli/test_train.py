@@ -65,6 +65,17 @@ def test_resume_with_nothing_to_resume_starts_afresh_in_one_line(photos: Path) -
     assert (again.code, again.stderr) == (0, "")
 
 
+def test_a_second_training_of_one_output_is_refused_in_one_line(photos: Path) -> None:
+    folder = photos.parent
+    arguments = ["train", "photos", "-o", "m.safetensors", "--steps", "100000", *QUICK]
+    with started(folder, *arguments, until="step 4:") as process:
+        for more in ([], ["--resume"]):
+            one_line(run(*arguments, *more, cwd=folder), 1, f"process {process.pid} is working on m.safetensors")
+        process.kill()
+    assert run(*arguments[: -len(QUICK) - 1], 6, *QUICK, cwd=folder).code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
+
+
 @pytest.mark.slow  # two trainings and a third one in a process of its own
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are tested on Unix")
 def test_killed_and_resumed_is_bit_for_bit_training_straight_through(photos: Path) -> None:
