@@ -91,7 +91,7 @@ def main() -> None:
             scores = [compare(upscaler, drawn(draw(seed))) for seed in range(8)]
             for edges in ("soft", "cut out"):
                 network, bicubic = torch.tensor([score[edges] for score in scores]).mean(dim=0).tolist()
-                print(f"x{scale}     {name:8} {edges:8} {network:8.2f} {bicubic:8.2f} {network - bicubic:+8.2f}")
+                print(f"x{scale}     {name:8} {edges:8} {network:8.2f} {bicubic:8.2f} {network - bicubic:+z8.2f}")
 
 
 if __name__ == "__main__":
