@@ -4,8 +4,9 @@
 
 The pictures are drawn here, so anybody gets the same: discs, stars and letters, antialiased at HR by drawing them eight
 times as large. The soft LR picture is MATLAB's bicubic of that; the cut out one is the same with every pixel made fully
-clear or fully opaque, as in a GIF. Both are scored against the antialiased drawing: PSNR in dB over all pixels, after
-every value was kept between those around it, as `espcn upscale` does.
+clear or fully opaque, as in a GIF. All are scored against the antialiased drawing: PSNR in dB over all pixels, after
+every value was kept between those around it. The last column is what `espcn upscale` does: one way or the other, as the
+edges of each place are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from espcn_cli.maths.resize import degrade
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.metrics import psnr
-from espcn_cli.upscaling.alpha import within_neighbours
+from espcn_cli.upscaling.alpha import enlarged
+from espcn_cli.upscaling.edges import within_neighbours
 from espcn_cli.upscaling.upscaler import Upscaler, load
 
 SIDE = 288
@@ -66,16 +68,15 @@ def drawn(sheet: Image.Image) -> Tensor:
     return tensors.from_levels(Raster(sheet.reduce(FINER)).array())
 
 
-def compare(upscaler: Upscaler, hr: Tensor) -> dict[str, tuple[float, float]]:
-    """PSNR by the network and by bicubic, for the soft and for the cut out edges."""
+def compare(upscaler: Upscaler, hr: Tensor) -> dict[str, tuple[float, ...]]:
+    """PSNR by the network, by bicubic and by `espcn upscale`, for the soft and for the cut out edges."""
     soft, engine = degrade(hr, upscaler.scale), upscaler.engine
     result = {}
     for name, lr in (("soft", soft), ("cut out", (soft >= 0.5).float())):
         levels = tensors.to_depth(lr)
         ways = (engine.upscale([levels], 0, 255)[0], engine.interpolate(levels, 0, 255))
-        alphas = (within_neighbours(way, levels, upscaler.scale) for way in ways)
-        network, bicubic = (float(psnr(tensors.from_levels(alpha), hr)) for alpha in alphas)
-        result[name] = network, bicubic
+        alphas = [within_neighbours(way, levels, upscaler.scale) for way in ways] + [enlarged(engine, levels)]
+        result[name] = tuple(float(psnr(tensors.from_levels(alpha), hr)) for alpha in alphas)
     return result
 
 
@@ -84,14 +85,14 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="espcn-m")
     parser.add_argument("-s", "--scale", type=int, nargs="+", default=[2, 3, 4])
     arguments = parser.parse_args()
-    print("scale  picture  edges     network  bicubic  network - bicubic   (dB, means of 8 drawings)")
+    print("scale  picture  edges     network  bicubic  upscale   (dB, means of 8 drawings)")
     for scale in arguments.scale:
         upscaler = load(arguments.model, scale)
         for name, draw in (("shapes", shapes), ("letters", letters)):
             scores = [compare(upscaler, drawn(draw(seed))) for seed in range(8)]
             for edges in ("soft", "cut out"):
-                network, bicubic = torch.tensor([score[edges] for score in scores]).mean(dim=0).tolist()
-                print(f"x{scale}     {name:8} {edges:8} {network:8.2f} {bicubic:8.2f} {network - bicubic:+z8.2f}")
+                means = torch.tensor([score[edges] for score in scores]).mean(dim=0).tolist()
+                print(f"x{scale}     {name:8} {edges:8}", *(f"{mean:8.2f}" for mean in means))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-READER = "espcn-read"
-"""How the names of the threads begin that read pictures: they may wait for a pipe for ever."""
+READER, WRITER = "espcn-read", "espcn-write"
+"""How the names of the threads begin that read and write pictures: they may wait for a pipe for ever."""
 
 
 class Interruption:
@@ -46,6 +46,6 @@ def as_exception(number: int) -> BaseException:
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def is_reading() -> bool:
-    """Whether a thread is left that reads a picture: it would hold a process that is asked to stop."""
-    return any(thread.name.startswith(READER) for thread in threading.enumerate())
+def is_waiting() -> bool:
+    """Whether a thread is left that reads or writes a picture: it would hold a process that is asked to stop."""
+    return any(thread.name.startswith((READER, WRITER)) for thread in threading.enumerate())

@@ -14,10 +14,11 @@ Loss = Literal["l1", "mse", "charbonnier"]
 Optimiser = Literal["soap", "adam"]
 Schedule = Literal["cosine", "linear", "constant"]
 Cache = Literal["auto", "memory", "disk", "none"]
-Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera"]
+Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera", "real"]
 Protocol = Literal["picture", "plane"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
+Alpha = Literal["blend", "separate"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -44,7 +45,18 @@ MAX_PIXELS = 2**28
 """16384 × 16384; a file that claims more, in all its frames together, is refused unless the user allows it."""
 
 DEFAULT_MODEL = "espcn-m"
+"""What is trained, and measured on clean LR, unless another is named."""
+
+REAL = "-real"
+"""What the names of weights end in that are for pictures as people have them."""
+
+DEFAULT_FOR_PICTURES = DEFAULT_MODEL + REAL
+"""What makes pictures unless another is named; at a scale where it is not shipped, DEFAULT_MODEL."""
+
 DEFAULT_SCALE: Scale = 2
+
+STRENGTH_STEPS = 8
+"""Steps between clean weights, strength 0, and real ones, strength 1: each that is in use is a network of its own."""
 
 
 def check_choices(settings: Any) -> None:

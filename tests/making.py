@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from espcn_cli.network import checkpoint, weights
+from espcn_cli.network import checkpoint, mixing, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import ModelSettings
 
@@ -44,6 +45,16 @@ def save_checkpoint(path: Path, settings: ModelSettings | None = None, name: str
         list(network.parameters())[-2].normal_(0, tail)
     weights.save(path, network, checkpoint.Card(network.settings, name))
     return path
+
+
+def save_pair(folder: Path, settings: ModelSettings | None = None, name: str = "tiny") -> tuple[Path, Path]:
+    """Clean weights, which are bicubic, and real ones of the same form, which are not, called `name`-real."""
+    scale = settings.scale if settings else 2
+    clean = save_checkpoint(folder / f"{name}_x{scale}.safetensors", settings, name, tail=0)
+    real = save_checkpoint(folder / f"{name}-real_x{scale}.safetensors", settings, f"{name}-real", tail=0.1)
+    card, arrays = checkpoint.read(real)
+    checkpoint.write(real, arrays, replace(card, sister=mixing.sister_of(clean, card.settings)))
+    return clean, real
 
 
 def mutations(data: bytes, seed: int, rounds: int) -> Iterator[bytes]:

@@ -52,6 +52,16 @@ def test_a_picture_goes_in_and_comes_out(tmp_path: Path) -> None:
     assert upscaler.upscale(torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
 
 
+def test_alpha_that_is_data_is_asked_for_when_the_model_is_loaded(tmp_path: Path) -> None:
+    path = str(save_checkpoint(tmp_path / "tiny.safetensors"))
+    with Image.open(save_picture(tmp_path / "in.png")) as texture:
+        gloss = texture.copy()
+        gloss.putalpha(0)
+        large = espcn_cli.load(path, alpha="separate")(gloss)
+        assert large.convert("RGB").tobytes() == espcn_cli.load(path)(texture).tobytes()
+    assert espcn_cli.load("espcn-s", alpha="separate", device="cpu").at(3).alpha == "separate"
+
+
 def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
     for index in range(4):
         save_picture(tmp_path / "data" / f"{index}.png", 40, 32, index)
@@ -67,6 +77,21 @@ def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
     assert [len(row.images) for row in table.rows] == [4, 4, 4]
     with pytest.raises(ValueError, match=r"0: the method gives .* is it x4\?"):
         espcn_cli.benchmark([data], methods, scale=4)
+
+
+def test_what_was_trained_is_not_replaced_unless_it_may_be(tmp_path: Path) -> None:
+    for index in range(2):
+        save_picture(tmp_path / "data" / f"{index}.png", 60, 48, index)
+    settings = espcn_cli.TrainSettings(steps=1, batch_size=1, patch_size=24, expansion=0)
+    data, output = f"{tmp_path}/data/", tmp_path / "s.safetensors"
+    espcn_cli.train(data, output, "espcn-s", settings, device="cpu")
+    with pytest.raises(espcn_cli.EspcnError, match="1 output exists already"):
+        espcn_cli.train(data, output, "espcn-s", settings, device="cpu")
+    espcn_cli.train(data, output, "espcn-s", settings, device="cpu", overwrite=True)
+    with pytest.raises(espcn_cli.EspcnError, match="means a folder: name a file"):
+        espcn_cli.train(data, f"{tmp_path}/new.safetensors/", "espcn-s", settings)
+    with pytest.raises(espcn_cli.EspcnError, match="is no folder"):
+        espcn_cli.benchmark(f"{tmp_path}/data/0.png/", {}, scale=2)
 
 
 def test_a_named_network_is_trained_at_any_scale_and_from_a_shipped_one(tmp_path: Path) -> None:

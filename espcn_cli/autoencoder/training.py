@@ -19,8 +19,8 @@ from torch import Tensor
 from espcn_cli.autoencoder.mnist import Pictures, batches, read_training_data, to_unit
 from espcn_cli.autoencoder.network import SCALE, SHIPPED, Autoencoder, Card
 from espcn_cli.engines.device import choose_device, choose_precision
-from espcn_cli.errors import EspcnError
-from espcn_cli.files import check_destination, claimed, clean
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import check_destination, claimed, clean, refuse_existing
 from espcn_cli.interruption import Interruption
 from espcn_cli.network import weights
 from espcn_cli.network.subpixel import inverse_phase_shift
@@ -88,19 +88,24 @@ def train_autoencoder(
     device: str = "auto",
     precision: str = "auto",
     report: Report = lambda event: None,
+    overwrite: bool = True,
 ) -> Result:
     """Train on the pictures of `source` with Adam and MSE; `output` is written whole after every epoch.
 
     Interrupted, it holds the last epoch that was reported. On one CPU, with as many threads, the same seed gives the
-    same bits. Raises EspcnError for unusable data, an output that cannot be written or that another training works on,
-    and a training that diverges or dies.
+    same bits. Raises EspcnError for unusable data, an output that cannot be written, that another training works on or
+    that exists, without `overwrite`, and a training that diverges or dies.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen, training=True)
     check_destination(output, [source])
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
+    if not overwrite:
+        refuse_existing([output])
     with claimed(output):
         clean(output.parent)
-        return _train_alone(source, output, settings, chosen, dtype, report)
+        return _train_alone(source, output, settings, chosen, dtype, report, overwrite)
 
 
 def _train_alone(
@@ -110,6 +115,7 @@ def _train_alone(
     device: torch.device,
     precision: torch.dtype,
     report: Report,
+    overwrite: bool,
 ) -> Result:
     """`train_autoencoder`, when no other training works on the output."""
     train, test = read_training_data(source)
@@ -124,7 +130,7 @@ def _train_alone(
     for epoch in run_epochs(network, train.pixels.to(device), test.pixels.to(device), precision, report):
         history.append(epoch)
         with Interruption():  # what is saved is reported
-            weights.save(output, network, describe(settings, making, history))
+            weights.save(output, network, describe(settings, making, history), overwrite or len(history) > 1)
             report(epoch)
     return Result(
         upsampler=settings.upsampler,

@@ -10,17 +10,22 @@ import typer
 
 from espcn_cli.cli.terminal import Json, show, show_json
 from espcn_cli.figures import figure
-from espcn_cli.settings import BEFORE_SETTINGS, PLANES, TrainSettings
+from espcn_cli.settings import BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
 
 TRAIN = TrainSettings()
 
+PURPOSES = (
+    f"Names ending in {REAL} are for pictures as people have them: compressed, noisy, sharpened, text, drawings.",
+    "The others are for pictures made small by clean bicubic, which papers measure and `espcn benchmark` makes.",
+)
+
 
 def list_models(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
+        list[str] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
@@ -33,10 +38,12 @@ def list_models(
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
     """
     from espcn_cli.network import checkpoint
+    from espcn_cli.paths import file_of
 
-    cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
+    named = [file_of(path) for path in paths or []]
+    cards = [(path, checkpoint.read_card(path)) for path in named] if named else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
-    if paths or as_json:
+    if named or as_json:
         show_json(described)
     else:
         show(format_models(described))
@@ -44,16 +51,17 @@ def list_models(
 
 def format_models(models: list[dict[str, Any]]) -> str:
     measured = any("ripple" in model for model in models)
-    lines = [f"{'name':10}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
+    width = max([len(model["name"]) for model in models], default=8) + 2
+    lines = [f"{'name':{width}}{'scale':>6}{'parameters':>12}{'MACs/pixel':>12}{'kB':>6}{'PSNR':>8}{'bicubic':>9}"]
     lines[0] += f"{'ripple':>8}{'bound':>8}" if measured else ""
     for model in models:
         scores = model["metrics"].get("validation", {})
-        line = f"{model['name']:10}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
+        line = f"{model['name']:{width}}{'x' + str(model['scale']):>6}{model['parameters']:>12,}"
         line += f"{model['macs_per_lr_pixel']:>12,}"
         line += f"{model['bytes'] / 1000:>6.0f}{figure(scores.get('psnr')):>8}{figure(scores.get('bicubic')):>9}"
         lines.append(line + (f"{figure(model['ripple']):>8}{figure(model['checkerboard'], 1):>8}" if measured else ""))
     lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *PURPOSES])
 
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
@@ -70,10 +78,18 @@ def training_command(card: ModelCard) -> str | None:
     """The command that makes a checkpoint again, from the folders that it names; None if it does not say."""
     if "settings" not in card.training:
         return None
-    folders = card.training.get("data", {}).get("folders", ["DATA"])
+    data = card.training.get("data", {})
+    name = card.name.removesuffix(REAL) if card.sister else card.name
     planes = [name for name, count in PLANES.items() if count == card.settings.planes and name != "luma"]
-    parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
+    parts = [
+        "espcn train",
+        *map(shlex.quote, data.get("folders", ["DATA"])),
+        "--valid VALID",
+        f"-m {name}",
+        f"-s {card.settings.scale}",
+    ]
     parts += [f"--planes {name}" for name in planes]
+    parts += ["--drawings DRAWINGS"] if "drawings" in data else []
     parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
     parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
     for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():
@@ -86,6 +102,7 @@ def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
     settings = card.settings
     return {
         "name": card.name,
+        "sister": card.sister.name if card.sister else None,
         "file": str(path),
         "bytes": path.stat().st_size,
         "scale": settings.scale,

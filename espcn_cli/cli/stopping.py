@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from espcn_cli import files
-from espcn_cli.interruption import SIGNALS, as_exception, is_reading
+from espcn_cli.interruption import SIGNALS, as_exception, is_waiting
 
 PATIENCE = 3.0
 """Seconds that a command may take to stop before it is said that there is a quicker way."""
@@ -120,7 +120,7 @@ def watching(whole: bool = False) -> Iterator[None]:
         if code is None:
             raise
         stopping.speak()
-        if whole or is_reading():  # such a thread would hold the process
+        if whole or is_waiting():  # such a thread would hold the process
             with suppress(Exception):
                 sys.stdout.flush()
             end_at_once(code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import warnings
 from collections.abc import Generator, Iterator
@@ -15,8 +17,13 @@ from espcn_cli.cli.terminal import (
     SCALE_HELP,
     Device,
     Json,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
+    Strength,
+    choose_existing,
+    parse_strength,
     printable,
     progress,
     say,
@@ -24,7 +31,8 @@ from espcn_cli.cli.terminal import (
     show_json,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_MODEL, DEFAULT_SCALE, MAX_PIXELS, Scale
+from espcn_cli.paths import STREAM
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -32,18 +40,47 @@ if TYPE_CHECKING:
     from espcn_cli.upscaling.upscaler import Upscaler
 
 
+def parse_scale(text: str) -> Scale:
+    """One of SCALES. Raises ValueError for anything else, with the way to any other size."""
+    for scale in SCALES:
+        if text == str(scale):
+            return scale
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)(%?)", text)
+    percent = float(number[1]) * (1 if number[2] else 100) if number else 0
+    other = f": for that, use --size {percent:g}%" if percent else ""
+    raise ValueError(f"{text!r} is not one of {', '.join(repr(str(scale)) for scale in SCALES)}{other}")
+
+
 def upscale(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
+        list[str], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
     ],
-    destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder; '-' is standard output.")],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESTINATION",
+            help="A file for one picture, else a folder, as is any name that ends in a slash; '-' is standard output.",
+        ),
+    ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name from `espcn models`, or a checkpoint's path.")
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"A name from `espcn models`, or a checkpoint's path. Default: {DEFAULT_FOR_PICTURES}.",
+        ),
+    ] = None,
     scale: Annotated[
         Scale | None,
-        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
+        typer.Option(
+            "--scale",
+            "-s",
+            metavar="|".join(map(str, SCALES)),
+            parser=parse_scale,
+            help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name.",
+        ),
     ] = None,
+    strength: Strength = "auto",
     size: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +90,8 @@ def upscale(
         ),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")] = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     format: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +112,13 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    alpha: Annotated[
+        Alpha,
+        typer.Option(
+            help="What alpha is: transparency (blend), or data such as the gloss or height of a game's textures "
+            "(separate), enlarged as one more grey picture, with the colours under it left as they are.",
+        ),
+    ] = "blend",
     ensemble: Annotated[
         bool,
         typer.Option(
@@ -100,47 +145,65 @@ def upscale(
     ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Report the weights and the strength that each picture got.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Upscale a picture to a file, or many pictures and folders to a folder.
 
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
-    them; anything lost is reported. Photographs come out upright. An input is never overwritten; outputs appear whole
-    or not at all; a file that fails is named and the others are done.
+    them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
+    only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
-    from espcn_cli.pictures import folders, opening, writing
+    from espcn_cli.files import is_stream
+    from espcn_cli.pictures import opening, writing
     from espcn_cli.upscaling import pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
+    from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
     from espcn_cli.upscaling.preview import preview
     from espcn_cli.upscaling.upscaler import load
 
     tile_size = parse_tile(tile)
-    suffix = f".{format.lower().lstrip('.')}" if format else None
-    streaming = destination == folders.STREAM
+    suffix = f".{format.lower().lstrip('.')}" if format is not None else None
+    choose_existing(overwrite, skip_existing)
+    if is_stdout(Path(destination)):
+        destination = str(STREAM)
+    streaming = destination == str(STREAM)
     if streaming and not dry_run:
         check_stdout(as_json)
     options = pipeline.Options(
-        size=sizes.parse(size) if size else None,
+        size=sizes.parse(size) if size is not None else None,
         depth=depth,
         encoding=writing.Encoding(quality, png_level),
+        overwrite=overwrite,
         skip_existing=skip_existing,
         jobs=jobs,
-        stream_format=stream_format(suffix) if streaming else "PNG",
+        stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
-    tasks = plan(sources, destination, recursive, suffix)
-    upscaler = load(model, scale, device=device, precision=precision, tile=tile_size, ensemble=ensemble)
+    tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
+    upscaler = load(
+        model,
+        scale,
+        strength=parse_strength(strength),
+        device=device,
+        precision=precision,
+        tile=tile_size,
+        ensemble=ensemble,
+        alpha=alpha,
+    )
     if not quiet:
         report_renamed(tasks)
     if dry_run:
         outcomes = list(preview(upscaler, tasks, options))
-        show_expected(outcomes, as_json, quiet)
+        show_expected(outcomes, as_json, quiet, verbose)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet)
+        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive)))
     if as_json:
@@ -149,8 +212,20 @@ def upscale(
         raise typer.Exit(code)
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether a path is another name of standard output, such as /dev/stdout."""
+    from espcn_cli.files import is_stream
+
+    try:
+        return is_stream(path) and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # closed, or no file at all
+        return False
+
+
 def check_stdout(as_json: bool) -> None:
     """Raise UsageError if a picture cannot go to standard output."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: name a file")
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if as_json:
@@ -170,22 +245,25 @@ def parse_tile(tile: str) -> int | None:
 
 
 def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool
+    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
 ) -> list[Outcome]:
     """Do the tasks under a progress bar and report each."""
     from espcn_cli.upscaling.pipeline import run
 
     outcomes: list[Outcome] = []
     work = run(upscaler, tasks, options)
-    with last_words(lambda: [describe_rest(outcomes, len(tasks))]):
+    several = len(tasks) > 1
+    with last_words(lambda: [describe_rest(outcomes, len(tasks), options.overwrite)]):
         try:
-            with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+            with progress(len(tasks), "picture", quiet or not several) as bar:
                 for outcome in work:
                     outcomes.append(outcome)
                     bar.update()
-                    report(outcome, quiet)
+                    report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
-            outcomes += finished(work, stop)
+            for outcome in finished(work, stop):
+                outcomes.append(outcome)
+                report(outcome, quiet, verbose, in_a_log=several and bar.disable)
             if as_json:
                 print_json(outcomes)
             raise
@@ -201,10 +279,11 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def describe_rest(outcomes: list[Outcome], tasks: int) -> str:
+def describe_rest(outcomes: list[Outcome], tasks: int, overwrite: bool) -> str:
     """What an interruption leaves to be done, and how."""
     left = tasks - len(outcomes)
-    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues"
+    again = "starts again" if overwrite else "with --skip-existing continues"
+    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------
@@ -214,13 +293,26 @@ def print_json(outcomes: list[Outcome]) -> None:
     show_json([outcome.to_dict() for outcome in outcomes])
 
 
-def report(outcome: Outcome, quiet: bool) -> None:
-    """The error or the warnings of a picture, on stderr."""
+def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False) -> None:
+    """The error or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it.
+
+    With `verbose`, what made it as well.
+    """
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
-        for warning in outcome.warnings:
-            say(f"{printable(outcome.task.source)}: {warning}")
+        if in_a_log:
+            say(describe(outcome))
+        lines = [*outcome.warnings, *([made_by(outcome)] if verbose and outcome.state == "upscaled" else [])]
+        for line in lines:
+            say(f"{printable(outcome.task.source)}: {line}")
+
+
+def made_by(outcome: Outcome) -> str:
+    """The weights and the strength that a picture got, or will get as far as that is known."""
+    if outcome.model is None:
+        return "no network, as it gets no larger"
+    return outcome.model + (f", strength {outcome.strength:g}" if outcome.strength is not None else "")
 
 
 def report_renamed(tasks: list[Task | Outcome]) -> None:
@@ -242,11 +334,11 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     return counted(outcomes) + (f"; {others} other files passed over" if others else "")
 
 
-def count_others(sources: list[Path], recursive: bool) -> int:
+def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
     from espcn_cli.pictures import folders
 
-    return sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
+    return sum(folders.count_others(source, recursive) for source in map(Path, sources) if is_folder(source))
 
 
 def counted(outcomes: list[Outcome]) -> str:
@@ -255,19 +347,24 @@ def counted(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{number} {state}" for state, number in count(outcomes).items() if number or state == "upscaled")
 
 
+def describe(outcome: Outcome) -> str:
+    """A picture that did not fail, in one line: from where to where, and the sizes or why it was skipped."""
+    names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
+    return f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}"
+
+
 def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
     return f"{width} x {height} -> {new_width} x {new_height}, {outcome.seconds:.1f} s"
 
 
-def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool) -> None:
+def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: bool) -> None:
     """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
     for outcome in outcomes:
-        report(outcome, quiet)
+        report(outcome, quiet, verbose)
         if not as_json and outcome.error is None:
-            names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-            show(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
+            show(describe(outcome))
     if not as_json:
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from espcn_cli.network import checkpoint, weights
-from espcn_cli.network.checkpoint import ModelCard
+from espcn_cli.network import checkpoint
+from espcn_cli.network.checkpoint import ModelCard, Weights
 from espcn_cli.network.layers import BicubicSkip, Convolution, activation, channels_last
 from espcn_cli.network.linear_path import GREY, linear_path
 from espcn_cli.network.subpixel import phase_shift
@@ -86,7 +86,12 @@ def load(path: Path) -> tuple[ESPCN, ModelCard]:
 
     Raises EspcnError if the file is not ours, is damaged, or a tensor is missing, superfluous, misshapen or not finite.
     """
-    card = checkpoint.read_card(path)
-    network = ESPCN(card.settings)
-    weights.fill_(network, path)
-    return network.eval().requires_grad_(False), card
+    card, arrays = checkpoint.read(path)
+    return build(card.settings, arrays), card
+
+
+def build(settings: ModelSettings, arrays: Weights) -> ESPCN:
+    """The network of these settings and weights, on the CPU, ready for inference."""
+    network = ESPCN(settings)
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return network.eval().requires_grad_(False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from espcn_cli.maths import levels
+from espcn_cli.maths.colour import LUMA
 from espcn_cli.maths.levels import BAND, Levels
 
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
@@ -57,14 +58,11 @@ class Raster:
         return bool((self.data[..., -1] == 65535).all())
 
     @property
-    def is_cut_out(self) -> bool:
-        """Whether alpha is there and a mask: nowhere between clear and opaque."""
-        if not self.has_alpha:
+    def is_black_and_white(self) -> bool:
+        """Whether a picture in grey has only these two, and no alpha."""
+        if not isinstance(self.data, Image.Image) or self.data.mode != "L":
             return False
-        if isinstance(self.data, Image.Image):
-            return not any(self.data.histogram()[-255:-1])
-        alpha = self.data[..., -1]
-        return bool(((alpha == 0) | (alpha == 65535)).all())
+        return not any(self.data.histogram()[1:-1])
 
     @property
     def depth(self) -> int:
@@ -117,12 +115,49 @@ def to_8_bits(raster: Raster) -> Raster:
     return raster if raster.depth == 8 else from_array(levels.to_8_bits(raster.array()))
 
 
+def without_alpha(raster: Raster) -> Raster:
+    """The colours as they are, whatever alpha says of them."""
+    if not raster.has_alpha:
+        return raster
+    if isinstance(raster.data, Image.Image):
+        return Raster(raster.data.convert("L" if raster.channels == 2 else "RGB"))
+    return from_array(raster.data[..., :-1])
+
+
+def in_grey(raster: Raster) -> Raster:
+    """A picture without alpha in grey: its luma by BT.601."""
+    if raster.channels == 1:
+        return raster
+    if isinstance(raster.data, Image.Image):
+        return Raster(raster.data.convert("L"))
+    result = np.empty((*raster.data.shape[:2], 1), np.uint16)
+    for start in range(0, len(result), BAND):
+        band = raster.data[start : start + BAND].astype(np.float32)
+        result[start : start + BAND, :, 0] = band @ np.array(LUMA, np.float32) + 0.5
+    return from_array(result)
+
+
+def in_colour(raster: Raster) -> Raster:
+    """A picture without alpha in RGB; grey is the same in all three."""
+    if raster.channels == 3:
+        return raster
+    if isinstance(raster.data, Image.Image) and raster.depth == 8:
+        return Raster(raster.data.convert("RGB"))
+    return from_array(raster.array().repeat(3, axis=2))
+
+
+def in_black_and_white(raster: Raster) -> Raster:
+    """Grey of 8 bits without alpha, every pixel the nearer of 0 and 255."""
+    assert isinstance(raster.data, Image.Image)
+    return Raster(raster.data.point([0] * 128 + [255] * 128))
+
+
 def on_white(raster: Raster) -> Raster:
     """A picture with alpha laid on white."""
     if not raster.has_alpha:
         return raster
     if isinstance(raster.data, Image.Image):
-        opaque = raster.data.convert("L" if raster.channels == 2 else "RGB")
+        opaque = without_alpha(raster).image()
         sheet = Image.new(opaque.mode, raster.size, "white")
         sheet.paste(opaque, mask=raster.data.getchannel("A"))
         return Raster(sheet)

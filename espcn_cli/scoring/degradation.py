@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from espcn_cli.maths.resize import degrade, resize
+from espcn_cli.scoring import damages
 from espcn_cli.scoring.tensors import from_levels, quantise, to_depth
 
 BLUR = (0.1, 0.7)
@@ -30,19 +31,24 @@ DESCRIPTIONS = {
     "aliased": "LR by bicubic without antialiasing on 8 bits",
     "camera": f"LR by blur ({BLUR[0]}-{BLUR[1]} LR px), bicubic, noise (up to {NOISE[1]:g} of 255) "
     f"and JPEG (quality {JPEG_QUALITY[0]}-{JPEG_QUALITY[1]}), drawn per picture",
+    "real": "LR by bicubic, area, Lanczos or every n-th pixel, then sharpening, noise, JPEG, WebP or a palette, drawn "
+    "per picture",
 }
 
 
 def make_lr(hr: Tensor, scale: int, name: str = "bicubic", generator: torch.Generator | None = None) -> Tensor:
     """LR from HR: (1, C, H, W) in [0, 1] -> (1, C, H/scale, W/scale) in [0, 1] on the 8-bit grid.
 
-    `camera` draws its strengths from the generator. Raises ValueError for an unknown name or a size that does not
-    divide by the scale.
+    `camera` and `real` draw what they do from the generator. Raises ValueError for an unknown name or a size that does
+    not divide by the scale.
     """
     if name == "bicubic":
         return degrade(hr, scale)
     if name == "camera":
         return camera(hr, scale, generator)
+    if name == "real":
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        return from_levels(damages.any_damage(rng).levels(to_depth(hr), scale, rng))
     height, width = hr.shape[-2] // scale, hr.shape[-1] // scale
     if name == "aliased":
         return resize(hr, height, width, antialias=False, levels=255)

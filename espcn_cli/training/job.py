@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, is_there
+from espcn_cli.files import check_destination, existing, is_file, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
 from espcn_cli.training.run_folder import RunFolder
+from espcn_cli.training.scenes import SIDE
 
 
 @dataclass(frozen=True)
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
+    `drawings` are drawn more often than their number says, for `--degradation real` alone.
     `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
@@ -28,6 +31,7 @@ class Job:
     settings: TrainSettings
     pictures: list[Path]
     validation: list[Path]
+    drawings: list[Path] = field(default_factory=list)
     device: str = "auto"
     precision: str = "auto"
     license: str = ""
@@ -52,16 +56,18 @@ def make_job(
     model: ModelSettings,
     settings: TrainSettings,
     valid: Path | None = None,
+    drawings: Path | None = None,
     **options: Any,
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
 
-    Raises EspcnError if there are none, or if the output cannot go where it is to go, or would take the place of what
-    the training starts from: better now than hours later.
+    Raises EspcnError if there are none, or if the output or its folder cannot go where they are to go, or would take
+    the place of what the training starts from: better now than hours later.
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     check_destination(output)
+    RunFolder.of(output).check()
     own = RunFolder.of(output).path.resolve()  # its sample and curves are no pictures to learn from
     pictures = [path for path in folders.find_all(sources) if own not in path.resolve().parents]
     if not pictures:
@@ -69,11 +75,33 @@ def make_job(
     validation = list(folders.find_all([valid])) if valid else []
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
+    if drawings and settings.degradation != "real":
+        raise UsageError("--drawings is for --degradation real: name the folder among DATA")
+    if settings.degradation == "real" and settings.patch_size > SIDE:
+        raise UsageError(f"--degradation real has patches of at most {SIDE}: use a smaller --patch-size")
+    more = list(folders.find_all([drawings])) if drawings else []
+    if drawings and not more:
+        raise EspcnError(f"no pictures in {drawings}: name a folder with images for --drawings")
     init = options.get("init")
     if init:
         check_start_stays(init, output)
     model = continued(model, init)
-    return Job(output, name, model, settings, pictures, validation, **options)
+    return Job(output, name, model, settings, pictures, validation, more, **options)
+
+
+def refuse_existing(output: Path, resume: bool) -> None:
+    """Raises UsageError if the training would replace another one's checkpoint, or what its folder keeps without one.
+
+    What `resume` continues is its own.
+    """
+    folder = RunFolder.of(output)
+    interrupted = is_file(folder.state)
+    if resume and interrupted:
+        return
+    continuing = ", or continue its training with --resume" if interrupted else ""
+    files.refuse_existing([output], continuing)
+    if existing([folder.last, folder.state]):
+        raise UsageError(f"{folder.path} holds another training: replace it with --overwrite{continuing}", folder.path)
 
 
 def check_start_stays(init: Path, output: Path) -> None:

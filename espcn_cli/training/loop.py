@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from espcn_cli.files import claimed, clean, is_file
 from espcn_cli.interruption import Interruption
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
+from espcn_cli.paths import file_of, source_of
 from espcn_cli.settings import (
     DEFAULT_MODEL,
     DEFAULT_SCALE,
@@ -26,7 +27,7 @@ from espcn_cli.settings import (
     name_of,
 )
 from espcn_cli.training.events import Afresh, Report, Retreat, Saved, Step, Validation
-from espcn_cli.training.job import Job, make_job
+from espcn_cli.training.job import Job, make_job, refuse_existing
 from espcn_cli.training.objective import learning_rate, make_loss
 from espcn_cli.training.parallel import joined, one_thread, own_device
 from espcn_cli.training.run import Run, prepare, progress
@@ -46,29 +47,35 @@ def train(
     *,
     scale: Scale = DEFAULT_SCALE,
     valid: str | Path | None = None,
+    drawings: str | Path | None = None,
     init: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     report: Report = lambda event: None,
     **options: Any,
 ) -> checkpoint.ModelCard:
     """Train a network on folders of pictures and write it to `output`, a checkpoint. Returns the checkpoint's card.
 
     `model` is a name of `ARCHITECTURES`, at this `scale`, or the settings of any network of the family. A tenth of the
-    pictures is held out to measure by if `valid` names no others. `init` is a shipped network's name or a checkpoint's
-    path to start from. `options` are the rest of a `Job`: `device`, `precision` and so on. Raises ValueError for an
-    unknown name, EspcnError as `make_job` and `carry_out` do.
+    pictures is held out to measure by if `valid` names no others. `drawings` is a folder for the degradation `real`.
+    `init` is a shipped network's name or a checkpoint's path to start from. `options` are the rest of a `Job`:
+    `device`, `precision` and so on. Raises ValueError for an unknown name, EspcnError as `make_job` and `carry_out` do,
+    and if the output exists and `overwrite` does not allow to replace it.
     """
     shape = architecture(model, scale) if isinstance(model, str) else model
     job = make_job(
-        [Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)],
-        Path(output),
+        [source_of(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)],
+        file_of(output),
         name_of(shape),
         shape,
         settings or TrainSettings(),
-        Path(valid) if valid else None,
-        init=checkpoint.find(str(init), shape.scale) if init else None,
+        source_of(valid) if valid is not None else None,
+        source_of(drawings) if drawings is not None else None,
+        init=checkpoint.find(str(init), shape.scale) if init is not None else None,
         **options,
     )
+    if not overwrite:
+        refuse_existing(job.output, resume)
     return carry_out(job, resume, report)
 
 
@@ -89,7 +96,7 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
             run = prepare(job, device, group, resume, report)
             if job.init and not resume:
                 report(score_start(run))
-            with Interruption() as interruption:
+            with Interruption() as interruption, closing(run.patches):
                 descend(run, interruption, report)
                 group.from_leader(0)  # the others wait until rank 0 has written
     return checkpoint.read_card(job.output)
@@ -195,7 +202,7 @@ def take_step(run: Run) -> float:
     done = progress(state, settings)
     finishing = done >= 1 - settings.finish
     started = time.perf_counter()
-    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator))
+    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator, state.step))
     state.drawing += time.perf_counter() - started
     loss_of = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
     merged = state.network.merged()

@@ -59,6 +59,10 @@ class DataSet:
         first: dict[bytes, Path] = {}
         return [s.path for s in self.samples if first.setdefault(s.digest, s.path) != s.path]
 
+    def and_(self, other: DataSet) -> DataSet:
+        """Both together."""
+        return replace(self, samples=[*self.samples, *other.samples], skipped=self.skipped + other.skipped)
+
     @property
     def largest_patch(self) -> int:
         """HR pixels of the side of the largest patch that any picture holds."""
@@ -131,6 +135,7 @@ class Patches:
         self.scale = data.scale
         self.batch = batch
         self.samples = data.samples
+        self.largest_patch = data.largest_patch
         self.candidates = candidates
         self.degraded_anew = degraded_anew
         self._fit(patch)
@@ -149,13 +154,16 @@ class Patches:
         other._fit(patch)
         return other
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]."""
+    def draw(self, generator: torch.Generator, step: int = 0) -> tuple[Tensor, Tensor]:
+        """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]. All steps are alike."""
         pairs = [self._cut(*place) for place in zip(*(t.tolist() for t in self.places(generator)), strict=True)]
         hr = torch.stack([hr for _, hr in pairs]).float().div_(255)
         if self.degraded_anew:
             return camera(hr, self.scale, generator), hr
         return torch.stack([lr for lr, _ in pairs]).float().div_(255), hr
+
+    def close(self) -> None:
+        """Nothing goes on beside the steps."""
 
     def places(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Of each patch in a batch: the picture's index, the position counted row by row, the orientation."""
@@ -217,7 +225,7 @@ class DevicePatches(Patches):
         self.starts = F.pad(areas.cumsum(0), (1, 0))[:-1] * data.planes
         self.planes = torch.arange(data.planes, device=device).view(1, -1, 1, 1)
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, generator: torch.Generator, step: int = 0) -> tuple[Tensor, Tensor]:
         pictures, positions, orientations = (t.to(self.sizes.device) for t in self.places(generator))
         width = self.sizes[pictures, 1] - self.patch + 1
         corners = torch.stack([positions // width, positions % width], dim=1)

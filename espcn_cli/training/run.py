@@ -11,6 +11,7 @@ import torch
 
 from espcn_cli.engines.device import PRECISIONS, choose_precision
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_there
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
@@ -22,10 +23,14 @@ from espcn_cli.training.linear_blocks import TrainingForm
 from espcn_cli.training.optimiser import OPTIMISERS
 from espcn_cli.training.parallel import Group, Threads
 from espcn_cli.training.patches import DataSet, Patches, hold_out, load_data, make_patches
+from espcn_cli.training.pool import Pool, ScenePatches
 from espcn_cli.training.run_folder import EventWriter, RunFolder
 from espcn_cli.training.samples import Recipe, choose_cache
+from espcn_cli.training.scenes import Scenes
 from espcn_cli.training.state import State, check_state, restore_
 from espcn_cli.training.warm_start import warm_start
+
+AnyPatches = Patches | ScenePatches
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,16 @@ class Run:
     group: Group
     device: torch.device
     precision: torch.dtype
-    patches: Patches
-    large_patches: Patches
+    patches: AnyPatches
+    large_patches: AnyPatches
     pairs: list[evaluation.Pair]
     bicubic: float
     fingerprint: dict[str, int | str]
     state: State
     worker: Threads | Recorded
     events: EventWriter | None
+    replaces: bool = True
+    """Whether there was a file of the output's name at the start, which may be replaced: one made since may not."""
 
     @property
     def folder(self) -> RunFolder:
@@ -61,16 +68,25 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         report(Saved(check_state(folder.state, identity(job))))
     start = warm_start(job.init, job.model, job.settings.seed) if job.init else None
     choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
-    scale, count, degradation = job.model.scale, len(job.pictures), job.settings.degradation
-    recipe = Recipe(scale, job.model.planes, degradation)
-    kept = choose_cache(job.cache, job.pictures, recipe)
-    pictures = load_data(job.pictures, recipe, job.patch, lambda done: report(Loading(done, count)), job.workers, kept)
+    scale, degradation = job.model.scale, job.settings.degradation
+    recipe = Recipe(scale, 3 if degradation == "real" else job.model.planes, degradation)
+    everything = [*job.pictures, *job.drawings]
+    kept = choose_cache(job.cache, everything, recipe)
+
+    def load(paths: list[Path], before: int = 0) -> DataSet:
+        return load_data(
+            paths, recipe, job.patch, lambda done: report(Loading(before + done, len(everything))), job.workers, kept
+        )
+
+    pictures = load(job.pictures)
+    drawings = load(job.drawings, len(job.pictures)) if job.drawings else None
     pictures, held_out = (pictures, job.validation) if job.validation else hold_out(pictures)
     pairs, unusable = load_validation(held_out, scale, degradation)
+    together = pictures.and_(drawings) if drawings else pictures
     report(
-        Loaded(len(pictures.samples), len(pairs), pictures.skipped + unusable, oddities(pictures, pairs), kept.reason)
+        Loaded(len(together.samples), len(pairs), together.skipped + unusable, oddities(together, pairs), kept.reason)
     )
-    fingerprint = pictures.fingerprint
+    fingerprint = together.fingerprint
     state = make_state(job, device, start)
     if resume:
         check_state(folder.state, {"data": fingerprint})
@@ -80,12 +96,39 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         folder.make()
     events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
     batch = job.settings.batch_size
-    small = make_patches(pictures, job.patch, job.settings, device)
-    large = small.of_size(min(2 * job.patch, pictures.largest_patch))
+    small: AnyPatches
+    if degradation == "real":
+        small = draw_scenes(pictures, drawings, job)
+    else:
+        small = make_patches(pictures, job.patch, job.settings, device)
+    large = small.of_size(min(2 * job.patch, small.largest_patch))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     plain = state.network.network
     worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)
-    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, worker, events)
+    return Run(
+        job,
+        group,
+        device,
+        precision,
+        small,
+        large,
+        pairs,
+        bicubic,
+        fingerprint,
+        state,
+        worker,
+        events,
+        is_there(job.output),
+    )
+
+
+def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job) -> ScenePatches:
+    """Patches for `--degradation real`."""
+    model, settings = job.model, job.settings
+    more = drawings.samples if drawings else []
+    scenes = Scenes(pictures.samples, more, model.scale, model.planes, settings.seed)
+    pool = Pool(scenes.make, job.workers)
+    return ScenePatches(pool, model.scale, job.patch, settings.batch_size, settings.candidates)
 
 
 def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[Skipped]]:

@@ -50,7 +50,7 @@ class CacheError(EspcnError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture becomes a pair. For `camera`, whose LR is made anew for each patch, the pair's LR is bicubic."""
+    """How a picture becomes a pair. Where LR is made anew later, the pair's is bicubic (`camera`) or bare (`real`)."""
 
     scale: int
     planes: int
@@ -64,8 +64,10 @@ class Recipe:
         hr = crop_to_multiple(pixels, self.scale)
         if self.planes == 3:
             hr = with_planes(hr, 3)
-        whole = "bicubic" if self.degradation == "camera" else self.degradation
-        lr = make_lr(hr, self.scale, whole)  # in colour and whole, as the picture that a user will bring was made
+        if self.degradation == "real":
+            lr = hr[..., :: self.scale, :: self.scale]
+        else:  # in colour and whole, as the picture that a user will bring was made
+            lr = make_lr(hr, self.scale, "bicubic" if self.degradation == "camera" else self.degradation)
         return to_bytes(with_planes(hr, self.planes)[0]), to_bytes(with_planes(lr, self.planes)[0])
 
     def bytes_of(self, path: Path) -> int:

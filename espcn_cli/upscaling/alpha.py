@@ -1,4 +1,4 @@
-"""Transparency: how it is upscaled, and how colours are kept from what lies hidden under it."""
+"""Transparency, or whatever alpha is: how it is upscaled, and how colours are kept from what lies hidden under it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,45 @@ import numpy as np
 
 from espcn_cli.engines.engine import Engine
 from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
+from espcn_cli.settings import Alpha
+from espcn_cli.upscaling import edges
+from espcn_cli.upscaling.edges import sum_of_neighbours
 
 
-def upscale(engine: Engine, levels: Levels, cut_out: bool) -> Levels:
-    """A window (H, W, C): colours by the network, alpha too, but a mask's steps by bicubic, where the network rings.
+def upscale(engine: Engine, levels: Levels, treatment: Alpha) -> Levels:
+    """A window (H, W, C): colours through the network, and alpha as `enlarged` does it.
 
-    `benchmarks/alpha.py` measures by how much each is better at its own.
+    `separate`: alpha through the network as one more grey picture, and the colours as if it were not there.
     """
     white, colours = white_of(levels), 1 if levels.shape[2] < 3 else 3
-    if levels.shape[2] == colours:
-        return engine.upscale([levels], 0, white)[0]
     pixels, alpha = levels[..., :colours], levels[..., colours:]
-    large = engine.interpolate(alpha, 0, white) if cut_out else engine.upscale([alpha], 0, white)[0]
-    large = within_neighbours(large, alpha, engine.settings.scale)
-    return np.concatenate([engine.upscale([bleed(pixels, alpha, engine.halo)], 0, white)[0], large], axis=2)
+    if not alpha.size:
+        return engine.upscale([pixels], 0, white)[0]
+    if treatment == "separate":
+        return np.concatenate(engine.upscale([pixels, alpha], 0, white), axis=2)
+    large = engine.upscale([bleed(pixels, alpha, engine.halo)], 0, white)[0]
+    return np.concatenate([large, enlarged(engine, alpha)], axis=2)
+
+
+def reach(engine: Engine) -> int:
+    """LR pixels to each side on which a pixel with alpha depends: colours bleed as far as the network then looks."""
+    return max(2 * engine.halo, edges.REACH)
+
+
+def enlarged(engine: Engine, alpha: Levels) -> Levels:
+    """Alpha (H, W, 1), scale times larger: soft edges by the network, hard ones by bicubic, as the network rings there.
+
+    Each place is decided by the pixels around it, with every shade between the two ways, and no value leaves the range
+    of its neighbours. `benchmarks/alpha.py` measures by how much each way is better at its own.
+    """
+    white, scale = white_of(alpha), engine.settings.scale
+    if alpha.min() == alpha.max():
+        return alpha.repeat(scale, axis=0).repeat(scale, axis=1)
+    large: Floats = engine.interpolate(alpha, 0, white).astype(np.float32)
+    share = edges.softness_around(alpha)
+    if share.any():
+        large += edges.linear(share, scale) * (engine.upscale([alpha], 0, white)[0] - large)
+    return edges.within_neighbours(large, alpha, scale)
 
 
 def bleed(pixels: Levels, alpha: Levels, reach: int) -> Levels:
@@ -40,29 +65,6 @@ def bleed(pixels: Levels, alpha: Levels, reach: int) -> Levels:
         colours = np.where(fresh, sum_of_neighbours(colours) / np.maximum(count, 1), colours)
         known |= fresh
     return np.where(known, rounded(colours, pixels.dtype), pixels)
-
-
-def sum_of_neighbours(x: Floats) -> Floats:
-    """(H, W, C) -> the sum over the 3×3 pixels around each; beyond the border there are zeros."""
-    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-
-
-def within_neighbours(large: Levels, small: Levels, scale: int) -> Levels:
-    """Keep each upscaled value between the least and greatest of the 3×3 LR pixels around it.
-
-    For alpha: what is fully opaque or fully transparent all around stays so to the last digit, and nothing rings.
-    """
-    padded = np.pad(small, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    least, greatest = (_over_neighbours(choose, padded) for choose in (np.minimum, np.maximum))
-    return large.clip(*(bound.repeat(scale, axis=0).repeat(scale, axis=1) for bound in (least, greatest)))
-
-
-def _over_neighbours(choose: np.ufunc, padded: Levels) -> Levels:
-    rows = choose(choose(padded[:-2], padded[1:-1]), padded[2:])
-    chosen: Levels = choose(choose(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
-    return chosen
 
 
 def premultiplied(x: Floats) -> Floats:

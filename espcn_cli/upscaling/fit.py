@@ -11,10 +11,17 @@ from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
 from espcn_cli.maths.resize import contributions, resize
 from espcn_cli.maths.tiling import spans
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import Alpha
 from espcn_cli.upscaling.alpha import premultiplied, straight
 
 ROWS = 64
 """Rows of a band of the result."""
+
+ROUNDING = 1e-6
+"""A weight that is no more than this is 0."""
+
+Taps = tuple[Floats, NDArray[np.int64]]
+"""Weights and indices (n, taps) of what makes up each pixel of an axis, as `contributions` gives them."""
 
 
 class Rising:
@@ -45,24 +52,48 @@ def _end(strip: tuple[int, Raster]) -> int:
     return strip[0] + strip[1].size[1]
 
 
-def fit(picture: Raster | Rising, width: int, height: int) -> Raster:
-    """Bring a picture to an exact size: bicubic, antialiased, band by band; colours are weighted with their alpha."""
+def fit(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "blend") -> Raster:
+    """Bring a picture to an exact size: bicubic, antialiased, band by band.
+
+    Colours are weighted with their alpha, and alpha stays between the pixels that it is made of, so that it does not
+    ring; unless it is `separate`, one more grey picture.
+    """
     if isinstance(picture, Raster) and picture.size == (width, height):
         return picture
+    blend = picture.has_alpha and treatment == "blend"
     columns, rows = picture.size
     canvas = picture.blank(width, height)
-    weights, indices = contributions(rows, height)
+    (weights, indices), across = contributions(rows, height), contributions(columns, width)
     for band in spans(height, ROWS, 0):
         taps = indices[band.start : band.stop]
         first, last = int(taps.min()), int(taps.max()) + 1
         levels = picture.window(slice(first, last), slice(0, columns))
+        down = weights[band.start : band.stop], taps - first
         x: Floats = levels.astype(np.float32)
         x /= white_of(levels)
-        x = premultiplied(x) if picture.has_alpha else x
-        part = _across(_down(x, weights[band.start : band.stop], taps - first), width)
-        part = straight(part) if picture.has_alpha else part
-        canvas.put(rounded(part * white_of(levels), levels.dtype), band.start, 0)
+        x = premultiplied(x) if blend else x
+        part = _across(_down(x, *down), width)
+        part = straight(part) if blend else part
+        large = rounded(part * white_of(levels), levels.dtype)
+        if blend:
+            large[..., -1] = large[..., -1].clip(*_bounds(levels[..., -1], down, across))
+        canvas.put(large, band.start, 0)
     return canvas
+
+
+def _bounds(plane: Levels, down: Taps, across: Taps) -> Iterator[Levels]:
+    """The least and the greatest of the pixels that make up each of the resized plane; (H, W) -> (height, width)."""
+    for choose in (np.minimum, np.maximum):
+        yield _over_taps(choose, _over_taps(choose, plane, *down).T, *across).T
+
+
+def _over_taps(choose: np.ufunc, x: Levels, weights: Floats, rows: NDArray[np.int64]) -> Levels:
+    """Rows (n, W), each over those of x (H, W) that it is made of: not those that the kernel subtracts."""
+    nearest = rows[np.arange(len(rows)), weights.argmax(axis=1)]
+    bound: Levels = x[nearest]
+    for weight, row in zip(weights.T, rows.T, strict=True):
+        bound = choose(bound, x[np.where(weight > ROUNDING, row, nearest)])
+    return bound
 
 
 def _down(x: Floats, weights: Floats, rows: NDArray[np.int64]) -> Floats:

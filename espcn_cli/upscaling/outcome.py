@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from espcn_cli.files import is_stream
 from espcn_cli.maths.levels import Pixels
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import folders
 
 State = Literal["upscaled", "skipped", "failed"]
@@ -21,6 +23,11 @@ class Task:
     source: Path
     output: Path
     renamed: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output goes to standard output, into a pipe or a device: nothing is there to be replaced."""
+        return self.output == STREAM or is_stream(self.output)
 
     @property
     def source_name(self) -> str:
@@ -38,7 +45,9 @@ class Outcome:
     """What became of a task, or what a dry run expects of it.
 
     `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
-    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network.
+    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
+    weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
+    the picture to choose it.
     """
 
     task: Task
@@ -46,6 +55,8 @@ class Outcome:
     output_size: Pixels | None = None
     seconds: float = 0.0
     memory: int | None = None
+    model: str | None = None
+    strength: float | None = None
     warnings: tuple[str, ...] = ()
     skipped: bool = False
     error: str | None = None
@@ -65,6 +76,8 @@ class Outcome:
             "output_size": self.output_size,
             "seconds": round(self.seconds, 3),
             "memory": self.memory,
+            "model": self.model,
+            "strength": self.strength,
             "warnings": list(self.warnings),
             "skipped": self.skipped,
             "error": self.error,

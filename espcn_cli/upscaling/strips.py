@@ -9,6 +9,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.tiling import Span, choose_tile, span, spans
 from espcn_cli.memory import out_of_memory
 from espcn_cli.pictures.raster import Raster
+from espcn_cli.settings import Alpha
 from espcn_cli.upscaling import alpha
 
 SMALLEST_TILE = 32
@@ -16,7 +17,12 @@ SMALLEST_TILE = 32
 
 
 def strips(
-    engine: Engine, picture: Raster, tile: int | None, notes: list[str], canvas: Raster | None = None
+    engine: Engine,
+    picture: Raster,
+    tile: int | None,
+    notes: list[str],
+    canvas: Raster | None = None,
+    treatment: Alpha = "blend",
 ) -> Iterator[tuple[int, Raster]]:
     """The upscaled picture from top to bottom: each strip with its first row, or `canvas` with more of it filled.
 
@@ -24,14 +30,14 @@ def strips(
     suffice for the smallest tile, NotFiniteError as the engine does.
     """
     (width, height), scale = picture.size, engine.settings.scale
-    start, smaller, cut_out = 0, False, picture.is_cut_out
-    reach = engine.halo * (2 if picture.has_alpha else 1)  # colours bleed as far again
+    start, smaller = 0, False
+    reach = alpha.reach(engine) if picture.has_alpha and treatment == "blend" else engine.halo
     while start < height:
         tall, wide = choose_tile(tile, height, width, reach)
         rows = span(start, min(start + tall, height), height, reach)
         try:
             strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
-            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, cut_out)
+            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, treatment)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -46,12 +52,12 @@ def strips(
 
 
 def _fill(
-    strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine, cut_out: bool
+    strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine, treatment: Alpha
 ) -> None:
     """Upscale the rows tile by tile into a strip, from LR row `top` of it on."""
     scale = engine.settings.scale
     for column in columns:
-        large = alpha.upscale(engine, picture.window(rows.window, column.window), cut_out)
+        large = alpha.upscale(engine, picture.window(rows.window, column.window), treatment)
         strip.put(large[rows.inner(scale), column.inner(scale)], top * scale, column.start * scale)
 
 

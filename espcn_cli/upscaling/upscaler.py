@@ -7,20 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
 from PIL import Image
 
 from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
-from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint
-from espcn_cli.pictures import reading
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.maths.levels import Pixels
+from espcn_cli.network import checkpoint, mixing
+from espcn_cli.pictures import metadata, reading
+from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.raster import Raster
-from espcn_cli.settings import DEFAULT_MODEL
+from espcn_cli.pictures.raster import Raster, from_array
+from espcn_cli.pictures.traces import traces_of
+from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
+from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling.fit import Rising, fit
+from espcn_cli.upscaling.mixture import Mixture
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
 
@@ -28,24 +34,43 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Strength = float | Literal["auto"]
+"""From 0, the clean weights, to 1, the real ones; `auto` goes by each picture."""
+
+RINGING = 0.5
+"""How far beyond [0, 1] the values of a tensor may lie: interpolation rings, but 0 to 255 or -1 to 1 is a mistake."""
+
+
 class Upscaler:
-    """A loaded model, ready for pictures and tensors.
+    """A loaded model, ready for pictures and tensors; threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
-    the result is the same. `at` opens the same model at another of its `scales`. Other processes can have it: it can be
-    pickled, and used on either side of a fork.
+    the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
+    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` opens the same model
+    at another of its `scales`. A `Mixture` stands for an engine at each `strength`. `name` is what the checkpoint calls
+    itself. Other processes can have it: it can be pickled, and used on either side of a fork. Raises ValueError for
+    another `alpha`.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Mixture,
         tile: int | None = None,
         scales: tuple[int, ...] = (),
         at: Callable[[int], Upscaler] | None = None,
+        strength: Strength = "auto",
+        name: str = "",
+        alpha: Alpha = "blend",
     ) -> None:
-        self.engine = engine
+        if alpha not in get_args(Alpha):
+            raise ValueError(f"alpha must be one of {', '.join(get_args(Alpha))}, not {alpha!r}")
+        self.mixture = engine if isinstance(engine, Mixture) else None
+        self.engine = engine.engine(1 if strength == "auto" else strength) if isinstance(engine, Mixture) else engine
         self.tile = tile
+        self.alpha: Alpha = alpha
         self.scales = scales or (self.scale,)
+        self.strength: Strength = strengths.in_steps(strength) if strength != "auto" else strength
+        self.name = name
         self._open = at
         self._others: dict[int, Upscaler] = {}
 
@@ -63,117 +88,199 @@ class Upscaler:
             self._others[scale] = self._open(scale)
         return self._others[scale]
 
+    def reaching(self, source: Pixels, size: Size | None = None) -> Upscaler | None:
+        """The same model for what `size` makes of a picture; None if that is no larger, and no network is needed."""
+        scale = sizes.reach(source, size.of(source), self.scales) if size else self.scale
+        return None if scale == 1 else self.at(scale)
+
+    def strength_of(self, document: Document) -> float | None:
+        """The strength that all frames of a document get, in eighths; None where nothing is mixed."""
+        if self.mixture is None or self.strength != "auto":
+            return self.fixed_strength
+        return strengths.in_steps(strengths.choose(document.frames, document.traces))
+
+    @property
+    def fixed_strength(self) -> float | None:
+        """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
+        return None if self.mixture is None or self.strength == "auto" else self.strength
+
+    def _engine(self, strength: float | None) -> Engine:
+        return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
+
     def __call__(self, image: Image.Image) -> Image.Image:
         """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
         if not (image.width and image.height):
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
+        traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
-        result, said = self.raster(frame)
+        result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
+        info, damage = metadata.moved(info, Change(frame.size, large.size))
+        for note in damage:
+            warnings.warn(note, stacklevel=2)
         large.info.update(info)
         return large
 
     def upscale(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> (N, 1 or 3, H·scale, W·scale) in [0, 1], float32, not rounded.
 
-        A picture of the batch that overflows in half precision is done in fp32, with a warning. Raises ValueError for
-        other shapes and for integers, EspcnError for an engine that does not take tensors.
+        A picture of the batch that overflows in half precision is done in fp32, with a warning. Values may lie as far
+        outside [0, 1] as interpolation rings. Raises ValueError for other shapes, for integers, and for values that
+        must be on another scale (see RINGING); EspcnError for an engine that does not take tensors.
         """
+        from torch import cat
+
+        from espcn_cli.engines.torch_engine import to_levels
+
+        if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
+            raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
+        x = x.float()
+        low, high = (bound.item() for bound in x.aminmax())
+        if not (low >= -RINGING and high <= 1 + RINGING):  # NaN is neither
+            raise ValueError(f"upscale needs values in [0, 1], not {low:g} to {high:g}: divide 8-bit levels by 255")
+        if self.mixture is None or self.strength != "auto":
+            return self._planes(x, self.engine)
+        pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
+        engines = [self._engine(self.strength_of(Document((picture,)))) for picture in pictures]
+        return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
+
+    def _planes(self, x: Tensor, engine: Engine) -> Tensor:
         from torch import cat
 
         from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 
-        if not isinstance(self.engine, TorchEngine):
+        if not isinstance(engine, TorchEngine):
             raise EspcnError("only PyTorch's engine takes tensors: load the model with it, or upscale an image")
-        if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel() or not x.is_floating_point():
-            raise ValueError(f"upscale needs floats (N, 1 or 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
-        x = x.float()
         try:
-            return upscale_planes(self.engine, x, self.tile)
+            return upscale_planes(engine, x, self.tile)
         except NotFiniteError:
-            done = [without_overflow(self.engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
+            done = [without_overflow(engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
         for note in dict.fromkeys(note for _, notes in done for note in notes):
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         return cat([large for large, _ in done])
 
-    def raster(self, picture: Raster) -> tuple[Raster, list[str]]:
-        """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice."""
-        width, height = picture.size
+    def raster(self, picture: Raster, strength: float | None = None) -> tuple[Raster, list[str]]:
+        """One frame in whole levels, strip by strip; and notes. Raises EspcnError if memory does not suffice.
+
+        Where weights are mixed and no strength is given, it is the model's, or goes by this frame.
+        """
+        if strength is None:
+            strength = self.strength_of(Document((picture,)))
+        [large], notes = self._together((picture,), None, strength)
+        return large, notes
+
+    def document(self, document: Document, size: Size | None = None, strength: float | None = None) -> Document:
+        """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly.
+
+        All get one strength: `strength_of` the document, unless one is given.
+        """
+        if strength is None and (used := self.reaching(document.size, size)):
+            strength = used.strength_of(document)
+        parts = [document.frames] if document.durations else [(page,) for page in document.frames]
+        done = [self._together(part, size, strength) for part in parts]
+        frames = tuple(frame for part, _ in done for frame in part)
+        info, moved = metadata.moved(document.info, Change(document.size, frames[0].size))
+        notes = dict.fromkeys((*document.warnings, *(note for _, said in done for note in said), *moved))
+        return replace(document, frames=frames, info=info, alpha=self.alpha, warnings=tuple(notes))
+
+    def _together(
+        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None
+    ) -> tuple[list[Raster], list[str]]:
+        """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
+        used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
+        if used is None:
+            return [fit(frame, *target, self.alpha) for frame in frames], []
         notes: list[str] = []
 
-        def work(engine: Engine) -> Raster:
+        def work(engine: Engine) -> list[Raster]:
             notes.clear()
-            canvas = picture.blank(width * self.scale, height * self.scale)
-            for _ in strips(engine, picture, self.tile, notes, canvas):
-                pass
-            return canvas
+            return [self._upscaled(engine, frame, target, notes) for frame in frames]
 
         try:
-            large, said = without_overflow(self.engine, work)
+            done, said = without_overflow(used._engine(strength), work)
         except MemoryError:
-            raise no_memory(picture, self.scale) from None
-        return large, said + notes
+            raise no_memory(frames[0], used.scale) from None
+        reached = used.output_size(frames[0].size)
+        if reached[0] < target[0] or reached[1] < target[1]:
+            notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
+        return done, list(dict.fromkeys(said + notes))
 
-    def document(self, document: Document, size: Size | None = None) -> Document:
-        """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly."""
-        frames, notes = [], list(document.warnings)
-        for frame in document.frames:
-            result, said = self._frame(frame, size)
-            frames.append(result)
-            notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), warnings=tuple(notes))
+    def _upscaled(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Raster:
+        (width, height), scale = frame.size, engine.settings.scale
+        if target != (width * scale, height * scale):
+            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
+            return fit(Rising(frame, scale, rows), *target, self.alpha)
+        canvas = frame.blank(*target)
+        for _ in strips(engine, frame, self.tile, notes, canvas, self.alpha):
+            pass
+        return canvas
 
-    def _frame(self, frame: Raster, size: Size | None) -> tuple[Raster, list[str]]:
-        if size is None:
-            return self.raster(frame)
-        (width, height), target = frame.size, size.of(frame.size)
-        scale = sizes.reach(frame.size, target, self.scales)
-        if scale == 1:
-            return fit(frame, *target), []
-        if target == (width * scale, height * scale):
-            return self.at(scale).raster(frame)
-        result, notes = self.at(scale)._fitted(frame, target)
-        if width * scale < target[0] or height * scale < target[1]:
-            notes.append(f"the network reaches x{scale}: the rest of the way is interpolated")
-        return result, notes
-
-    def _fitted(self, frame: Raster, target: tuple[int, int]) -> tuple[Raster, list[str]]:
-        notes: list[str] = []
-
-        def work(engine: Engine) -> Raster:
-            notes.clear()
-            return fit(Rising(frame, self.scale, strips(engine, frame, self.tile, notes)), *target)
-
-        large, said = without_overflow(self.engine, work)
-        return large, said + notes
-
-    def output_size(self, source: tuple[int, int], size: Size | None = None) -> tuple[int, int]:
+    def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
         return size.of(source) if size else (source[0] * self.scale, source[1] * self.scale)
 
 
 def load(
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     scale: int | None = None,
     *,
+    strength: Strength = "auto",
     device: str = "auto",
     precision: str = "auto",
     tile: int | None = None,
     ensemble: bool = False,
+    alpha: Alpha = "blend",
 ) -> Upscaler:
-    """A shipped model by name, or a checkpoint by path. Raises EspcnError if it is not there or not that scale.
+    """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
 
-    A name without a scale is opened at its smallest and can be had `at` its others.
+    A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
+    is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
+    `auto` chooses for each picture. At a scale without real weights the default is `espcn-m`.
+
+    Raises EspcnError if the model is not there or not that scale, UsageError for a strength that is none, or is given
+    for weights that cannot be mixed.
     """
+    check_strength(strength)
     path = checkpoint.find(model, scale)
-    card = checkpoint.read_card(path)
+    card, weights = checkpoint.read(path)
     if scale is not None and card.settings.scale != scale:
-        raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
-    engine = open_engine(path, device, precision, ensemble)
-    if scale is not None or path == Path(model):
-        return Upscaler(engine, tile)
-    at = partial(load, model, device=device, precision=precision, tile=tile, ensemble=ensemble)
-    scales = tuple(sorted(card.settings.scale for _, card in checkpoint.list_shipped() if card.name == model))
-    return Upscaler(engine, tile, scales, at)
+        raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
+    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble)
+    engine: Engine | Mixture
+    if sister := mixing.find_sister(path):
+        engine = Mixture(mixing.read_pair(sister, path), open_weights)
+    elif strength == "auto":
+        engine = open_weights(card.settings, weights)
+    else:
+        raise UsageError(f"strength {strength:g}: {model or card.name} {_why_not_mixed(card)}", path)
+    if scale is not None or (model is not None and path == Path(model)):
+        return Upscaler(engine, tile, strength=strength, name=card.name, alpha=alpha)
+    at = partial(
+        load,
+        model,
+        strength=strength,
+        device=device,
+        precision=precision,
+        tile=tile,
+        ensemble=ensemble,
+        alpha=alpha,
+    )
+    scales = checkpoint.scales(model)
+    if strength != "auto":
+        scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
+    return Upscaler(engine, tile, tuple(scales), at, strength, card.name, alpha)
+
+
+def check_strength(strength: Strength) -> None:
+    """Raise UsageError for what is no strength."""
+    is_number = isinstance(strength, (int, float)) and 0 <= strength <= 1
+    if strength != "auto" and not is_number:
+        raise UsageError(f"strength {strength!r}: use auto, or a number from 0 to 1")
+
+
+def _why_not_mixed(card: checkpoint.ModelCard) -> str:
+    if card.sister:
+        return f"was trained from {card.sister.name}, whose weights are not there: put them beside it"
+    return f"has no clean sister to be mixed with: leave it out, or choose weights whose name ends in {REAL}"

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from command import QUICK, one_line, run, strict_json
+from making import save_pair
 from safetensors.torch import load_file, save_file
 
 from espcn_cli.cli.models import format_models, training_command
@@ -57,6 +58,18 @@ def test_scores_of_an_older_checkpoint_that_are_infinite_are_not_known(tmp_path:
 
 def test_models_with_nothing_shipped_is_an_empty_table() -> None:
     assert format_models([]).splitlines()[0].startswith("name")
+
+
+def test_models_says_what_clean_and_real_weights_are_for() -> None:
+    for_pictures, for_papers = run("models").stdout.splitlines()[-2:]
+    assert for_pictures.startswith("Names ending in -real are for pictures as people have them")
+    assert "clean bicubic" in for_papers
+
+
+def test_a_sister_is_named(tmp_path: Path) -> None:
+    for path, sister in zip(save_pair(tmp_path), (None, "tiny"), strict=True):
+        [card] = json.loads(run("models", path).stdout)
+        assert card["sister"] == sister
 
 
 def test_models_lists_what_is_shipped() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
-from espcn_cli.network.checkpoint import Card, find, list_shipped, read_card
+from espcn_cli.network.checkpoint import Card, Sister, find, list_shipped, read_card, scales
 from espcn_cli.network.espcn import ESPCN, load
 from espcn_cli.network.weights import save
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
@@ -86,6 +87,15 @@ def test_round_trip(name: str, scale: int, planes: int, tmp_path: Path, make_net
 def test_what_a_checkpoint_says_about_itself_comes_back(path: Path) -> None:
     assert read_card(path) == CARD
     assert load(path)[1] == CARD
+
+
+def test_a_sister_comes_back_and_a_damaged_one_is_refused(path: Path, make_network: Make) -> None:
+    card = replace(CARD, sister=Sister("small", "0" * 64))
+    save(path, make_network(SMALL), card)
+    assert read_card(path) == card
+    for text in ("", "[]", "null", '{"name": "small"}', '{"name": "small", "sha256": "0", "more": 1}'):
+        rewrite(path, lambda tensors, metadata, text=text: metadata.update(sister=text))  # type: ignore[misc]
+        assert "damaged metadata" in refusal(path)
 
 
 def test_the_metadata_is_strings_and_json_where_structured(path: Path) -> None:
@@ -160,6 +170,23 @@ def test_bytes_that_are_no_safetensors_file(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
     assert "not a readable safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.ckpt", "pytorch_model.bin", "w.PTH", "renamed.safetensors"])
+@pytest.mark.parametrize("archive", [True, False], ids=["new", "old"])
+def test_a_file_of_pytorch_s_is_called_so_and_not_unpickled(name: str, archive: bool, tmp_path: Path) -> None:
+    path = tmp_path / name
+    torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=archive)
+    assert "PyTorch files are not read" in refusal(path)
+    assert find(str(path)) == path
+
+
+def test_a_name_that_ends_like_pytorch_s_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EspcnError, match=r"no checkpoint at RealESRGAN_x2plus\.pth"):
+        find("RealESRGAN_x2plus.pth")
+    Path("any.pth").write_bytes(b"whatever")
+    assert "PyTorch files are not read" in refusal(find("any.pth"))
 
 
 def test_a_file_cut_anywhere(path: Path) -> None:
@@ -343,14 +370,28 @@ def test_without_a_scale_the_smallest_is_taken(shelf: Path) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_a_scale_that_is_not_shipped_names_those_that_are() -> None:
-    with pytest.raises(EspcnError, match="model espcn-s has no scale 4: it has 2, 3"):
+    with pytest.raises(UsageError, match="model espcn-s has no scale 4: it has 2, 3"):
         find("espcn-s", 4)
 
 
 @pytest.mark.usefixtures("shelf")
 def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(EspcnError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
+    with pytest.raises(UsageError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
         find("edsr")
+
+
+def test_the_default_for_pictures_is_real_where_that_is_shipped_and_clean_elsewhere(shelf: Path) -> None:
+    for name, scale in (("espcn-m", 2), ("espcn-m", 3), ("espcn-m-real", 2)):
+        settings = architecture("espcn-m", scale)
+        save(shelf / f"{name}_x{scale}.safetensors", ESPCN(settings), Card(settings, name))
+    assert find(None) == find(None, 2) == shelf / "espcn-m-real_x2.safetensors"
+    assert find(None, 3) == shelf / "espcn-m_x3.safetensors"
+    assert scales(None) == [2, 3]
+    assert scales("espcn-m-real") == [2]
+    with pytest.raises(EspcnError, match="model espcn-m has no scale 4: it has 2, 3"):
+        find(None, 4)
+    with pytest.raises(EspcnError, match="model espcn-m-real has no scale 3: it has 2"):
+        find("espcn-m-real", 3)
 
 
 def test_a_path_is_taken_as_it_is(path: Path) -> None:

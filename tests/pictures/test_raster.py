@@ -22,26 +22,24 @@ def with_alpha(colours: int, depth: int, alpha: list[int]) -> Raster:
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("colours", [1, 3])
 @pytest.mark.parametrize(
-    ("alpha", "opaque", "cut_out"),
+    ("alpha", "opaque"),
     [
-        ([1, 1, 1], True, True),
-        ([0, 0, 0], False, True),
-        ([1, 0, 1], False, True),
-        ([1, 1, 0], False, True),
-        ([1, "almost", 1], False, False),
-        ([0, "hardly", 0], False, False),
-        ([1, "half", 0], False, False),
-        (["half", "half", "half"], False, False),
+        ([1, 1, 1], True),
+        ([0, 0, 0], False),
+        ([1, 1, 0], False),
+        ([1, "almost", 1], False),
+        ([0, "hardly", 0], False),
+        (["half", "half", "half"], False),
     ],
 )
-def test_one_pixel_decides_whether_alpha_is_opaque_or_a_mask(
-    depth: int, colours: int, alpha: list[int | str], opaque: bool, cut_out: bool
+def test_one_pixel_decides_whether_alpha_is_opaque(
+    depth: int, colours: int, alpha: list[int | str], opaque: bool
 ) -> None:
     white = 2**depth - 1
     levels = {0: 0, 1: white, "almost": white - 1, "hardly": 1, "half": white // 2}
     raster = with_alpha(colours, depth, [levels[value] for value in alpha])
     assert raster.has_alpha and raster.channels == colours + 1 and raster.depth == depth
-    assert (raster.is_opaque, raster.is_cut_out) == (opaque, cut_out)
+    assert raster.is_opaque == opaque
 
 
 @pytest.mark.parametrize(
@@ -54,6 +52,6 @@ def test_one_pixel_decides_whether_alpha_is_opaque_or_a_mask(
     ],
     ids=["L", "RGB", "I;16", "RGB;16"],
 )
-def test_without_alpha_all_is_opaque_and_nothing_cut_out(raster: Raster) -> None:
+def test_without_alpha_all_is_opaque(raster: Raster) -> None:
     assert not raster.has_alpha
-    assert raster.is_opaque and not raster.is_cut_out
+    assert raster.is_opaque

@@ -165,7 +165,7 @@ def test_patience_ends_a_training_that_gets_no_better(job: Job) -> None:
     assert last.training["step"] == card.training["step"] + 3 * 2
 
 
-@pytest.mark.parametrize("degradation", ["aliased", "camera"])
+@pytest.mark.parametrize("degradation", ["aliased", "camera", "real"])
 def test_other_degradations_are_trained_on_and_measured_by(job: Job, tmp_path: Path, degradation: Degradation) -> None:
     other = replace(job, settings=replace(QUICK, degradation=degradation))
     card = loop.carry_out(other)

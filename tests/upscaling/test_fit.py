@@ -62,3 +62,14 @@ def test_an_exact_size_leaves_no_fringe() -> None:
     ImageDraw.Draw(image).ellipse((2, 4, 12, 14), fill=(220, 0, 20, 255))
     small = np.asarray(fit(Raster(image), 13, 9).data)
     assert (small[small[..., 3] > 8][:, 0] > 200).all()  # red, not the black under it
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([(0, 255), (40, 200)]), st.integers(0, 99))
+def test_alpha_does_not_ring_at_an_exact_size(width: int, height: int, pair: tuple[int, int], seed: int) -> None:
+    """It stays between its own levels, and flat where all pixels that it is made of are equal."""
+    alpha = np.random.default_rng(seed).choice(pair, (16, 20)).astype(np.uint8)
+    alpha[:, :12] = pair[1]
+    small = fit(Raster(Image.fromarray(np.dstack([natural(20, 16, seed), alpha]))), width, height).array()[..., 3]
+    assert pair[0] <= small.min() and small.max() <= pair[1]
+    inside = np.arange(width) < (12 - 0.5) * width / 20 - max(1, width / 20) - 0.5
+    assert (small[:, inside] == pair[1]).all()

@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from making import natural, save_checkpoint
-from making_animations import disc
+from making import natural
 from PIL import Image
 
 from espcn_cli.engines.torch_engine import TorchEngine
@@ -20,7 +19,7 @@ from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling.alpha import bleed
-from espcn_cli.upscaling.upscaler import Upscaler, load
+from espcn_cli.upscaling.upscaler import Upscaler
 
 TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
@@ -98,28 +97,6 @@ def test_tensors_in_tensors_out(bicubic: Upscaler) -> None:
     assert (bicubic.upscale(x) - interpolate(x, 2).clamp(0, 1)).abs().max() < 1e-6
 
 
-def test_load_checks_the_scale(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path / "tiny.safetensors")
-    assert load(str(path)).scale == 2
-    with pytest.raises(EspcnError, match="upscales by 2, not by 3"):
-        load(str(path), 3)
-
-
-def test_a_mask_is_interpolated_and_a_soft_edge_goes_through_the_network() -> None:
-    torch.manual_seed(3)
-    network = ESPCN(TINY)
-    torch.nn.init.normal_(list(network.parameters())[-2], std=0.1)
-    trained, plain = Upscaler(TorchEngine(network)), Upscaler(TorchEngine(ESPCN(TINY)))
-    mask = disc(1)
-    soft = mask.copy()
-    soft.putpixel((0, 0), (0, 0, 0, 7))
-    for image, same in ((mask, True), (soft, False)):
-        by_network, by_bicubic = (np.asarray(u(image))[..., 3] for u in (trained, plain))
-        assert np.array_equal(by_network, by_bicubic) is same
-        strips, _ = trained.raster(Raster(image))
-        assert np.array_equal(np.asarray(strips.data), np.asarray(trained(image)))
-
-
 def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
     """Colours bleed and the network reads beyond a tile: no seam shows in any of the four channels."""
     torch.manual_seed(3)
@@ -135,11 +112,31 @@ def test_strips_of_a_transparent_picture_are_the_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [torch.zeros(3, 5, 5), torch.zeros(1, 2, 5, 5), torch.zeros(0, 1, 5, 5), torch.zeros(1, 1, 5, 5).byte()]
+    "x",
+    [
+        *(torch.zeros(3, 5, 5), torch.zeros(1, 2, 5, 5), torch.zeros(0, 1, 5, 5)),
+        *(torch.zeros(1, 1, 5, 5, dtype=dtype) for dtype in (torch.uint8, torch.int16, torch.int64, torch.bool)),
+    ],
+    ids=lambda x: f"{x.dtype} {tuple(x.shape)}",
 )
 def test_tensors_that_are_no_pictures_are_refused(bicubic: Upscaler, x: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"upscale needs floats \(N, 1 or 3, H, W\)"):
         bicubic.upscale(x)
+
+
+@pytest.mark.parametrize("value", [255.0, 1.51, -0.51, -1.0, float("nan"), float("inf"), float("-inf")])
+def test_tensors_on_another_scale_are_refused(bicubic: Upscaler, value: float) -> None:
+    """One value is enough: 0 to 255 would become white, and -1 to 1 half of it black."""
+    x = torch.full((2, 3, 5, 5), 0.5)
+    x[1, 2, 4, 3] = value
+    with pytest.raises(ValueError, match=r"upscale needs values in \[0, 1\], not .* to .*: divide 8-bit levels by 255"):
+        bicubic.upscale(x)
+
+
+def test_tensors_may_ring_beyond_0_and_1(bicubic: Upscaler) -> None:
+    x = torch.tensor([-0.5, 0.0, 1.0, 1.5]).reshape(1, 1, 2, 2)
+    large = bicubic.upscale(x)
+    assert [bound.item() for bound in large.aminmax()] == [0, 1]
 
 
 def test_double_precision_is_taken_and_an_empty_image_refused(bicubic: Upscaler) -> None:

@@ -1,0 +1,36 @@
+"""Clean and real weights in use: an engine for each strength, opened when a picture first asks for it, and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from espcn_cli.engines.engine import Engine
+from espcn_cli.network.checkpoint import Weights
+from espcn_cli.network.mixing import Pair
+from espcn_cli.settings import STRENGTH_STEPS, ModelSettings
+
+Open = Callable[[ModelSettings, Weights], Engine]
+"""Makes an engine of a network's weights; picklable, if the mixture is to be."""
+
+
+class Mixture:
+    """The engines between a pair of weights; threads may share it, and a copy in another process opens its own."""
+
+    def __init__(self, pair: Pair, open: Open) -> None:
+        self.pair = pair
+        self._open = open
+        self._engines: dict[int, Engine] = {}
+        self._lock = threading.Lock()
+
+    def engine(self, strength: float) -> Engine:
+        """The engine at a strength in [0, 1], rounded to a step. Raises EspcnError as opening one does."""
+        step = round(strength * STRENGTH_STEPS)
+        with self._lock:
+            if step not in self._engines:
+                self._engines[step] = self._open(self.pair.settings, self.pair.at(step / STRENGTH_STEPS))
+            return self._engines[step]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Mixture, (self.pair, self._open)

@@ -1,0 +1,93 @@
+"""Scenes of `--degradation real`: what they are made of, and that a number says all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from espcn_cli.scoring import damages
+from espcn_cli.scoring.damages import Damage, Rng
+from espcn_cli.training import scenes
+from espcn_cli.training.samples import Sample
+from espcn_cli.training.scenes import SIDE, Scene, Scenes
+
+
+def flat(level: int, height: int = 300, width: int = 400) -> Sample:
+    hr = torch.full((3, height, width), level, dtype=torch.uint8)
+    return Sample(Path(str(level)), hr, hr[:, ::2, ::2])
+
+
+def of(*levels: int, drawings: tuple[int, ...] = (), scale: int = 2, planes: int = 1, seed: int = 0) -> Scenes:
+    return Scenes([flat(level) for level in levels], [flat(level) for level in drawings], scale, planes, seed)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_a_scene_is_made_from_seed_and_number_alone(scale: int, planes: int) -> None:
+    rows = [of(100, drawings=(50,), scale=scale, planes=planes) for _ in range(2)]
+    for number in range(12):
+        one, same = (row.make(number) for row in rows)
+        assert torch.equal(one.hr, same.hr) and torch.equal(one.lr, same.lr)
+        assert one.hr.shape == (planes, SIDE, SIDE) and one.lr.shape == (planes, SIDE // scale, SIDE // scale)
+        assert one.hr.dtype == one.lr.dtype == torch.uint8
+    other = of(100, scale=scale, planes=planes, seed=1)
+    assert any(not torch.equal(other.make(n).lr, rows[0].make(n).lr) for n in range(12))
+
+
+def test_a_small_picture_is_a_scene_whole() -> None:
+    small = Scenes([flat(9, 48, 60)], [], 2, 1, 0)
+    sizes = {small.make(number).size for number in range(20)}
+    assert (24, 30) in sizes
+
+
+def test_the_mixture_has_the_shares_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flat pictures tell themselves from pages that are drawn."""
+    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("nearest"))
+    row = of(100, drawings=(50,))
+    kinds = [sorted(set(row.make(number).hr.flatten().tolist())) for number in range(400)]
+    photographs, drawings = kinds.count([100]) / 400, kinds.count([50]) / 400
+    assert drawings / (photographs + drawings) == pytest.approx(scenes.DRAWINGS, abs=0.05)
+    drawn = scenes.TEXT + scenes.TEXT_AT_BOTH_SIZES + scenes.INTERFACES + scenes.SINGLE_PIXELS
+    assert 1 - photographs - drawings == pytest.approx(drawn, abs=0.04)
+
+
+def test_without_drawings_all_pictures_are_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("nearest"))
+    row = of(100)
+    assert sum(bool((row.make(n).hr == 100).all()) for n in range(100)) > 80
+
+
+def test_lr_lies_where_hr_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of each square of HR is its pixel of LR, if nothing but the size changes."""
+    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("area"))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 320, 320), dtype=np.uint8)
+    hr = torch.from_numpy(noise)
+    row = Scenes([Sample(Path("noise"), hr, hr[:, ::2, ::2])], [], 2, 1, 0)
+    errors = []
+    for number in range(10):
+        scene = row.make(number)
+        means = torch.nn.functional.avg_pool2d(scene.hr[None].float(), 2)[0]
+        errors.append(float((means - scene.lr).abs().mean()))
+    assert np.median(errors) < 1
+
+
+def test_detail_is_told_to_within_half_a_cell() -> None:
+    lr = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    lr[0, 32:, 32:] = torch.randint(0, 256, (32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    scene = Scene.of(lr.repeat_interleave(2, 1).repeat_interleave(2, 2), lr)
+    assert scene.detail(32, 32, 32) > 5 * scene.detail(16, 16, 32) / 4 > 0
+    assert scene.detail(0, 0, 24) == 0
+
+
+def test_every_damage_is_drawn_sooner_or_later() -> None:
+    rng: Rng = np.random.default_rng(0)
+    drawn = [damages.any_damage(rng) for _ in range(500)]
+    assert {damage.kernel for damage in drawn} == set(damages.KERNELS)
+    for name in ("blur", "sharpen", "noise", "shot", "colours", "webp", "jpegs"):
+        share = sum(bool(getattr(damage, name)) for damage in drawn) / len(drawn)
+        assert 0.03 < share < 0.6, name
+    assert all(not (damage.noise and damage.shot) for damage in drawn)
+    assert {len(damage.jpegs) for damage in drawn} == {0, 1, 2}
