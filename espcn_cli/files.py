@@ -7,11 +7,13 @@ import errno
 import os
 import re
 import secrets
+import socket
 import stat
 import sys
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,10 @@ ABANDONED = 24 * 3600
 
 STREAMS = re.compile(r"/dev(/fd)?|/proc/\d+(/task/\d+)?/fd")
 """Folders whose entries are open files: what is written to them goes where a shell has led it."""
+
+
+CLAIMS = 10
+"""How often it is tried to claim what others may just be giving up."""
 
 
 def is_there(path: Path) -> bool:
@@ -163,7 +169,7 @@ def _try(path: Path, destination: Path) -> None:
     """Raise EspcnError if no file can be made beside a path: what is allowed there is known by doing it."""
     temporary, descriptor = _make_beside(path, destination)
     os.close(descriptor)
-    temporary.unlink()
+    _remove(temporary)
 
 
 # --- whole or not at all ---------------------------------------------------------------------------------------------
@@ -197,6 +203,17 @@ def clean(folder: Path) -> int:
         finally:
             os.close(descriptor)
     return removed
+
+
+_unfinished: set[Path] = set()
+"""The temporary files that this process is writing."""
+
+
+def abandon() -> None:
+    """Remove them: the process is about to end at once."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -233,7 +250,12 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    _unfinished.discard(temporary)
 
 
 def _take_name(temporary: Path, target: Path, path: Path) -> None:
@@ -267,9 +289,11 @@ def _make_beside(path: Path, destination: Path) -> tuple[Path, int]:
     Raises EspcnError, which names the destination, if there can be none.
     """
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
+    _unfinished.add(temporary)
     try:
         return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
+        _unfinished.discard(temporary)
         reason = f"cannot write {destination} ({error.strerror}): choose another destination"
         raise EspcnError(reason, destination) from None
 
@@ -295,3 +319,64 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]], overwrite: bool = Tr
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as f,
     ):
         csv.writer(f).writerows(rows)
+
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """While the block runs nobody else can claim `path`, by whatever name. A process that dies claims nothing.
+
+    Raises EspcnError naming the process that has claimed it. Where files cannot be locked (on Windows and some network
+    drives) anybody can.
+    """
+    real = Path(os.path.realpath(path))
+    whole_name = zlib.crc32(os.fsencode(real.name))
+    lock = real.with_name(f".{real.stem[:40]}-{whole_name:08x}{PART_SUFFIX}")
+    descriptor = _claim(lock, path)
+    try:
+        os.truncate(lock, 0)
+        os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
+        yield
+    finally:
+        _remove(lock)  # while it is still ours
+        os.close(descriptor)
+
+
+def _claim(lock: Path, path: Path) -> int:
+    """The descriptor of a lock file that is ours. Raises EspcnError if it is another process's."""
+    for _ in range(CLAIMS):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
+        if _lock_or_cannot(descriptor) and is_there(lock) and os.path.samestat(os.fstat(descriptor), lock.stat()):
+            _unfinished.add(lock)
+            return descriptor
+        os.close(descriptor)
+        time.sleep(0.02)  # somebody may just be removing it: `clean`, or a process that is done
+    raise EspcnError(f"{_holder(lock)} is working on {path}: wait for it, stop it, or choose another destination", path)
+
+
+def _lock_or_cannot(descriptor: int) -> bool:
+    """False only if another process has locked the file."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # these files cannot be locked
+        return True
+    return True
+
+
+def _holder(lock: Path) -> str:
+    try:
+        process, _, machine = lock.read_text().partition(" ")
+    except (OSError, ValueError):
+        process = machine = ""
+    if not process.isdecimal():
+        return "another process"
+    return f"process {process}" if machine == socket.gethostname() else f"process {process} on {machine}"

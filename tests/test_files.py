@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from espcn_cli import files
 from espcn_cli.errors import EspcnError, TakenError, UsageError
 from espcn_cli.files import (
     PART_SUFFIX,
+    abandon,
     check_destination,
     check_folder,
     check_name,
+    claimed,
     clean,
     is_file,
     is_folder,
@@ -365,3 +368,80 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         door.bind("door")
         with pytest.raises(EspcnError, match="door is a disk or a socket: name a file"):
             check_destination(Path("door"), streams=True)
+
+
+def test_who_ends_at_once_leaves_no_half(tmp_path: Path) -> None:
+    with replacing(tmp_path / "done"):
+        pass
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"half")
+        abandon()
+        assert [path.name for path in tmp_path.iterdir()] == ["done"]
+        temporary.touch()
+
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+
+needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+
+HOLD = """
+import pathlib, sys, time
+from espcn_cli.files import claimed
+with claimed(pathlib.Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+@needs_locks
+def test_what_is_claimed_cannot_be_claimed_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "other").symlink_to("a.x")
+    said = f"process {os.getpid()} is working on .*: wait for it, stop it, or choose another destination"
+    with claimed(tmp_path / "a.x"):
+        for name in ("a.x", "./a.x", "folder/a.x", "other"):
+            with pytest.raises(EspcnError, match=said) as caught, claimed(Path(name)):
+                pass
+            assert caught.value.path == Path(name)
+        assert clean(tmp_path) == 0
+        with claimed(tmp_path / "a.y"), claimed(tmp_path / "b.x"):
+            pass
+    with claimed(tmp_path / "a.x"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "other"]
+
+
+@needs_locks
+def test_a_process_that_is_killed_claims_nothing(tmp_path: Path) -> None:
+    """Whatever it leaves behind, and whoever has its number now."""
+    path = tmp_path / ("x" * 250)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "claimed\n"
+        with pytest.raises(EspcnError, match=f"process {holder.pid} is working on"), claimed(path):
+            pass
+        holder.send_signal(signal.SIGKILL)
+    [left] = tmp_path.iterdir()
+    left.write_text(f"{os.getpid()} elsewhere")
+    with claimed(path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(37, "No locks available")])
+def test_where_files_cannot_be_locked_anybody_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with claimed(tmp_path / "a"), claimed(tmp_path / "a"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(EspcnError, match=r"cannot write .*a \(No such file or directory\): choose another"):
+        claimed(tmp_path / "no" / "a").__enter__()

@@ -20,7 +20,8 @@ from espcn_cli.autoencoder.mnist import Pictures, batches, read_training_data, t
 from espcn_cli.autoencoder.network import SCALE, SHIPPED, Autoencoder, Card
 from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, refuse_existing
+from espcn_cli.files import check_destination, claimed, clean, refuse_existing
+from espcn_cli.interruption import Interruption
 from espcn_cli.network import weights
 from espcn_cli.network.subpixel import inverse_phase_shift
 from espcn_cli.settings import AutoencoderSettings
@@ -91,9 +92,9 @@ def train_autoencoder(
 ) -> Result:
     """Train on the pictures of `source` with Adam and MSE; `output` is written whole after every epoch.
 
-    Interrupted, it holds the last finished epoch. On one CPU, with as many threads, the same seed gives the same bits.
-    Raises EspcnError for unusable data, an output that cannot be written or, without `overwrite`, exists, and a
-    training that diverges or dies.
+    Interrupted, it holds the last epoch that was reported. On one CPU, with as many threads, the same seed gives the
+    same bits. Raises EspcnError for unusable data, an output that cannot be written, that another training works on or
+    that exists, without `overwrite`, and a training that diverges or dies.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen, training=True)
@@ -102,19 +103,35 @@ def train_autoencoder(
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     if not overwrite:
         refuse_existing([output])
+    with claimed(output):
+        clean(output.parent)
+        return _train_alone(source, output, settings, chosen, dtype, report, overwrite)
+
+
+def _train_alone(
+    source: Path,
+    output: Path,
+    settings: AutoencoderSettings,
+    device: torch.device,
+    precision: torch.dtype,
+    report: Report,
+    overwrite: bool,
+) -> Result:
+    """`train_autoencoder`, when no other training works on the output."""
     train, test = read_training_data(source)
     check_destination(output, [*train.files, *test.files])
     held_out = train.files == test.files
     skipped = train.skipped + ([] if held_out else test.skipped)
     report(Loaded(len(train.pixels), len(test.pixels), held_out, skipped))
     torch.manual_seed(settings.seed)
-    network = Autoencoder(settings, to_unit(train.pixels).mean().item()).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    making = describe_making(train, test, dtype)
+    network = Autoencoder(settings, to_unit(train.pixels).mean().item()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    making = describe_making(train, test, precision)
     history: list[Epoch] = []
-    for epoch in run_epochs(network, train.pixels.to(chosen), test.pixels.to(chosen), dtype, report):
+    for epoch in run_epochs(network, train.pixels.to(device), test.pixels.to(device), precision, report):
         history.append(epoch)
-        weights.save(output, network, describe(settings, making, history), overwrite or len(history) > 1)
-        report(epoch)
+        with Interruption():  # what is saved is reported
+            weights.save(output, network, describe(settings, making, history), overwrite or len(history) > 1)
+            report(epoch)
     return Result(
         upsampler=settings.upsampler,
         code=settings.code,

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from espcn_cli.cli import autoencoder, benchmark, models, train, upscale
-from espcn_cli.cli.terminal import INTERRUPTED, TERMINATED, say
+from espcn_cli.cli.stopping import watching
+from espcn_cli.cli.terminal import say
 from espcn_cli.errors import EspcnError
 
 
 class Commands(TyperGroup):
     """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        with watching():
+            return super().main(*args, **options)
+
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
         with in_one_line(info_name):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        before = signal.signal(signal.SIGTERM, _terminated)
         try:
             with in_one_line(ctx.command_path, ctx):
                 return super().invoke(ctx)
         except EspcnError as error:
             say(f"espcn: {error}")
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            say("espcn: interrupted")
-            raise typer.Exit(INTERRUPTED) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -55,10 +52,6 @@ def in_one_line(path: str, ctx: Any = None) -> Iterator[None]:
         where = command.command_path if command else f"{path} {below}" if below else path
         say(f"espcn: {said}{' See' if said.endswith('?') else '; see'} {where} --help")
         raise typer.Exit(error.exit_code) from None
-
-
-def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 app = typer.Typer(

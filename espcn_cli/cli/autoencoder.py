@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     Device,
     Json,
@@ -25,7 +27,7 @@ from espcn_cli.cli.terminal import (
 from espcn_cli.settings import MAX_PIXELS, SHEET_PICTURES, AutoencoderSettings, Upsampler
 
 if TYPE_CHECKING:
-    from espcn_cli.autoencoder.training import Event, Result
+    from espcn_cli.autoencoder.training import Epoch, Event, Loaded, Result
 
 AUTOENCODER = AutoencoderSettings()
 
@@ -78,7 +80,8 @@ def train(
         return
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
         screen = AutoencoderScreen(bar, quiet)
-        result = train_autoencoder(data, path, settings, device, precision, screen, overwrite)
+        with last_words(lambda: [screen.describe_rest(path)]):
+            result = train_autoencoder(data, path, settings, device, precision, screen, overwrite)
     if as_json:
         show_json({"output": str(output), **result.to_dict()})
     elif not quiet:
@@ -97,6 +100,7 @@ class AutoencoderScreen:
 
     def __init__(self, bar: Any, quiet: bool) -> None:
         self.bar, self.quiet = bar, quiet
+        self.epoch = 0
 
     def __call__(self, event: Event) -> None:
         from espcn_cli.autoencoder import training
@@ -105,17 +109,28 @@ class AutoencoderScreen:
             self.bar.total = event.steps
             self.bar.n = event.step - 1
             self.bar.update()
-        elif self.quiet:
-            return
         elif isinstance(event, training.Loaded):
-            for line in event.skipped:
-                say(f"skipped {line}")
-            held = " held out of them" if event.held_out else ""
-            say(f"training on {event.pictures} pictures, measured by {event.test}{held}")
+            if not self.quiet:
+                self._loaded(event)
         else:
-            say(f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.5f}, test MSE {event.test_mse:.5f}")
-            if event.dead:
-                say(f"{event.dead} of the output's 4 phases are always black: if it stays so, use another --seed")
+            self.epoch = event.epoch
+            if not self.quiet:
+                self._measured(event)
+
+    def describe_rest(self, output: Path) -> str:
+        """What an interruption leaves."""
+        return f"espcn: stopped; {f'{output} holds epoch {self.epoch}' if self.epoch else 'nothing was saved yet'}"
+
+    def _loaded(self, event: Loaded) -> None:
+        for line in event.skipped:
+            say(f"skipped {line}")
+        held = " held out of them" if event.held_out else ""
+        say(f"training on {event.pictures} pictures, measured by {event.test}{held}")
+
+    def _measured(self, event: Epoch) -> None:
+        say(f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.5f}, test MSE {event.test_mse:.5f}")
+        if event.dead:
+            say(f"{event.dead} of the output's 4 phases are always black: if it stays so, use another --seed")
 
 
 @app.command()

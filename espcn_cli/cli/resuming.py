@@ -9,14 +9,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def describe_rest(state: Path, resumed: bool) -> list[str]:
-    """Lines: what is saved, and the command that continues from it; `resumed` if this one has --resume already."""
-    if not state.is_file():
-        return ["espcn: stopped; nothing was saved yet"]
+def describe_rest(state: Path, resumed: bool, lost: int = 0) -> list[str]:
+    """Lines: what is saved, and the command that continues from it.
+
+    `resumed` if this one has --resume already; `lost` steps were taken since the state was saved.
+    """
     start = launcher(os.environ)
     where = " (on each machine, with its own --node-rank)" if "--node-rank" in start else ""
-    command = shlex.join([*start, *sys.argv[1:], *([] if resumed else ["--resume"])])
-    return [f"espcn: stopped; {state} is saved; this command continues{where}:", f"  {command}"]
+    words = sys.argv[1:]
+    if not resumed:
+        words.insert(words.index("--") if "--" in words else len(words), "--resume")
+    gone = f"the last {lost} steps are lost; " if lost > 0 else ""
+    return [
+        f"espcn: stopped; {gone}{state} is saved; this command continues{where}:",
+        f"  {shlex.join([*start, *words])}",
+    ]
 
 
 def launcher(environment: Mapping[str, str]) -> list[str]:

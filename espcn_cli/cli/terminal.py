@@ -19,10 +19,6 @@ from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
 
 S = TypeVar("S", TrainSettings, AutoencoderSettings)
 
-INTERRUPTED = 130
-TERMINATED = 143
-"""Exit codes after Ctrl-C and after SIGTERM: 128 and the signal's number."""
-
 SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]

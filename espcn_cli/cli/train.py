@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.resuming import describe_rest
+from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
-    INTERRUPTED,
     SCALE_HELP,
     Device,
     Json,
@@ -124,7 +124,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training; start afresh if there is none.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
     ] = None,
@@ -149,7 +151,8 @@ def train(
 
     LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights that score best on the
     validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
-    (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume continues it.
+    (bicubic, network, truth). Ctrl-C finishes the step and saves the training state, a second one ends at
+    once; the same command with --resume continues it.
     """
     from espcn_cli.files import is_file
     from espcn_cli.network import checkpoint
@@ -195,13 +198,8 @@ def train(
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,
     ):
         screen = TrainingScreen(loading, bar, quiet)
-        try:
+        with last_words(lambda: screen.describe_rest(path, resume) if leads else []):
             card = loop.carry_out(job, resume, screen)
-        except KeyboardInterrupt:
-            if leads:
-                for line in describe_rest(RunFolder.of(path).state, resume):
-                    say(line)
-            raise typer.Exit(INTERRUPTED) from None
     if as_json and leads:
         show_json({"output": str(path), **card.metrics})
     elif not quiet:
@@ -227,17 +225,25 @@ class TrainingScreen:
         self.reading, self.bar, self.quiet = reading, bar, quiet
         self.loss: float | None = None
         self.psnr: float | None = None
+        self.step = 0
+        self.saved: int | None = None
 
     def __call__(self, event: Event) -> None:
         from espcn_cli.training import events
 
-        if isinstance(event, events.Loading):
+        if isinstance(event, events.Afresh):
+            if not self.quiet:
+                say(f"nothing to resume, as there is no {event.state}: starting afresh")
+        elif isinstance(event, events.Saved):
+            self.saved = event.step
+        elif isinstance(event, events.Loading):
             self.reading.update()
         elif isinstance(event, events.Loaded):
             self.reading.close()
             self.bar.reset()  # its clock starts now
             self._loaded(event)
         elif isinstance(event, events.Step):
+            self.step = event.step
             self.loss = event.loss if self.loss is None else 0.98 * self.loss + 0.02 * event.loss
             if self.bar.n == 0:  # the first step of a resumed training is not step 1
                 self.bar.initial = event.step - 1
@@ -247,6 +253,7 @@ class TrainingScreen:
             psnr = f"{figure(self.psnr)} dB" if self.psnr is not None else "-"
             self.bar.set_postfix(loss=f"{self.loss:.4f}", PSNR=psnr, refresh=False)
         elif isinstance(event, events.Retreat):
+            self.step = event.step
             self.loss = None
             if not self.quiet:
                 line = f"warning: diverged at step {event.diverged} (loss {event.loss:.3g})"
@@ -258,6 +265,17 @@ class TrainingScreen:
                 speed = f"; {event.steps_per_second:.1f} steps/s, {event.waiting:.1%} of it waiting for data"
                 scores = f"{figure(event.psnr, 3)} dB, SSIM {figure(event.ssim, 4)} ({gain} dB over bicubic)"
                 say(f"step {event.step}: {scores}{speed if event.steps_per_second else ''}")
+
+    def describe_rest(self, output: Path, resumed: bool) -> list[str]:
+        """What an interruption leaves: only what was reported as saved."""
+        from espcn_cli.training.run_folder import RunFolder
+
+        state = RunFolder.of(output).state
+        if self.saved is None:
+            return ["espcn: stopped; nothing was saved yet"]
+        if not state.is_file():
+            return [f"espcn: stopped; the training is finished: {output} is written"]
+        return describe_rest(state, resumed, self.step - self.saved)
 
     def _loaded(self, event: Loaded) -> None:
         if self.quiet:

@@ -8,12 +8,12 @@ import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
-    INTERRUPTED,
     SCALE_HELP,
     Device,
     Json,
@@ -247,23 +247,26 @@ def parse_tile(tile: str) -> int | None:
 def do_all(
     upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
 ) -> list[Outcome]:
-    """Do the tasks under a progress bar and report each; ends the command if it is interrupted."""
+    """Do the tasks under a progress bar and report each."""
     from espcn_cli.upscaling.pipeline import run
 
     outcomes: list[Outcome] = []
     work = run(upscaler, tasks, options)
     several = len(tasks) > 1
-    try:
-        with progress(len(tasks), "picture", quiet or not several) as bar:
-            for outcome in work:
+    with last_words(lambda: [describe_rest(outcomes, len(tasks), options.overwrite)]):
+        try:
+            with progress(len(tasks), "picture", quiet or not several) as bar:
+                for outcome in work:
+                    outcomes.append(outcome)
+                    bar.update()
+                    report(outcome, quiet, verbose, in_a_log=several and bar.disable)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            for outcome in finished(work, stop):
                 outcomes.append(outcome)
-                bar.update()
                 report(outcome, quiet, verbose, in_a_log=several and bar.disable)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        for outcome in finished(work, stop):
-            outcomes.append(outcome)
-            report(outcome, quiet, verbose, in_a_log=several and bar.disable)
-        end_interrupted(stop, outcomes, len(tasks), options.overwrite, as_json)
+            if as_json:
+                print_json(outcomes)
+            raise
     return outcomes
 
 
@@ -276,21 +279,11 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def end_interrupted(
-    stop: BaseException, outcomes: list[Outcome], tasks: int, overwrite: bool, as_json: bool
-) -> NoReturn:
-    from espcn_cli.upscaling.pipeline import is_waiting
-
-    code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
+def describe_rest(outcomes: list[Outcome], tasks: int, overwrite: bool) -> str:
+    """What an interruption leaves to be done, and how."""
     left = tasks - len(outcomes)
     again = "starts again" if overwrite else "with --skip-existing continues"
-    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}")
-    if as_json:
-        print_json(outcomes)
-    if is_waiting():  # such a thread would hold the process
-        sys.stdout.flush()
-        os._exit(code)
-    raise typer.Exit(code) from None
+    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------

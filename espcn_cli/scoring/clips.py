@@ -69,8 +69,8 @@ def through_h264(frames: Sequence[Levels], crf: int) -> list[Levels]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame[..., 0], format="gray")))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as container:
-        return [_grey(frame) for frame in container.decode(video=0)]
+    with av.open(file, "r") as clip:
+        return [_grey(frame) for frame in clip.decode(video=0)]
 
 
 def _grey(frame: Any) -> Levels:

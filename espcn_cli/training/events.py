@@ -8,6 +8,20 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Afresh:
+    """The training was to be resumed, but there is no state: it starts from the beginning."""
+
+    state: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """From now on the training can be resumed from this step."""
+
+    step: int
+
+
+@dataclass(frozen=True)
 class Loading:
     """`done` of `total` training pictures are read."""
 
@@ -69,5 +83,5 @@ class Retreat:
     share: float
 
 
-Event = Loading | Loaded | Step | Validation | Retreat
+Event = Afresh | Saved | Loading | Loaded | Step | Validation | Retreat
 Report = Callable[[Event], None]

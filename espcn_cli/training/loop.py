@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 
 from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import claimed, clean, is_file
+from espcn_cli.interruption import Interruption
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
 from espcn_cli.paths import file_of, source_of
@@ -24,12 +26,12 @@ from espcn_cli.settings import (
     architecture,
     name_of,
 )
-from espcn_cli.training.events import Report, Retreat, Step, Validation
-from espcn_cli.training.interruption import Interruption
+from espcn_cli.training.events import Afresh, Report, Retreat, Saved, Step, Validation
 from espcn_cli.training.job import Job, make_job, refuse_existing
 from espcn_cli.training.objective import learning_rate, make_loss
 from espcn_cli.training.parallel import joined, one_thread, own_device
 from espcn_cli.training.run import Run, prepare, progress
+from espcn_cli.training.run_folder import RunFolder
 from espcn_cli.training.state import MOST_RETREATS, State, restore_, save_state
 from espcn_cli.training.validation import keep, validate, validations_since_best
 
@@ -81,19 +83,46 @@ def carry_out(job: Job, resume: bool = False, report: Report = lambda event: Non
     """Train, validate as often as the settings say, and keep the averaged network that scored best. Returns its card.
 
     The folder `<output>.run` holds the last weights, the log, curves and a sample, and what resuming needs. Ctrl-C and
-    SIGTERM save the training state and go on their way (KeyboardInterrupt, SystemExit); `resume` continues from there,
-    and on the CPU ends with the same bits as if nothing had happened. Raises EspcnError for unusable data, a state that
-    does not belong to this job, or a training that diverges again and again.
+    SIGTERM end the reading of pictures at once; after that the step is finished and the training state saved before
+    they go on their way (KeyboardInterrupt, SystemExit). `resume` continues from there, and on the CPU ends with the
+    same bits as if nothing had happened; where there is nothing to resume, the training starts afresh. Raises
+    EspcnError for unusable data, an output that another training works on, a state that does not belong to this job,
+    or a training that diverges again and again.
     """
     with own_device(choose_device(job.device)) as device, joined(device, job.settings.batch_size) as group:
         report = report if group.leads else lambda event: None
-        run = prepare(job, device, group, resume, report)
-        if job.init and not resume:
-            report(score_start(run))
-        with closing(run.patches):
-            descend(run, report)
-        group.from_leader(0)  # the others wait until rank 0 has written
+        with alone(job) if group.leads else nullcontext():
+            resume = resume and found_state(job, report)
+            run = prepare(job, device, group, resume, report)
+            if job.init and not resume:
+                report(score_start(run))
+            with Interruption() as interruption, closing(run.patches):
+                descend(run, interruption, report)
+                group.from_leader(0)  # the others wait until rank 0 has written
     return checkpoint.read_card(job.output)
+
+
+@contextmanager
+def alone(job: Job) -> Iterator[None]:
+    """No other training works on the output meanwhile, and what killed ones left beside it is gone."""
+    folder = RunFolder.of(job.output).path
+    with claimed(job.output):
+        clean(job.output.parent)
+        clean(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # unless something was saved in it
+                folder.rmdir()
+
+
+def found_state(job: Job, report: Report) -> bool:
+    """Whether there is a state to resume from; else that is reported."""
+    state = RunFolder.of(job.output).state
+    if is_file(state):
+        return True
+    report(Afresh(state))
+    return False
 
 
 def score_start(run: Run) -> Validation:
@@ -104,35 +133,42 @@ def score_start(run: Run) -> Validation:
     return result
 
 
-def descend(run: Run, report: Report) -> None:
-    """Step until the training is finished or interrupted."""
-    state, settings = run.state, run.job.settings
-    began = time.monotonic() - state.seconds
-    with Interruption() as interruption:
-        while not finished(run) and not interruption.signal:
-            started = time.perf_counter()
-            loss = fitting_step(run)
-            state.stepping += time.perf_counter() - started
-            (state.seconds,) = run.group.from_leader(time.monotonic() - began)
-            interruption.signal = run.group.greatest(interruption.signal)
-            if not loss < DIVERGED:
-                report(retreat_(run, loss))
-                continue
-            done = progress(state, settings)
-            report(Step(state.step, round(state.step / done), loss))
-            if state.step % settings.validate_every == 0 or done >= 1:
-                result = validate(run)
-                if result is None:
-                    report(retreat_(run, loss))
-                    continue
-                report(result)
-                keep(run, result)
-        if interruption.signal:
-            if run.group.leads:
-                save_state(state, run.folder.state, run.identity)
-            raise interruption.as_exception()
-    if run.group.leads:
+def descend(run: Run, interruption: Interruption, report: Report) -> None:
+    """Step until the training is finished, or interrupted in any of its processes: then its state is saved."""
+    began = time.monotonic() - run.state.seconds
+    while not (stop := run.group.greatest(interruption.signal)) and not finished(run):
+        advance(run, began, report)
+    interruption.signal = interruption.signal or stop
+    if not run.group.leads:
+        return
+    if finished(run):
         run.folder.state.unlink(missing_ok=True)
+    else:
+        save_state(run.state, run.folder.state, run.identity)
+        report(Saved(run.state.step))
+
+
+def advance(run: Run, began: float, report: Report) -> None:
+    """One step, and a validation if it is time; back to the last one if the training diverges."""
+    state, settings = run.state, run.job.settings
+    started = time.perf_counter()
+    loss = fitting_step(run)
+    state.stepping += time.perf_counter() - started
+    (state.seconds,) = run.group.from_leader(time.monotonic() - began)
+    if not loss < DIVERGED:
+        report(retreat_(run, loss))
+        return
+    done = progress(state, settings)
+    report(Step(state.step, round(state.step / done), loss))
+    if state.step % settings.validate_every and done < 1:
+        return
+    result = validate(run)
+    if result is None:
+        report(retreat_(run, loss))
+        return
+    keep(run, result)
+    report(Saved(state.step))
+    report(result)
 
 
 def finished(run: Run) -> bool:

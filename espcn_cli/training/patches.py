@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.interruption import READER
 from espcn_cli.maths.held_out import held_out
 from espcn_cli.maths.turns import TURNS, turned_planes
 from espcn_cli.scoring.degradation import camera
@@ -107,10 +108,13 @@ def load_data(
             return Skipped(path, line, too_small=True)
         return sample
 
-    with ThreadPoolExecutor(max_workers=workers or torch.get_num_threads()) as pool:
+    pool = ThreadPoolExecutor(workers or torch.get_num_threads(), READER)
+    try:
         for done, result in enumerate(pool.map(load, paths), 1):
             skipped.append(result) if isinstance(result, Skipped) else samples.append(result)
             report(done)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops it does not want to wait for what is not used
     kept.trim(spared=len(samples))
     if not samples:
         reason = f"; the first: {skipped[0].line}" if skipped else ""

@@ -17,7 +17,7 @@ from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.cuda_graph import Recorded
-from espcn_cli.training.events import Loaded, Loading, Report, Skipped
+from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
 from espcn_cli.training.job import Job, identity
 from espcn_cli.training.linear_blocks import TrainingForm
 from espcn_cli.training.optimiser import OPTIMISERS
@@ -65,7 +65,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     """Read the pictures and make the state; what is cheap to refuse is refused first."""
     folder = RunFolder.of(job.output)
     if resume:
-        check_state(folder.state, identity(job))
+        report(Saved(check_state(folder.state, identity(job))))
     start = warm_start(job.init, job.model, job.settings.seed) if job.init else None
     choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
     scale, degradation = job.model.scale, job.settings.degradation

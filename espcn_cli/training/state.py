@@ -15,7 +15,7 @@ from torch import Tensor
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.figures import finite, to_json
-from espcn_cli.files import is_file, write_tensors
+from espcn_cli.files import write_tensors
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.settings import Precision
 from espcn_cli.training.linear_blocks import TrainingForm
@@ -118,10 +118,8 @@ def save_state(state: State, path: Path, identity: dict[str, Any]) -> None:
     write_tensors(path, to_arrays({GENERATOR: state.generator.get_state(), **state.tensors()}), metadata)
 
 
-def check_state(path: Path, wanted: dict[str, Any]) -> None:
-    """Raises EspcnError if there is no state, it cannot be read, or it belongs to a training that differs."""
-    if not is_file(path):
-        raise EspcnError(f"nothing to resume: there is no {path}")
+def check_state(path: Path, wanted: dict[str, Any]) -> int:
+    """The step of a state. Raises EspcnError if it cannot be read, or belongs to a training that differs."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -130,11 +128,14 @@ def check_state(path: Path, wanted: dict[str, Any]) -> None:
         saved = json.loads(metadata["identity"])
         if not isinstance(saved, dict):
             raise ValueError("its identity has no names")
+        progress = json.loads(metadata["progress"])
+        check_progress(progress)
     except UNREADABLE as error:
         raise damaged(path, error) from None
     for part, value in json.loads(json.dumps(wanted)).items():
         if saved.get(part) != value:
             raise EspcnError(f"{path} belongs to another training: its {part} {_difference(saved.get(part), value)}")
+    return int(progress["step"])
 
 
 def restore_(state: State, path: Path) -> None:

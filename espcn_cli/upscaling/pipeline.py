@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from espcn_cli.errors import EspcnError, TakenError
 from espcn_cli.files import clean, is_file, send
+from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.paths import STREAM
 from espcn_cli.pictures import reading, writing
@@ -25,9 +25,6 @@ from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
-
-READER, WRITER = "espcn-decode", "espcn-encode"
-"""How the names of the threads begin that read and write pictures."""
 
 GROWTH = max(SCALES) ** 2
 """Pixels of output allowed for each of a source: what the largest scale makes of it."""
@@ -105,11 +102,6 @@ def run(
         interrupted = sys.exc_info()[0] is not None
         reader.shutdown(wait=not interrupted, cancel_futures=True)
         writer.shutdown(wait=not (interrupted and streaming))
-
-
-def is_waiting() -> bool:
-    """Whether an interrupted run has left a thread that still waits to read a picture, or for somebody to take one."""
-    return any(thread.name.startswith((READER, WRITER)) for thread in threading.enumerate())
 
 
 def targets(upscaler: Upscaler, task: Task, frames: Sequence[Pixels], options: Options) -> list[Pixels]:

@@ -16,6 +16,7 @@ from espcn_cli.autoencoder.mnist import read_pictures, to_unit
 from espcn_cli.autoencoder.network import load, read_card
 from espcn_cli.autoencoder.training import Epoch, Event, Loaded, Step, measure, train_autoencoder
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import claimed
 from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
 
 QUICK = AutoencoderSettings(code=4, epochs=2, batch_size=16)
@@ -89,6 +90,13 @@ def test_interrupted_the_last_finished_epoch_stays_whole(tmp_path: Path) -> None
     _, card = load(output)
     assert card.training["epochs"] == 2 and len(card.training["history"]) == 2
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [output.name], "nothing half-written beside"
+
+
+def test_two_trainings_of_one_output_notice_each_other(tmp_path: Path) -> None:
+    data, output = save_mnist(tmp_path / "data"), tmp_path / "out.safetensors"
+    with claimed(output), pytest.raises(EspcnError, match=r"process \d+ is working on .*out\.safetensors"):
+        train(data, output)
+    train(data, output)
 
 
 def test_a_training_that_diverges_says_so_and_leaves_the_checkpoint(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_the_command_goes_on_as_it_was_started(
     ]
 
 
+def test_the_command_goes_on_whatever_stands_after_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `--`, an option would be a folder."""
+    monkeypatch.setattr(sys, "argv", ["espcn", "train", "-s", "3", "--", "-photos"])
+    lines = describe_rest(tmp_path / "state", False, lost=3)
+    assert lines == [
+        f"espcn: stopped; the last 3 steps are lost; {tmp_path / 'state'} is saved; this command continues:",
+        "  espcn train -s 3 --resume -- -photos",
+    ]
+
+
 @pytest.mark.parametrize(("rank", "said"), [(0, "espcn: stopped; nothing was saved yet\n"), (1, "")])
 def test_before_anything_was_saved_nothing_is_promised_and_one_process_speaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int, said: str

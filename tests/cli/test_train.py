@@ -53,6 +53,29 @@ def started(folder: Path, *arguments: str, until: str) -> subprocess.Popen[str]:
     return process
 
 
+def test_resume_with_nothing_to_resume_starts_afresh_in_one_line(photos: Path) -> None:
+    """What scripts do: one command for the first time and for every other."""
+    command = ("train", "photos", "-o", "m.safetensors", "--steps", 4, *QUICK, "--resume")
+    first = run(*command, cwd=photos.parent)
+    assert first.code == 0
+    lines = first.stderr.splitlines()
+    assert lines[0] == "nothing to resume, as there is no m.run/state.safetensors: starting afresh"
+    assert lines[1].startswith("training on 2 pictures")
+    again = run(*command, "-q", cwd=photos.parent)
+    assert (again.code, again.stderr) == (0, "")
+
+
+def test_a_second_training_of_one_output_is_refused_in_one_line(photos: Path) -> None:
+    folder = photos.parent
+    arguments = ["train", "photos", "-o", "m.safetensors", "--steps", "100000", *QUICK]
+    with started(folder, *arguments, until="step 4:") as process:
+        for more in ([], ["--resume"]):
+            one_line(run(*arguments, *more, cwd=folder), 1, f"process {process.pid} is working on m.safetensors")
+        process.kill()
+    assert run(*arguments[: -len(QUICK) - 1], 6, *QUICK, cwd=folder).code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
+
+
 @pytest.mark.slow  # two trainings and a third one in a process of its own
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are tested on Unix")
 def test_killed_and_resumed_is_bit_for_bit_training_straight_through(photos: Path) -> None:
@@ -90,7 +113,6 @@ def test_ctrl_c_saves_the_state_and_resume_goes_on(photos: Path) -> None:
         (["too-long-a-name" * 20], 1, ["no such file or folder"]),
         (["hollow"], 1, ["no pictures in hollow"]),
         (["small"], 1, ["no usable picture", "smaller than a patch"]),
-        (["photos", "--resume"], 1, ["nothing to resume"]),
         (["photos", "--steps", "0"], 2, ["steps must be at least 1"]),
         (["photos", "-m", "espcn-xxl"], 2, ["unknown architecture"]),
         (["photos", "-s", "7"], 2, ["--scale", "'7' is not one of '2', '3', '4'"]),

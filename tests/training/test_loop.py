@@ -69,6 +69,41 @@ def test_stopped_and_resumed_is_bit_for_bit_training_straight_through(job: Job, 
     assert not RunFolder.of(job.output).state.exists()
 
 
+def test_two_trainings_of_one_output_notice_each_other(job: Job) -> None:
+    """The second is refused before it reads anything, resumed or not; the first one ends as if nothing had been."""
+    alone = loop.carry_out(job)
+    refused: list[str] = []
+
+    def another(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 7:
+            for resume in (False, True):
+                with pytest.raises(EspcnError, match=r"process \d+ is working on .*out\.safetensors") as caught:
+                    loop.carry_out(replace(job, pictures=[]), resume, lambda event: refused.append("read"))
+                refused.append(str(caught.value))
+
+    together = loop.carry_out(job, report=another)
+    assert len(refused) == 2 and "read" not in refused
+    assert [entry["psnr"] for entry in together.training["history"]] == [
+        entry["psnr"] for entry in alone.training["history"]
+    ]
+
+
+def test_a_training_that_saved_nothing_leaves_nothing(job: Job) -> None:
+    small = replace(job, settings=replace(QUICK, patch_size=500))
+    with pytest.raises(EspcnError, match="no usable picture"):
+        loop.carry_out(small)
+    assert sorted(path.name for path in job.output.parent.iterdir()) == ["data", "valid"]
+
+
+def test_what_killed_trainings_left_is_removed(job: Job) -> None:
+    folder = RunFolder.of(job.output)
+    folder.make()
+    for place in (job.output.parent, folder.path):
+        (place / ".state-0123.espcn-part").touch()
+    loop.carry_out(job)
+    assert not list(job.output.parent.rglob(".*"))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("can't allocate memory: 9 bytes"), torch.OutOfMemoryError("no")])
 def test_a_batch_that_does_not_fit_is_one_clear_line(
     job: Job, error: Exception, monkeypatch: pytest.MonkeyPatch

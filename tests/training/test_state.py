@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from making import mutations
+from making import mutations, save_checkpoint
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from trainings import QUICK, StopAt
+from trainings import QUICK, TINY, StopAt, same, tensors
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.training import loop
+from espcn_cli.training.events import Afresh, Event, Saved
 from espcn_cli.training.job import Job, identity
 from espcn_cli.training.run import make_state
 from espcn_cli.training.run_folder import RunFolder
@@ -27,9 +28,35 @@ CPU = torch.device("cpu")
 DAMAGED = r"state\.safetensors is damaged \(.+\): start again without --resume"
 
 
-def test_nothing_to_resume(job: Job) -> None:
-    with pytest.raises(EspcnError, match="nothing to resume"):
-        loop.carry_out(job, resume=True)
+def test_where_there_is_nothing_to_resume_it_starts_afresh_and_says_so(job: Job, tmp_path: Path) -> None:
+    events: list[Event] = []
+    loop.carry_out(job, resume=True, report=events.append)
+    assert events[0] == Afresh(RunFolder.of(job.output).state)
+    resumed = tensors(job.output)
+    loop.carry_out(replace(job, output=tmp_path / "other.safetensors"))
+    assert same(resumed, tensors(tmp_path / "other.safetensors"))
+
+
+def test_afresh_from_a_start_tells_what_it_gained_over_it(job: Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors", TINY)
+    card = loop.carry_out(replace(job, init=start), resume=True)
+    assert card.training["history"][0]["step"] == 0
+
+
+def test_what_can_be_resumed_is_told_as_soon_as_it_can(job: Job) -> None:
+    events: list[Event] = []
+
+    def stop(event: Event) -> None:
+        events.append(event)
+        StopAt(7)(event)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.carry_out(job, report=stop)
+    assert [event for event in events if isinstance(event, Saved)] == [Saved(5), Saved(7)]
+    events.clear()
+    loop.carry_out(job, resume=True, report=events.append)
+    assert events[0] == Saved(7)
+    assert [event for event in events if isinstance(event, Saved)] == [Saved(7), Saved(10), Saved(12)]
 
 
 def test_a_state_of_another_training_is_refused_with_the_difference(job: Job) -> None:
