@@ -143,7 +143,7 @@ def test_the_state_of_an_earlier_training_is_not_what_this_one_saved(photos: Pat
     state = photos.parent / "m.run" / "state.safetensors"
     state.parent.mkdir()
     state.write_bytes(b"older")
-    with reading(photos.parent) as process:
+    with reading(photos.parent, "--overwrite") as process:
         assert ended(process, signal.SIGINT) == ["espcn: stopped; nothing was saved yet"]
     assert state.read_bytes() == b"older"
 

@@ -61,7 +61,7 @@ def test_resume_with_nothing_to_resume_starts_afresh_in_one_line(photos: Path) -
     lines = first.stderr.splitlines()
     assert lines[0] == "nothing to resume, as there is no m.run/state.safetensors: starting afresh"
     assert lines[1].startswith("training on 2 pictures")
-    again = run(*command, "-q", cwd=photos.parent)
+    again = run(*command, "-q", "--overwrite", cwd=photos.parent)
     assert (again.code, again.stderr) == (0, "")
 
 
@@ -69,10 +69,10 @@ def test_a_second_training_of_one_output_is_refused_in_one_line(photos: Path) ->
     folder = photos.parent
     arguments = ["train", "photos", "-o", "m.safetensors", "--steps", "100000", *QUICK]
     with started(folder, *arguments, until="step 4:") as process:
-        for more in ([], ["--resume"]):
+        for more in (["--overwrite"], ["--resume"]):
             one_line(run(*arguments, *more, cwd=folder), 1, f"process {process.pid} is working on m.safetensors")
         process.kill()
-    assert run(*arguments[: -len(QUICK) - 1], 6, *QUICK, cwd=folder).code == 0
+    assert run(*arguments[: -len(QUICK) - 1], 6, *QUICK, "--overwrite", cwd=folder).code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["m.run", "m.safetensors", "photos"]
 
 
