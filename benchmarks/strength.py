@@ -355,8 +355,8 @@ def main() -> None:
 
     tables = []
     for photographs, drawings, parts, pages, count in (
-        (arguments.train, arguments.drawings, 1, PAGES, arguments.inputs),
-        (arguments.valid, arguments.valid_drawings, 2, PAGES // 4, 2 * arguments.inputs),
+        (arguments.train, arguments.drawings, 3, PAGES, arguments.inputs),
+        (arguments.valid, arguments.valid_drawings, 4, PAGES // 4, 2 * arguments.inputs),
     ):
         wanted = scenes(photographs, drawings, parts, pages)
         found = []
