@@ -24,15 +24,15 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(PIP) --editable '.[deep,plots,tensorboard,test,lint]'
+	$(PIP) --editable '.[deep,plots,tensorboard,video,test,lint]'
 	@touch $@
 
 install: $(VENV)/installed
 
 demo: install
 	@mkdir -p demo
-	$(BIN)/espcn upscale examples/cat.png demo/cat_x2.png
-	$(BIN)/espcn upscale examples/cat.png demo/cat_x4.png --scale 4
+	$(BIN)/espcn upscale examples/cat.png demo/cat_x2.png --overwrite
+	$(BIN)/espcn upscale examples/cat.png demo/cat_x4.png --overwrite --scale 4
 	$(BIN)/espcn benchmark examples --scale 2
 	$(BIN)/espcn models
 
@@ -78,7 +78,7 @@ PARTS = $(subst _, ,$(basename $(@F)))
 UNFINISHED = runs/unfinished/$(basename $(@F))
 TRAIN = mkdir -p runs/unfinished && $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" \
 	-m $(word 1,$(PARTS)) -s $(subst x,,$(word 2,$(PARTS))) $(addprefix --init ,$<) $(1) \
-	--output $(UNFINISHED).safetensors $(if $(wildcard $(UNFINISHED).run/state.safetensors),--resume) \
+	--output $(UNFINISHED).safetensors --$(if $(wildcard $(UNFINISHED).run/state.safetensors),resume,overwrite) \
 	&& cp $(UNFINISHED).safetensors $@
 
 SOAP := --optimiser soap --expansion 0 --precision fp32 --clip 0.3 --finish 0.1 --validate-every 3000
@@ -129,7 +129,7 @@ runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install
-	$(BIN)/espcn autoencoder train $(MNIST) --output weights/autoencoder.safetensors
+	$(BIN)/espcn autoencoder train $(MNIST) --output weights/autoencoder.safetensors --overwrite
 
 # Score the shipped weights on the benchmark sets, and record the scores in them.
 SETS ?= ../shared/data/benchmarks

@@ -29,3 +29,7 @@ class UsageError(EspcnError):
     """The command itself asks for something impossible; nothing was started."""
 
     exit_code = 2
+
+
+class TakenError(EspcnError):
+    """While the work was under way, something else made a file of the output's name: that one stays."""

@@ -1,11 +1,13 @@
-"""What is there, whatever name is asked for; and files that appear whole or not at all."""
+"""What is there, whatever name is asked for; where a file can go; and files that appear whole or not at all."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import os
+import re
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.errors import EspcnError, TakenError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +28,9 @@ PART_SUFFIX = ".espcn-part"
 
 ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left behind where files cannot be locked."""
+
+STREAMS = re.compile(r"/dev(/fd)?|/proc/\d+(/task/\d+)?/fd")
+"""Folders whose entries are open files: what is written to them goes where a shell has led it."""
 
 
 def is_there(path: Path) -> bool:
@@ -48,29 +53,120 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def check_destination(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Raise EspcnError if a file cannot go there, or would overwrite an input: better now than after hours of work."""
-    if is_folder(path):
-        raise EspcnError(f"{path} is a folder: name a file", path)
-    if is_there(path) and not is_file(path):
-        raise EspcnError(f"{path} is a device or a pipe: name a file", path)
+def is_stream(path: Path) -> bool:
+    """Likewise whether what is written there goes on: a pipe, a terminal, /dev/null or /dev/stdout."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    named = stat.S_ISREG(mode) and STREAMS.fullmatch(os.path.realpath(path.parent)) is not None
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or named
+
+
+# --- where a file can go ---------------------------------------------------------------------------------------------
+
+
+def check_destination(path: Path, inputs: Iterable[Path] = (), streams: bool = False) -> None:
+    """Raise EspcnError if a file cannot go there, or would overwrite an input: better now than after hours of work.
+
+    `streams` allows pipes and the like, for what is written once and never read again.
+    """
     if not is_folder(path.parent):
         raise EspcnError(f"no folder {path.parent} for {path.name}: make it, or choose another destination", path)
-    if _is_too_long(path):
-        raise EspcnError(f"{path}: the name is too long: choose a shorter one", path)
+    check_name(path)
+    if is_stream(path) and not streams:
+        raise EspcnError(f"{path} is a device or a pipe: name a file", path)
     if is_there(path) and any(is_there(source) and path.samefile(source) for source in inputs):
         raise UsageError(f"{path} is an input and would be overwritten: choose another destination", path)
-    temporary, descriptor = _make_beside(path)  # what is allowed there is known by doing it
+    if not is_stream(path):
+        _try(target_of(path), path)
+
+
+def check_name(path: Path) -> None:
+    """Raise EspcnError if no file can be called so, or what is there cannot be written; its folder may be missing."""
+    if is_folder(path):
+        raise EspcnError(f"{path} is a folder: name a file", path)
+    if is_there(path) and not (is_file(path) or is_stream(path)):
+        raise EspcnError(f"{path} is a disk or a socket: name a file", path)
+    if is_there(path) and not os.access(path, os.W_OK):
+        raise EspcnError(f"{path} is read-only: choose another destination", path)
+    _check_length(path)
+    target = target_of(path)
+    if target != path and not is_folder(target.parent):
+        raise EspcnError(f"{path} is a link to {target}, where no folder is: choose another destination", path)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise EspcnError if files cannot be made in a folder, or the folder itself cannot where it is missing."""
+    _check_length(folder)
+    place = _nearest(folder)
+    _try(place / "file", place)
+
+
+def refuse_existing(outputs: Sequence[Path], remedy: str = "") -> None:
+    """Raise UsageError if any of the outputs exists; `remedy` is a way out of it that not every command has."""
+    there = existing(outputs)
+    if there:
+        raise already_there(there, len(outputs), remedy)
+
+
+def already_there(there: Sequence[Path], of: int = 1, remedy: str = "") -> UsageError:
+    """What to say where this many of a command's outputs exist: how many, and what to do."""
+    it = "it" if of == 1 else "them"
+    count = (
+        f"1 output exists already, {there[0]}"
+        if of == 1
+        else (f"{len(there)} of {of} outputs exist{'s' if len(there) == 1 else ''} already, such as {there[0]}")
+    )
+    ways = f"replace {it} with --overwrite, or keep {it} with --skip-existing"
+    return UsageError(f"{count}: {ways}{remedy}", there[0])
+
+
+def existing(outputs: Iterable[Path]) -> list[Path]:
+    """Those of the outputs that are there as files, and would be lost if they were replaced."""
+    return [path for path in outputs if is_file(path) and not is_stream(path)]
+
+
+def target_of(path: Path) -> Path:
+    """Where a symbolic link leads, if there is a file or not; any other path as it is.
+
+    Raises EspcnError for a link that leads back to itself.
+    """
+    if not os.path.islink(path):  # noqa: PTH114
+        return path
+    try:
+        os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EspcnError(f"{path} is a link that leads back to itself: choose another destination", path) from None
+    return Path(os.path.realpath(path))
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself if it is there, else the first of the folders above it that is."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _check_length(path: Path) -> None:
+    place = _nearest(path)
+    for each in (path, *(place / name for name in path.relative_to(place).parts)):
+        try:
+            each.lstat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise EspcnError(f"{path}: the name is too long: choose a shorter one", path) from None
+
+
+def _try(path: Path, destination: Path) -> None:
+    """Raise EspcnError if no file can be made beside a path: what is allowed there is known by doing it."""
+    temporary, descriptor = _make_beside(path, destination)
     os.close(descriptor)
     temporary.unlink()
 
 
-def _is_too_long(path: Path) -> bool:
-    try:
-        path.lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
+# --- whole or not at all ---------------------------------------------------------------------------------------------
 
 
 def _lock(descriptor: int) -> bool:
@@ -104,12 +200,21 @@ def clean(folder: Path) -> int:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well and vanishes when it does not.
+def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` when the block ends well and vanishes when it does not.
 
-    Raises EspcnError if the folder cannot be written.
+    A symbolic link stays, and the file that it leads to is replaced; a stream is written to. Raises EspcnError if
+    the folder cannot be written, TakenError if a file is there and `overwrite` does not allow to replace it.
     """
-    temporary, descriptor = _make_beside(path)
+    if is_stream(path):
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            yield Path(folder, "output")
+            send(Path(folder, "output").read_bytes(), path)
+        return
+    target = target_of(path)
+    temporary, descriptor = _make_beside(target, path)
     try:
         _lock(descriptor)
         yield temporary
@@ -117,7 +222,12 @@ def replacing(path: Path) -> Iterator[Path]:
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(descriptor)
             descriptor = -1
-        temporary.replace(path)
+        if not overwrite:
+            _take_name(temporary, target, path)
+        else:
+            if is_file(target):
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            temporary.replace(target)
     except OSError as error:
         raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed", path) from None
     finally:
@@ -126,28 +236,62 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _make_beside(path: Path) -> tuple[Path, int]:
+def _take_name(temporary: Path, target: Path, path: Path) -> None:
+    """Rename a file if no other has the name: in one step, where the system can. Raises TakenError if one has."""
+    taken = TakenError(f"{path} was made by another meanwhile, and stays: choose another destination", path)
+    try:
+        if os.name == "nt":  # where to rename does not replace
+            temporary.rename(target)
+        else:
+            target.hardlink_to(temporary)
+    except FileExistsError:
+        raise taken from None
+    except OSError:  # not every file system has hard links
+        if os.path.lexists(target):
+            raise taken from None
+        temporary.rename(target)
+
+
+def send(data: bytes, path: Path) -> None:
+    """Write to a stream. Raises EspcnError if it takes no more."""
+    try:
+        with path.open("ab", buffering=0) as stream:
+            stream.write(data)
+    except OSError as error:
+        raise EspcnError(f"cannot write {path} ({error.strerror or error})", path) from None
+
+
+def _make_beside(path: Path, destination: Path) -> tuple[Path, int]:
     """A new file in the folder of `path`, and its descriptor; the system gives it the permissions of any new file.
 
-    Raises EspcnError if there can be none.
+    Raises EspcnError, which names the destination, if there can be none.
     """
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
     try:
         return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
-        raise EspcnError(f"cannot write {path} ({error.strerror}): choose another destination", path) from None
+        reason = f"cannot write {destination} ({error.strerror}): choose another destination"
+        raise EspcnError(reason, destination) from None
 
 
-def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file whole or not at all."""
+def write_tensors(
+    path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], overwrite: bool = True
+) -> None:
+    """Write a safetensors file whole or not at all. Raises EspcnError as `replacing`."""
     from safetensors.numpy import save
 
     data = save(dict(arrays), dict(metadata))
-    with replacing(path) as temporary:
+    with replacing(path, overwrite) as temporary:
         temporary.write_bytes(data)
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write a table whole or not at all; names of files go into it as the bytes that they are on the disk."""
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows(rows)
+def write_csv(path: Path, rows: Iterable[Sequence[object]], overwrite: bool = True) -> None:
+    """Write a table whole or not at all; names of files go into it as the bytes that they are on the disk.
+
+    Raises EspcnError as `replacing`.
+    """
+    with (
+        replacing(path, overwrite) as part,
+        part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as f,
+    ):
+        csv.writer(f).writerows(rows)

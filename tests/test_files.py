@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,21 @@ from pathlib import Path
 import pytest
 
 from espcn_cli import files
-from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import PART_SUFFIX, check_destination, clean, is_file, is_folder, is_there, replacing
+from espcn_cli.errors import EspcnError, TakenError, UsageError
+from espcn_cli.files import (
+    PART_SUFFIX,
+    check_destination,
+    check_folder,
+    check_name,
+    clean,
+    is_file,
+    is_folder,
+    is_stream,
+    is_there,
+    refuse_existing,
+    replacing,
+    write_csv,
+)
 
 
 def test_files_and_folders_are_told_apart(tmp_path: Path) -> None:
@@ -151,3 +166,202 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match="the name is too long: choose a shorter one"):
         check_destination(tmp_path / f"{'x' * 300}.png")
+
+
+# --- what exists -----------------------------------------------------------------------------------------------------
+
+
+def test_existing_outputs_are_refused_with_their_number_and_both_remedies(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to("gone")
+    refuse_existing([tmp_path / "new", tmp_path / "folder", tmp_path / "nowhere", Path(os.devnull)])
+    for count, names in (
+        ("1 output exists already, .*/a: replace it", "a"),
+        ("2 of 3 outputs exist already", "new b c"),
+    ):
+        with pytest.raises(UsageError, match=f"{count}.* --overwrite, or keep (it|them) with --skip-existing$"):
+            refuse_existing([tmp_path / name for name in names.split()])
+
+
+def test_a_file_made_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    said = "a was made by another meanwhile, and stays"
+    with pytest.raises(TakenError, match=said) as caught, replacing(tmp_path / "a", overwrite=False) as temporary:
+        temporary.write_text("ours")
+        (tmp_path / "a").write_text("theirs")
+    assert caught.value.path == tmp_path / "a"
+    assert (tmp_path / "a").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with replacing(tmp_path / "b", overwrite=False) as temporary:
+        temporary.write_text("ours")
+    assert (tmp_path / "b").read_text() == "ours" and (tmp_path / "b").stat().st_nlink == 1
+
+
+def test_nor_is_it_where_files_have_one_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT, and some network drives."""
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with replacing(tmp_path / "a", overwrite=False) as temporary:
+        temporary.write_text("first")
+    with pytest.raises(TakenError), replacing(tmp_path / "a", overwrite=False) as temporary:
+        temporary.write_text("second")
+    assert (tmp_path / "a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(0o640)
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path, there: bool, overwrite: bool) -> None:
+    """A target that is there only if it may be replaced; one that is not there is made."""
+    (tmp_path / "far").mkdir()
+    target = tmp_path / "far" / "target"
+    if there:
+        target.write_text("old")
+    (tmp_path / "middle").symlink_to(Path("far") / "target")
+    (tmp_path / "link").symlink_to("middle")
+    check_destination(tmp_path / "link")
+    if there and not overwrite:
+        with pytest.raises(TakenError), replacing(tmp_path / "link", overwrite):
+            pass
+        assert target.read_text() == "old"
+        return
+    with replacing(tmp_path / "link", overwrite) as temporary:
+        assert temporary.parent == target.parent  # the same file system, so that it appears at once
+        temporary.write_text("new")
+    assert (tmp_path / "link").readlink() == Path("middle") and (tmp_path / "middle").is_symlink()
+    assert target.read_text() == "new" and not target.is_symlink()
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_links_that_lead_nowhere_are_refused_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "lost").symlink_to(Path("gone") / "target")
+    (tmp_path / "folder").symlink_to(".")
+    for name, message in (
+        ("self", "is a link that leads back to itself"),
+        ("a", "is a link that leads back to itself"),
+        ("lost", "is a link to .*target, where no folder is"),
+        ("folder", "is a folder: name a file"),
+    ):
+        with pytest.raises(EspcnError, match=message) as caught:
+            check_destination(tmp_path / name)
+        assert caught.value.path == tmp_path / name
+        with pytest.raises(EspcnError), replacing(tmp_path / name):
+            pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+def test_what_is_read_only_is_refused_beforehand_and_so_is_a_link_to_it() -> None:
+    """As somebody who is not allowed everything."""
+    code = """if True:
+        import os, pathlib, tempfile
+        from espcn_cli import errors, files
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        folder = pathlib.Path(tempfile.mkdtemp())
+        (folder / "closed").mkdir()
+        (folder / "read-only").touch(0o444)
+        (folder / "link").symlink_to("read-only")
+        (folder / "into").symlink_to("closed/target")
+        (folder / "closed").chmod(0o555)
+        for check, name in (
+            (files.check_destination, "read-only"),
+            (files.check_destination, "link"),
+            (files.check_destination, "into"),
+            (files.check_folder, "closed/a/b"),
+        ):
+            try:
+                check(folder / name)
+            except errors.EspcnError as error:
+                print(str(error).replace(str(folder), "folder"))
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [
+        "folder/read-only is read-only: choose another destination",
+        "folder/link is read-only: choose another destination",
+        "cannot write folder/into (Permission denied): choose another destination",
+        "cannot write folder/closed (Permission denied): choose another destination",
+    ]
+
+
+# --- folders that are still to be made -------------------------------------------------------------------------------
+
+
+def test_a_folder_can_be_made_in_one_that_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("gone")
+    check_folder(tmp_path)
+    check_folder(Path("a/b/c"))
+    check_folder(Path("a/.."))
+    for folder, message in (
+        ("file", "cannot write file .Not a directory."),
+        ("file/a/b", "cannot write file .Not a directory."),
+        ("nowhere/a", "cannot write nowhere .No such file or directory."),
+        ("x" * 300, "the name is too long"),
+        (f"a/{'x' * 300}/b", "the name is too long"),
+    ):
+        with pytest.raises(EspcnError, match=message):
+            check_folder(Path(folder))
+    with pytest.raises(EspcnError, match="the name is too long"):
+        check_name(Path("a") / ("x" * 300))
+    assert sorted(os.listdir()) == ["file", "nowhere"]
+
+
+# --- what is no file -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_written_to_a_pipe_goes_through_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert is_stream(tmp_path / "pipe") and is_stream(Path(os.devnull))
+    assert not is_stream(tmp_path) and not is_stream(tmp_path / "missing")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        write_csv(tmp_path / "pipe", [["a", "b"]], overwrite=False)
+        assert reader.communicate()[0] == "a,b\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    check_destination(tmp_path / "pipe", streams=True)
+    with pytest.raises(EspcnError, match="is a device or a pipe: name a file"):
+        check_destination(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_device_that_takes_no_more_is_named() -> None:
+    with pytest.raises(EspcnError, match=r"cannot write /dev/full .No space left on device."):
+        write_csv(Path("/dev/full"), [["a"]])
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs names for open files")
+def test_an_open_file_s_name_is_no_file_wherever_a_shell_has_led_it(tmp_path: Path) -> None:
+    code = "import pathlib; from espcn_cli.files import is_stream; print(is_stream(pathlib.Path('/dev/stdout')))"
+    for out in ("file", "/dev/null"):
+        with (tmp_path / out).open("w") as file:
+            subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert (tmp_path / "file").read_text() == "True\n"
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind("door")
+        with pytest.raises(EspcnError, match="door is a disk or a socket: name a file"):
+            check_destination(Path("door"), streams=True)

@@ -79,6 +79,21 @@ def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
         espcn_cli.benchmark([data], methods, scale=4)
 
 
+def test_what_was_trained_is_not_replaced_unless_it_may_be(tmp_path: Path) -> None:
+    for index in range(2):
+        save_picture(tmp_path / "data" / f"{index}.png", 60, 48, index)
+    settings = espcn_cli.TrainSettings(steps=1, batch_size=1, patch_size=24, expansion=0)
+    data, output = f"{tmp_path}/data/", tmp_path / "s.safetensors"
+    espcn_cli.train(data, output, "espcn-s", settings, device="cpu")
+    with pytest.raises(espcn_cli.EspcnError, match="1 output exists already"):
+        espcn_cli.train(data, output, "espcn-s", settings, device="cpu")
+    espcn_cli.train(data, output, "espcn-s", settings, device="cpu", overwrite=True)
+    with pytest.raises(espcn_cli.EspcnError, match="means a folder: name a file"):
+        espcn_cli.train(data, f"{tmp_path}/new.safetensors/", "espcn-s", settings)
+    with pytest.raises(espcn_cli.EspcnError, match="is no folder"):
+        espcn_cli.benchmark(f"{tmp_path}/data/0.png/", {}, scale=2)
+
+
 def test_a_named_network_is_trained_at_any_scale_and_from_a_shipped_one(tmp_path: Path) -> None:
     for index in range(2):
         save_picture(tmp_path / "data" / f"{index}.png", 60, 48, index)

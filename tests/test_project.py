@@ -48,3 +48,11 @@ def test_the_architecture_page_names_every_module() -> None:
     named = set(re.findall(r"`(\w+)`", page))
     modules = {path.stem for path in (ROOT / "espcn_cli").rglob("*.py")} - {"__init__", "__main__"}
     assert not modules - named
+
+
+def test_the_makefile_s_targets_can_be_made_again() -> None:
+    """Each of its commands that write says what becomes of an existing output."""
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    writing = [line for line in lines if re.search(r"\(BIN\)/espcn (upscale|train|autoencoder train)\b", line)]
+    assert len(writing) == 4
+    assert all("overwrite" in line for line in writing)

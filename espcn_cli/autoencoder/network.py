@@ -7,6 +7,7 @@ Shi et al. 2016b (arXiv 1609.07009), what the sub-pixel form is good for, can be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espcn_cli.autoencoder.mnist import SIZE
+from espcn_cli.errors import UsageError
 from espcn_cli.files import is_there
 from espcn_cli.network import checkpoint, weights
 from espcn_cli.network.subpixel import SubpixelConvolution, phase_shift
+from espcn_cli.paths import file_of
 from espcn_cli.settings import AutoencoderSettings
 
 Card = checkpoint.Card[AutoencoderSettings]
@@ -155,9 +158,16 @@ class Autoencoder(nn.Module):
 
 
 def find(name: str) -> Path:
-    """A checkpoint's path: as given, or the shipped one's if the name is `autoencoder` and no such file is there."""
-    shipped = checkpoint.weights_folder() / f"{SHIPPED}.safetensors"
-    return shipped if name == SHIPPED and not is_there(Path(name)) else Path(name)
+    """A checkpoint's path: as given, or the shipped one's if the name is `autoencoder` and no such file is there.
+
+    Raises UsageError for another name, or a path that means a folder.
+    """
+    path = file_of(name)
+    if path.suffix or is_there(path) or os.path.dirname(name):  # noqa: PTH120
+        return path
+    if name != SHIPPED:
+        raise UsageError(f"unknown checkpoint {name!r}: there is {SHIPPED}, or give a .safetensors file")
+    return checkpoint.weights_folder() / f"{SHIPPED}.safetensors"
 
 
 def read_card(path: Path) -> Card:

@@ -15,7 +15,7 @@ from torch import Tensor
 from espcn_cli.autoencoder.mnist import SIZE, batches, read_pictures, to_unit
 from espcn_cli.autoencoder.network import Autoencoder, load
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, replacing, write_csv, write_tensors
+from espcn_cli.files import check_destination, refuse_existing, replacing, write_csv, write_tensors
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.pictures import writing
 from espcn_cli.scoring import tensors
@@ -43,33 +43,45 @@ class Reconstruction:
 
 
 def reconstruct(
-    model: Path, source: Path, output: Path, codes: Path | None = None, count: int = SHEET_PICTURES
+    model: Path,
+    source: Path,
+    output: Path | None,
+    codes: Path | None = None,
+    count: int = SHEET_PICTURES,
+    overwrite: bool = True,
 ) -> Reconstruction:
     """Put the pictures of `source` through a trained autoencoder; `output` shows the first `count` of them.
 
     Of MNIST's folder the test pictures are taken. `codes` gets the codes of all pictures: .npy (N, code),
     .safetensors (the tensor `codes`) or .csv (a row for each, its name first). Raises EspcnError for unusable input,
-    an output that would overwrite it, or that cannot be written.
+    an output that would overwrite it, that cannot be written or, without `overwrite`, exists.
     """
     if count < 1:
         raise UsageError(f"the sheet needs at least one picture, not {count}")
-    writing.format_of(output)
+    if output is not None:
+        writing.format_of(output)
     if codes is not None and codes.suffix.lower() not in CODE_WRITERS:
         raise UsageError(f"{codes}: codes are written as {', '.join(CODE_WRITERS)}: choose one of these suffixes")
+    outputs = [path for path in (output, codes) if path is not None]
+    for path in outputs:
+        check_destination(path, [model, source], streams=True)
+    if not overwrite:
+        refuse_existing(outputs)
     network, _ = load(model)
     pictures = read_pictures(source)
-    for destination in (output, codes):
-        if destination is not None:
-            check_destination(destination, [model, source, *pictures.files])
+    for path in outputs:
+        check_destination(path, pictures.files, streams=True)
     encoded, decoded = run(network, pictures.pixels)
     if not (encoded.isfinite().all() and decoded.isfinite().all()):
         raise EspcnError(f"{model} gives NaN or infinity on these pictures: train it again", model)
     originals = to_unit(pictures.pixels)
     if codes is not None:
-        CODE_WRITERS[codes.suffix.lower()](codes, encoded, pictures.names)
-    tensors.write(Picture(contact_sheet(originals[:count], decoded[:count])), output)
+        CODE_WRITERS[codes.suffix.lower()](codes, encoded, pictures.names, overwrite)
+    if output is not None:
+        tensors.write(Picture(contact_sheet(originals[:count], decoded[:count])), output, overwrite)
     mse = F.mse_loss(decoded, originals).item()
-    return Reconstruction(len(originals), min(count, len(originals)), mse, pictures.skipped)
+    shown = 0 if output is None else min(count, len(originals))
+    return Reconstruction(len(originals), shown, mse, pictures.skipped)
 
 
 @torch.no_grad()
@@ -98,19 +110,19 @@ def contact_sheet(originals: Tensor, reconstructions: Tensor) -> Tensor:
     return sheet.repeat_interleave(MAGNIFY, 2).repeat_interleave(MAGNIFY, 3)
 
 
-def _write_npy(path: Path, codes: Tensor, names: list[str]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
+def _write_npy(path: Path, codes: Tensor, names: list[str], overwrite: bool) -> None:
+    with replacing(path, overwrite) as temporary, temporary.open("wb") as file:
         np.save(file, codes.numpy())
 
 
-def _write_csv(path: Path, codes: Tensor, names: list[str]) -> None:
+def _write_csv(path: Path, codes: Tensor, names: list[str], overwrite: bool) -> None:
     rows = ([name, *(f"{value:.9g}" for value in row)] for name, row in zip(names, codes.tolist(), strict=True))
-    write_csv(path, [["picture", *(f"c{index}" for index in range(codes.shape[1]))], *rows])
+    write_csv(path, [["picture", *(f"c{index}" for index in range(codes.shape[1]))], *rows], overwrite)
 
 
-def _write_safetensors(path: Path, codes: Tensor, names: list[str]) -> None:
+def _write_safetensors(path: Path, codes: Tensor, names: list[str], overwrite: bool) -> None:
     about = {"format": "espcn-autoencoder-codes", "pictures": json.dumps(names)}
-    write_tensors(path, to_arrays({"codes": codes}), about)
+    write_tensors(path, to_arrays({"codes": codes}), about, overwrite)
 
 
 CODE_WRITERS = {".npy": _write_npy, ".csv": _write_csv, ".safetensors": _write_safetensors}

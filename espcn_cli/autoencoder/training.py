@@ -19,8 +19,8 @@ from torch import Tensor
 from espcn_cli.autoencoder.mnist import Pictures, batches, read_training_data, to_unit
 from espcn_cli.autoencoder.network import SCALE, SHIPPED, Autoencoder, Card
 from espcn_cli.engines.device import choose_device, choose_precision
-from espcn_cli.errors import EspcnError
-from espcn_cli.files import check_destination
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import check_destination, refuse_existing
 from espcn_cli.network import weights
 from espcn_cli.network.subpixel import inverse_phase_shift
 from espcn_cli.settings import AutoencoderSettings
@@ -87,15 +87,21 @@ def train_autoencoder(
     device: str = "auto",
     precision: str = "auto",
     report: Report = lambda event: None,
+    overwrite: bool = True,
 ) -> Result:
     """Train on the pictures of `source` with Adam and MSE; `output` is written whole after every epoch.
 
     Interrupted, it holds the last finished epoch. On one CPU, with as many threads, the same seed gives the same bits.
-    Raises EspcnError for unusable data, an output that cannot be written, and a training that diverges or dies.
+    Raises EspcnError for unusable data, an output that cannot be written or, without `overwrite`, exists, and a
+    training that diverges or dies.
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen, training=True)
     check_destination(output, [source])
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
+    if not overwrite:
+        refuse_existing([output])
     train, test = read_training_data(source)
     check_destination(output, [*train.files, *test.files])
     held_out = train.files == test.files
@@ -107,7 +113,7 @@ def train_autoencoder(
     history: list[Epoch] = []
     for epoch in run_epochs(network, train.pixels.to(chosen), test.pixels.to(chosen), dtype, report):
         history.append(epoch)
-        weights.save(output, network, describe(settings, making, history))
+        weights.save(output, network, describe(settings, making, history), overwrite or len(history) > 1)
         report(epoch)
     return Result(
         upsampler=settings.upsampler,

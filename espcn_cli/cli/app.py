@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -17,15 +19,17 @@ from espcn_cli.errors import EspcnError
 class Commands(TyperGroup):
     """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
 
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        with in_one_line(info_name):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         before = signal.signal(signal.SIGTERM, _terminated)
         try:
-            return super().invoke(ctx)
+            with in_one_line(ctx.command_path, ctx):
+                return super().invoke(ctx)
         except EspcnError as error:
             say(f"espcn: {error}")
-            raise typer.Exit(error.exit_code) from None
-        except typer.BadParameter as error:
-            say(f"espcn: {one_line(error)}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             say("espcn: interrupted")
@@ -34,10 +38,23 @@ class Commands(TyperGroup):
             signal.signal(signal.SIGTERM, before)
 
 
-def one_line(error: typer.BadParameter) -> str:
-    """What Typer says of an option's value, without a frame around it, and where to read more."""
-    said = error.format_message().replace("Value error, ", "").rstrip(".")
-    return f"{said}; see {error.ctx.command_path if error.ctx else 'espcn'} --help"
+@contextmanager
+def in_one_line(path: str, ctx: Any = None) -> Iterator[None]:
+    """What Typer cannot parse is one line, without a frame around it, that says where to read more.
+
+    `path` is the words up to the command; `ctx` knows which one below it was called.
+    """
+    try:
+        yield
+    except typer.TyperException as error:
+        said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+        if not said or said.startswith("Usage:"):  # the help, where nothing was asked for
+            raise
+        command = getattr(error, "ctx", None)
+        below = ctx.invoked_subcommand if ctx else None
+        where = command.command_path if command else f"{path} {below}" if below else path
+        say(f"espcn: {said}{' See' if said.endswith('?') else '; see'} {where} --help")
+        raise typer.Exit(error.exit_code) from None
 
 
 def _terminated(signum: int, frame: FrameType | None) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,13 +10,17 @@ from espcn_cli.cli.terminal import (
     Device,
     Json,
     MaxPixels,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
+    choose_existing,
     progress,
     say,
     settings_of,
     show,
     show_json,
+    show_skipped,
 )
 from espcn_cli.settings import MAX_PIXELS, SHEET_PICTURES, AutoencoderSettings, Upsampler
 
@@ -35,11 +38,13 @@ app = typer.Typer(
 def train(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="DATA", help="MNIST's folder, an idx3 file, or a folder of pictures.")
+        str, typer.Argument(metavar="DATA", help="MNIST's folder, an idx3 file, or a folder of pictures.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The checkpoint; written whole after every epoch.")
-    ] = Path("autoencoder.safetensors"),
+        str, typer.Option("--output", "-o", metavar="FILE", help="The checkpoint; written whole after every epoch.")
+    ] = "autoencoder.safetensors",
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     code: Annotated[int, typer.Option(help="Width of the code.")] = AUTOENCODER.code,
     upsampler: Annotated[
         Upsampler, typer.Option(help="How the decoder grows the picture; all at the same cost.")
@@ -60,12 +65,20 @@ def train(
     made grey and fitted. Ctrl-C leaves the checkpoint of the last finished epoch.
     """
     from espcn_cli.autoencoder.training import train_autoencoder
+    from espcn_cli.files import is_file
+    from espcn_cli.paths import file_of, source_of
     from espcn_cli.pictures import opening
 
     settings = settings_of(AutoencoderSettings, context)
     opening.limit_pixels(max_pixels)
+    choose_existing(overwrite, skip_existing)
+    path, data = file_of(output), source_of(source)
+    if skip_existing and is_file(path):
+        show_skipped(path, quiet, as_json)
+        return
     with progress(0, "step", quiet, desc="training", smoothing=0.05) as bar:
-        result = train_autoencoder(source, output, settings, device, precision, AutoencoderScreen(bar, quiet))
+        screen = AutoencoderScreen(bar, quiet)
+        result = train_autoencoder(data, path, settings, device, precision, screen, overwrite)
     if as_json:
         show_json({"output": str(output), **result.to_dict()})
     elif not quiet:
@@ -110,13 +123,17 @@ def reconstruct(
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="A trained checkpoint, or `autoencoder`, the shipped one.")
     ],
-    source: Annotated[Path, typer.Argument(help="MNIST's folder, an idx3 file, a folder of pictures, or a picture.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="MNIST's folder, an idx3 file, a folder of pictures, or a picture.")
+    ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUT.png", help="The contact sheet: originals over reconstructions.")
+        str, typer.Argument(metavar="OUT.png", help="The contact sheet: originals over reconstructions.")
     ],
     codes: Annotated[
-        Path | None, typer.Option(help="Write the code of every picture: .npy, .csv or .safetensors.")
+        str | None, typer.Option(metavar="FILE", help="Write the code of every picture: .npy, .csv or .safetensors.")
     ] = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     count: Annotated[int, typer.Option(help="Pictures on the sheet.")] = SHEET_PICTURES,
     max_pixels: MaxPixels = MAX_PIXELS,
     quiet: Quiet = False,
@@ -124,10 +141,22 @@ def reconstruct(
 ) -> None:
     """Put pictures through a trained autoencoder: a contact sheet, and the codes if wanted."""
     from espcn_cli.autoencoder import network, reconstruction
+    from espcn_cli.files import existing
+    from espcn_cli.paths import file_of, source_of
     from espcn_cli.pictures import opening
 
     opening.limit_pixels(max_pixels)
-    result = reconstruction.reconstruct(network.find(checkpoint), source, output, codes, count)
+    choose_existing(overwrite, skip_existing)
+    sheet, codes_file = file_of(output), file_of(codes) if codes is not None else None
+    outputs = [sheet, codes_file] if codes_file else [sheet]
+    kept = existing(outputs) if skip_existing else []
+    for path in kept:
+        show_skipped(path, quiet, as_json and kept == outputs and path == sheet)
+    if kept == outputs:
+        return
+    missing = [None if path in kept else path for path in (sheet, codes_file)]
+    model, data = network.find(checkpoint), source_of(source)
+    result = reconstruction.reconstruct(model, data, missing[0], missing[1], count, overwrite)
     if not quiet:
         for line in result.skipped:
             say(f"skipped {line}")
@@ -135,6 +164,7 @@ def reconstruct(
         files = {"output": str(output), "codes": str(codes) if codes else None}
         show_json({**files, **result.to_dict()})
     elif not quiet:
-        show(f"{output}: {result.shown} of {result.pictures} pictures; MSE {result.mse:.5f} over all")
+        what = f"{codes_file}: the codes of" if sheet in kept else f"{sheet}: {result.shown} of"
+        show(f"{what} {result.pictures} pictures; MSE {result.mse:.5f} over all")
     if result.skipped:
         raise typer.Exit(1)

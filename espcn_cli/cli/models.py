@@ -25,7 +25,7 @@ PURPOSES = (
 
 def list_models(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
+        list[str] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
@@ -38,10 +38,12 @@ def list_models(
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
     """
     from espcn_cli.network import checkpoint
+    from espcn_cli.paths import file_of
 
-    cards = [(path, checkpoint.read_card(path)) for path in paths] if paths else checkpoint.list_shipped()
+    named = [file_of(path) for path in paths or []]
+    cards = [(path, checkpoint.read_card(path)) for path in named] if named else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
-    if paths or as_json:
+    if named or as_json:
         show_json(described)
     else:
         show(format_models(described))
@@ -76,10 +78,18 @@ def training_command(card: ModelCard) -> str | None:
     """The command that makes a checkpoint again, from the folders that it names; None if it does not say."""
     if "settings" not in card.training:
         return None
-    folders = card.training.get("data", {}).get("folders", ["DATA"])
+    data = card.training.get("data", {})
+    name = card.name.removesuffix(REAL) if card.sister else card.name
     planes = [name for name, count in PLANES.items() if count == card.settings.planes and name != "luma"]
-    parts = ["espcn train", *map(shlex.quote, folders), "--valid VALID", f"-m {card.name}", f"-s {card.settings.scale}"]
+    parts = [
+        "espcn train",
+        *map(shlex.quote, data.get("folders", ["DATA"])),
+        "--valid VALID",
+        f"-m {name}",
+        f"-s {card.settings.scale}",
+    ]
     parts += [f"--planes {name}" for name in planes]
+    parts += ["--drawings DRAWINGS"] if "drawings" in data else []
     parts += [f"--init {shlex.quote(card.training['init'])}"] if "init" in card.training else []
     parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
     for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():

@@ -8,7 +8,8 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -26,10 +27,20 @@ SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+Strength = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|0..1",
+        help="How much damage is undone: 0 for clean small pictures, 1 for strong compression, noise and drawings, "
+        "in steps of 1/8; auto chooses for each picture. Needs weights whose name ends in -real.",
+    ),
+]
 MaxPixels = Annotated[
     int, typer.Option(min=1, help="Refuse files that claim more pixels than this, all frames together.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings; errors only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist already.")]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -41,11 +52,36 @@ def settings_of(kind: type[S], context: typer.Context) -> S:
         raise UsageError(str(error)) from None
 
 
+def parse_strength(strength: str) -> float | Literal["auto"]:
+    """`auto`, or a number. Raises UsageError for anything else; whether the number will do, `load` says."""
+    if strength == "auto":
+        return "auto"
+    try:
+        return float(strength)
+    except ValueError:
+        raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
+
+
+def choose_existing(overwrite: bool, skip_existing: bool) -> None:
+    """Raise UsageError if outputs that exist are to be both replaced and left."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other: leave one of them out")
+
+
+def show_skipped(output: Path, quiet: bool, as_json: bool = False) -> None:
+    """That a command leaves an output that exists: on stderr, and as its whole result in JSON."""
+    if not quiet:
+        say(f"{output}: skipped, the output exists")
+    if as_json:
+        show_json({"output": str(output), "skipped": True})
+
+
 def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
     from tqdm import tqdm
 
-    tqdm.write(printable(line), file=sys.stderr)
+    if sys.stderr is not None:  # closed before the start
+        tqdm.write(printable(line), file=sys.stderr)
 
 
 def show(result: str) -> None:
@@ -77,5 +113,6 @@ def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iter
     """A bar on stderr, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, disable=True if quiet else None, dynamic_ncols=True, **options) as bar:
+    hidden = quiet or sys.stderr is None
+    with tqdm(total=total, unit=unit, disable=True if hidden else None, dynamic_ncols=True, **options) as bar:
         yield bar

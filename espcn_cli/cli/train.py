@@ -15,13 +15,17 @@ from espcn_cli.cli.terminal import (
     Device,
     Json,
     MaxPixels,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
+    choose_existing,
     progress,
     say,
     settings_of,
     show,
     show_json,
+    show_skipped,
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.figures import figure
@@ -54,14 +58,16 @@ TRAIN = TrainSettings()
 def train(
     context: typer.Context,
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The checkpoint. Default: here, named by model and scale.")
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The checkpoint. Default: here, named by model and scale."),
     ] = None,
     valid: Annotated[
-        Path | None, typer.Option(help="Folder of pictures to measure by. Default: a held-out tenth of DATA.")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Folder of pictures to measure by. Default: a held-out tenth of DATA."),
     ] = None,
     model: Annotated[
         str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
@@ -116,6 +122,8 @@ def train(
         int, typer.Option(help="Steps between validations; each saves the checkpoint and the training state.")
     ] = TRAIN.validate_every,
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same weights.")] = TRAIN.seed,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
@@ -143,10 +151,12 @@ def train(
     validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
     (bicubic, network, truth). Ctrl-C saves the training state; the same command with --resume continues it.
     """
+    from espcn_cli.files import is_file
     from espcn_cli.network import checkpoint
+    from espcn_cli.paths import file_of, source_of
     from espcn_cli.pictures import opening
     from espcn_cli.training import loop
-    from espcn_cli.training.job import make_job
+    from espcn_cli.training.job import make_job, refuse_existing
     from espcn_cli.training.run_folder import RunFolder
 
     settings = settings_of(TrainSettings, context)
@@ -157,23 +167,29 @@ def train(
     opening.limit_pixels(max_pixels)
     leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
     quiet = quiet or not leads
-    path = output or Path(f"{model}_x{scale}.safetensors")
+    choose_existing(overwrite, skip_existing)
+    path = Path(f"{model}_x{scale}.safetensors") if output is None else file_of(output)
+    if skip_existing and is_file(path) and not (resume and is_file(RunFolder.of(path).state)):
+        show_skipped(path, quiet, as_json and leads)
+        return
     job = make_job(
-        sources,
+        [source_of(source) for source in sources],
         path,
         model,
         model_settings,
         settings,
-        valid,
-        drawings,
+        None if valid is None else source_of(valid),
+        None if drawings is None else source_of(drawings),
         device=device,
         precision=precision,
         license=license,
         workers=workers,
-        init=checkpoint.find(init, scale) if init else None,
+        init=None if init is None else checkpoint.find(init, scale),
         cache=cache,
         tensorboard=tensorboard,
     )
+    if not overwrite:
+        refuse_existing(path, resume)
     with (
         progress(len(job.pictures) + len(job.drawings), "picture", quiet, desc="reading") as loading,
         progress(steps, "step", quiet, desc="training", smoothing=0.05) as bar,

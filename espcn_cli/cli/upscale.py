@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,8 +17,13 @@ from espcn_cli.cli.terminal import (
     SCALE_HELP,
     Device,
     Json,
+    Overwrite,
     Precision,
     Quiet,
+    SkipExisting,
+    Strength,
+    choose_existing,
+    parse_strength,
     printable,
     progress,
     say,
@@ -25,7 +31,8 @@ from espcn_cli.cli.terminal import (
     show_json,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Alpha, Scale
+from espcn_cli.paths import STREAM
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Scale
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -33,11 +40,28 @@ if TYPE_CHECKING:
     from espcn_cli.upscaling.upscaler import Upscaler
 
 
+def parse_scale(text: str) -> Scale:
+    """One of SCALES. Raises ValueError for anything else, with the way to any other size."""
+    for scale in SCALES:
+        if text == str(scale):
+            return scale
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)(%?)", text)
+    percent = float(number[1]) * (1 if number[2] else 100) if number else 0
+    other = f": for that, use --size {percent:g}%" if percent else ""
+    raise ValueError(f"{text!r} is not one of {', '.join(repr(str(scale)) for scale in SCALES)}{other}")
+
+
 def upscale(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
+        list[str], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
     ],
-    destination: Annotated[Path, typer.Argument(help="A file for one picture, else a folder; '-' is standard output.")],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DESTINATION",
+            help="A file for one picture, else a folder, as is any name that ends in a slash; '-' is standard output.",
+        ),
+    ],
     model: Annotated[
         str | None,
         typer.Option(
@@ -48,16 +72,15 @@ def upscale(
     ] = None,
     scale: Annotated[
         Scale | None,
-        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
-    ] = None,
-    strength: Annotated[
-        str,
         typer.Option(
-            metavar="auto|0..1",
-            help="How much damage is undone: 0 for clean small pictures, 1 for strong compression, noise and drawings, "
-            "in steps of 1/8; auto chooses for each picture. Needs weights whose name ends in -real.",
+            "--scale",
+            "-s",
+            metavar="|".join(map(str, SCALES)),
+            parser=parse_scale,
+            help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name.",
         ),
-    ] = "auto",
+    ] = None,
+    strength: Strength = "auto",
     size: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +90,8 @@ def upscale(
         ),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave existing outputs as they are.")] = False,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     format: Annotated[
         str | None,
         typer.Option(
@@ -130,33 +154,39 @@ def upscale(
     """Upscale a picture to a file, or many pictures and folders to a folder.
 
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
-    them; anything lost is reported. Photographs come out upright. An input is never overwritten; outputs appear whole
-    or not at all; a file that fails is named and the others are done.
+    them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
+    only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
-    from espcn_cli.pictures import folders, opening, writing
+    from espcn_cli.files import is_stream
+    from espcn_cli.pictures import opening, writing
     from espcn_cli.upscaling import pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
+    from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
     from espcn_cli.upscaling.preview import preview
     from espcn_cli.upscaling.upscaler import load
 
     tile_size = parse_tile(tile)
-    suffix = f".{format.lower().lstrip('.')}" if format else None
-    streaming = destination == folders.STREAM
+    suffix = f".{format.lower().lstrip('.')}" if format is not None else None
+    choose_existing(overwrite, skip_existing)
+    if is_stdout(Path(destination)):
+        destination = str(STREAM)
+    streaming = destination == str(STREAM)
     if streaming and not dry_run:
         check_stdout(as_json)
     options = pipeline.Options(
-        size=sizes.parse(size) if size else None,
+        size=sizes.parse(size) if size is not None else None,
         depth=depth,
         encoding=writing.Encoding(quality, png_level),
+        overwrite=overwrite,
         skip_existing=skip_existing,
         jobs=jobs,
-        stream_format=stream_format(suffix) if streaming else "PNG",
+        stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
-    tasks = plan(sources, destination, recursive, suffix)
+    tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
     upscaler = load(
         model,
         scale,
@@ -182,8 +212,20 @@ def upscale(
         raise typer.Exit(code)
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether a path is another name of standard output, such as /dev/stdout."""
+    from espcn_cli.files import is_stream
+
+    try:
+        return is_stream(path) and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # closed, or no file at all
+        return False
+
+
 def check_stdout(as_json: bool) -> None:
     """Raise UsageError if a picture cannot go to standard output."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: name a file")
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if as_json:
@@ -199,16 +241,6 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
-def parse_strength(strength: str) -> float | Literal["auto"]:
-    """`auto`, or a number. Raises UsageError for anything else; whether the number will do, `load` says."""
-    if strength == "auto":
-        return "auto"
-    try:
-        return float(strength)
-    except ValueError:
-        raise UsageError(f"--strength {strength!r}: use auto, or a number from 0 to 1") from None
-
-
 # --- the work --------------------------------------------------------------------------------------------------------
 
 
@@ -220,15 +252,18 @@ def do_all(
 
     outcomes: list[Outcome] = []
     work = run(upscaler, tasks, options)
+    several = len(tasks) > 1
     try:
-        with progress(len(tasks), "picture", quiet or len(tasks) == 1) as bar:
+        with progress(len(tasks), "picture", quiet or not several) as bar:
             for outcome in work:
                 outcomes.append(outcome)
                 bar.update()
-                report(outcome, quiet, verbose)
+                report(outcome, quiet, verbose, in_a_log=several and bar.disable)
     except (KeyboardInterrupt, SystemExit) as stop:
-        outcomes += finished(work, stop)
-        end_interrupted(stop, outcomes, len(tasks), as_json)
+        for outcome in finished(work, stop):
+            outcomes.append(outcome)
+            report(outcome, quiet, verbose, in_a_log=several and bar.disable)
+        end_interrupted(stop, outcomes, len(tasks), options.overwrite, as_json)
     return outcomes
 
 
@@ -241,15 +276,18 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def end_interrupted(stop: BaseException, outcomes: list[Outcome], tasks: int, as_json: bool) -> NoReturn:
-    from espcn_cli.upscaling.pipeline import is_reading
+def end_interrupted(
+    stop: BaseException, outcomes: list[Outcome], tasks: int, overwrite: bool, as_json: bool
+) -> NoReturn:
+    from espcn_cli.upscaling.pipeline import is_waiting
 
     code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else INTERRUPTED
     left = tasks - len(outcomes)
-    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command with --skip-existing continues")
+    again = "starts again" if overwrite else "with --skip-existing continues"
+    say(f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}")
     if as_json:
         print_json(outcomes)
-    if is_reading():  # such a thread would hold the process
+    if is_waiting():  # such a thread would hold the process
         sys.stdout.flush()
         os._exit(code)
     raise typer.Exit(code) from None
@@ -262,11 +300,16 @@ def print_json(outcomes: list[Outcome]) -> None:
     show_json([outcome.to_dict() for outcome in outcomes])
 
 
-def report(outcome: Outcome, quiet: bool, verbose: bool) -> None:
-    """The error or the warnings of a picture, and with `verbose` what made it, on stderr."""
+def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False) -> None:
+    """The error or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it.
+
+    With `verbose`, what made it as well.
+    """
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
+        if in_a_log:
+            say(describe(outcome))
         lines = [*outcome.warnings, *([made_by(outcome)] if verbose and outcome.state == "upscaled" else [])]
         for line in lines:
             say(f"{printable(outcome.task.source)}: {line}")
@@ -298,17 +341,23 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     return counted(outcomes) + (f"; {others} other files passed over" if others else "")
 
 
-def count_others(sources: list[Path], recursive: bool) -> int:
+def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
     from espcn_cli.pictures import folders
 
-    return sum(folders.count_others(source, recursive) for source in sources if is_folder(source))
+    return sum(folders.count_others(source, recursive) for source in map(Path, sources) if is_folder(source))
 
 
 def counted(outcomes: list[Outcome]) -> str:
     from espcn_cli.upscaling.outcome import count
 
     return ", ".join(f"{number} {state}" for state, number in count(outcomes).items() if number or state == "upscaled")
+
+
+def describe(outcome: Outcome) -> str:
+    """A picture that did not fail, in one line: from where to where, and the sizes or why it was skipped."""
+    names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
+    return f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}"
 
 
 def sizes_of(outcome: Outcome) -> str:
@@ -322,8 +371,7 @@ def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: 
     for outcome in outcomes:
         report(outcome, quiet, verbose)
         if not as_json and outcome.error is None:
-            names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-            show(f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}")
+            show(describe(outcome))
     if not as_json:
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)

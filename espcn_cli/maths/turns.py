@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from espcn_cli.maths.levels import Pixels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -54,3 +56,11 @@ def turned(levels: NDArray[Any], turn: Turn) -> NDArray[Any]:
     """(H, W, ...) -> the same turned, contiguous."""
     levels = np.rot90(levels, turn.quarters)
     return np.ascontiguousarray(np.fliplr(levels) if turn.flipped else levels)
+
+
+def turned_point(x: float, y: float, size: Pixels, turn: Turn) -> tuple[float, float]:
+    """Where a point of a picture of this width and height comes to lie; (0, 0) is the top left corner of both."""
+    width, height = size
+    for _ in range(turn.quarters):
+        x, y, width, height = y, width - x, height, width
+    return (width - x if turn.flipped else x), y

@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
 from espcn_cli.files import is_file, write_tensors
+from espcn_cli.paths import file_of
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
@@ -34,6 +36,14 @@ NATURES = {
 }
 """What a file of ours is, and what to do with it where another was expected."""
 
+
+PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+PYTORCH_START = b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+PYTORCH_PART = "data.pkl"
+"""How PyTorch's files are called; how the old ones begin, and what the new ones, which are archives, have in them.
+
+Both hold pickles, which run whatever is in them.
+"""
 
 Weights = dict[str, NDArray[np.float32]]
 """A network's tensors by name."""
@@ -86,15 +96,17 @@ def weights_folder() -> Path:
 
 
 def find(model: str | None, scale: int | None = None) -> Path:
-    """The file of a shipped model's name at a scale, or of a path as it is. Raises EspcnError if there is none.
+    """The file of a shipped model's name at a scale, or of a path as it is.
 
-    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped.
+    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped. Raises
+    EspcnError if there is no such file, UsageError for a name that no model has or a scale that it has not.
     """
     if model is None:
         wanted = scale or min(scales(None))
         return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
-    path = Path(model)
-    if path.suffix == ".safetensors" or os.sep in model:
+    is_path = Path(model).suffix.lower() in (".safetensors", *PYTORCH_SUFFIXES)
+    if is_path or os.path.dirname(model):  # noqa: PTH120
+        path = file_of(model)
         if not is_file(path):
             raise EspcnError(
                 f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
@@ -103,10 +115,10 @@ def find(model: str | None, scale: int | None = None) -> Path:
     shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
     if not shipped:
         names = sorted({card.name for _, card in list_shipped()})
-        raise EspcnError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
+        raise UsageError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
     wanted = scale or min(shipped)
     if wanted not in shipped:
-        raise EspcnError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
+        raise UsageError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
     return shipped[wanted]
 
 
@@ -138,7 +150,7 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
     except FileNotFoundError:
         raise EspcnError(f"no checkpoint at {path}: check the path", path) from None
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
+        raise _unreadable(path, error) from None
     name = metadata.get("format", "")
     if name != FORMATS[kind]:
         raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
@@ -185,11 +197,30 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Weights:
             _check_tensors(path, file, shapes)
             weights = {name: file.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError) as error:
-        raise EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path) from None
+        raise _unreadable(path, error) from None
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise EspcnError(f"{path}: tensor {name} holds NaN or infinity: the training that made it went wrong", path)
     return weights
+
+
+def _unreadable(path: Path, error: Exception) -> EspcnError:
+    if _is_pytorchs(path):
+        return EspcnError(f"{path}: PyTorch files are not read: give a .safetensors checkpoint of espcn", path)
+    return EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path)
+
+
+def _is_pytorchs(path: Path) -> bool:
+    if path.suffix.lower() in PYTORCH_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            if file.read(len(PYTORCH_START)) == PYTORCH_START:
+                return True
+            with ZipFile(file) as archive:
+                return any(Path(name).name == PYTORCH_PART for name in archive.namelist())
+    except (OSError, BadZipFile, ValueError):
+        return False
 
 
 def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -210,6 +241,6 @@ def _check_tensors(path: Path, file: Any, shapes: Mapping[str, tuple[int, ...]])
             raise EspcnError(f"{path}: tensor {name} is {kind}, not F32 (float32): get a fresh copy", path)
 
 
-def write(path: Path, weights: Weights, card: Card[S]) -> None:
-    """Write a checkpoint whole or not at all."""
-    write_tensors(path, weights, card.to_metadata())
+def write(path: Path, weights: Weights, card: Card[S], overwrite: bool = True) -> None:
+    """Write a checkpoint whole or not at all. Raises EspcnError as `replacing`."""
+    write_tensors(path, weights, card.to_metadata(), overwrite)

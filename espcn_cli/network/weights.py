@@ -22,10 +22,10 @@ def fill_(module: Module, path: Path) -> None:
     module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def save(path: Path, module: Module, card: Card[S]) -> None:
-    """Write a checkpoint whole or not at all; the weights are stored as float32."""
+def save(path: Path, module: Module, card: Card[S], overwrite: bool = True) -> None:
+    """Write a checkpoint whole or not at all; the weights are stored as float32. Raises EspcnError as `replacing`."""
     floats = {name: tensor.float() for name, tensor in module.state_dict().items()}
-    checkpoint.write(path, to_arrays(floats), card)
+    checkpoint.write(path, to_arrays(floats), card, overwrite)
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:

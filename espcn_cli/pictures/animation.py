@@ -10,13 +10,10 @@ from typing import Any
 
 from PIL import GifImagePlugin, Image
 
-from espcn_cli.pictures import boxes
+from espcn_cli.pictures import boxes, gif
 
 FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 """What holds an animation; TIFF holds pages."""
-
-CLEAR = 255
-"""The palette entry of a GIF that is transparent."""
 
 
 def duration(image: Image.Image) -> float:
@@ -59,11 +56,16 @@ def save(
     durations: tuple[float, ...] = (),
     plays: int = 0,
     cover: bool = False,
+    palettes: tuple[int, ...] = (),
 ) -> None:
-    """Write one image, the pages of a TIFF, or, with a duration per frame, an animation."""
+    """Write one image, the pages of a TIFF, or, with a duration per frame, an animation.
+
+    `palettes` as `gif.palettes` gives them, for a GIF.
+    """
     if kind == "GIF":
-        images = [_with_palette(image) for image in images]
-        options = options | _gif_options(images)
+        repeats = {"loop": max(plays - 1, 0)} if durations and plays != 1 else {}
+        gif.write(images, file, options | repeats, durations, palettes)
+        return
     if len(images) == 1:
         images[0].save(file, format=kind, **options)
         return
@@ -88,8 +90,6 @@ def _timing(
 ) -> dict[str, Any]:
     timed = durations[1:] if cover else durations
     options: dict[str, Any] = {"duration": [round(ms) if kind != "PNG" else ms for ms in timed]}
-    if kind == "GIF":
-        return options | ({} if plays == 1 else {"loop": max(plays - 1, 0)})
     if kind == "PNG":
         frames = images[1:] if cover else images
         return options | {"loop": plays, "default_image": cover} | _kept_apart(frames)
@@ -108,22 +108,3 @@ def _kept_apart(frames: list[Image.Image]) -> dict[str, list[int]]:
     never = [0] * len(turns)
     opaque = "A" not in frames[0].mode
     return {"blend": turns, "disposal": never} if opaque else {"blend": never, "disposal": turns}
-
-
-def _with_palette(image: Image.Image) -> Image.Image:
-    """RGB, RGBA or grey with alpha -> 255 colours of its own, and a clear entry for what is more than half clear."""
-    if image.mode in ("L", "1"):
-        return image
-    opaque = image.convert("RGB").quantize(CLEAR, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    if image.has_transparency_data:
-        hole = image.getchannel("A").point([255] * 128 + [0] * 128)
-        opaque.paste(CLEAR, mask=hole)
-        opaque.info["transparency"] = CLEAR
-    return opaque
-
-
-def _gif_options(images: list[Image.Image]) -> dict[str, Any]:
-    """Every frame is whole: cleared away before the next where something shines through."""
-    if any("transparency" in image.info for image in images):
-        return {"transparency": CLEAR, "disposal": 2, "optimize": False}
-    return {"optimize": False}

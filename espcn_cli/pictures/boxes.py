@@ -1,17 +1,31 @@
-"""What Pillow passes over in files made of boxes or chunks: AVIF, JPEG 2000, PNG and WebP. Bytes in, bytes out."""
+"""What Pillow passes over in files: in boxes of AVIF and JPEG 2000, chunks of PNG and WebP, blocks of GIF, elsewhere.
+
+Bytes in, bytes out.
+"""
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import SEEK_CUR, BytesIO
+from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import IO
 
 Fields = dict[str, bytes]
-"""icc_profile, exif, xmp: as Pillow names them; cICP, gAMA, cHRM, sRGB: the data of these PNG chunks."""
+"""icc_profile, exif, xmp, comment: as Pillow names them; iptc; author: of a TGA; else a PNG's chunk and its data."""
 
-PNG_COLOUR = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
+_GAP = rb"(\s|#[^\r\n]*[\r\n])+"
+NETPBM_HEADER = re.compile(rb"P([14](%b\d+){2}|[2356](%b\d+){3})" % (_GAP, _GAP))
+"""Two or three numbers; what looks like a comment behind them may be pixels."""
+
+BMP_5 = 14 + 124
+"""Bytes of a BMP's header in its fifth version, with that of the file."""
+
+TGA_WORDS = 41 + 4 * 81
+"""Bytes of an author's name and four lines."""
+
+PNG_READ = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
 CONTAINERS = (b"meta", b"iprp", b"ipco", b"jp2h")
 PIXELS = (b"mdat", b"jp2c")
 GLANCE = 1024
@@ -22,6 +36,11 @@ LARGEST = 2**26
 
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 EXIF_UUID = b"JpgTiffExif->JP2"
+IPTC_UUID = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+GIF_XMP, GIF_PROFILE = "XMP DataXMP", "ICCRGBG1012"
+GIF_XMP_TAIL = 257
+"""Bytes behind XMP in a GIF, by which readers find the end of what is no chain of blocks."""
+
 SIZ = b"\xff\x4f\xff\x51"
 """A JPEG 2000 codestream's start, with the marker of its size segment."""
 
@@ -51,15 +70,15 @@ def boxes(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of the chunks on colour in a PNG before its pixels."""
+    """Names of a PNG's chunks, with the content of those that are read here."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", head)
-        if name == b"IDAT":
-            return
-        if name in PNG_COLOUR and length <= LARGEST:
+        if name in PNG_READ and length <= LARGEST:
             yield name, file.read(length)
             length = 0
+        else:
+            yield name, b""
         file.seek(length + 4, SEEK_CUR)
 
 
@@ -89,9 +108,114 @@ def vp8_frame(file: IO[bytes]) -> bytes | None:
     return None
 
 
+def gif_extensions(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Names and content of a GIF's comments and extensions by applications; "text" is drawn over a frame."""
+    file.seek(10)
+    file.seek(_palette(file.read(3)[:1]), SEEK_CUR)
+    while (kind := file.read(1)) in (b"!", b","):
+        label = file.read(1) if kind == b"!" else b""
+        if not label:
+            file.seek(_palette(file.read(9)[8:]) + 1, SEEK_CUR)
+        chain = _gif_chain(file, label in (b"\xfe", b"\xff"))
+        if label == b"\xff" and chain:
+            name = chain[1 : 1 + chain[0]]
+            yield name.decode("latin-1"), chain[1 + chain[0] :]
+        elif label in (b"\xfe", b"\x01"):
+            yield {b"\xfe": "comment", b"\x01": "text"}[label], _joined(chain)
+
+
+def _palette(flags: bytes) -> int:
+    """Bytes of the palette that these flags announce."""
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+
+
+def _gif_chain(file: IO[bytes], is_read: bool) -> bytes:
+    """A chain of blocks, each with its length before it; nothing of one that is passed over."""
+    blocks: list[bytes] = []
+    while (length := file.read(1)) not in (b"", b"\0"):
+        if is_read:
+            blocks += [length, file.read(length[0])]
+        else:
+            file.seek(length[0], SEEK_CUR)
+    return b"".join(blocks)
+
+
+def _joined(chain: bytes) -> bytes:
+    """A chain of blocks without their lengths."""
+    parts, place = [], 0
+    while place < len(chain):
+        parts.append(chain[place + 1 : place + 1 + chain[place]])
+        place += 1 + chain[place]
+    return b"".join(parts)
+
+
+def jpeg_tail(file: IO[bytes]) -> bytes:
+    """The first bytes of what stands behind the end of a JPEG, if there is more than padding."""
+    with at_start(file):
+        data = file.read()
+    place = 2
+    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] not in (b"", b"\xda"):
+        padding = data[place + 1] == 0xFF
+        place += 1 if padding else 2 + int.from_bytes(data[place + 2 : place + 4])
+    if data[place : place + 2] != b"\xff\xda":
+        return b""
+    end = data.find(b"\xff\xd9", place) + 2  # not within a scan, where 0 follows each 255
+    return data[end : end + GLANCE].strip(b"\0\r\n\xff ") if end > 1 else b""
+
+
+def names(file: IO[bytes], kind: str | None) -> list[str]:
+    """What there is in a file of these formats, by the names of `inventory`; its place is kept."""
+    with at_start(file):
+        if kind == "PNG":
+            return [name.decode("latin-1") for name, _ in png_chunks(file)]
+        if kind == "WEBP":
+            return [name.decode("latin-1") for name in riff_chunks(file)]
+        if kind == "GIF":
+            return [name for name, _ in gif_extensions(file)]
+        return [_name(*box) for box in boxes(file)] if kind in ("AVIF", "JPEG2000") else []
+
+
+def _name(kind: bytes, content: bytes) -> str:
+    """A box's type, or which user's it is, or which kind of an auxiliary picture it speaks of."""
+    if kind == b"uuid":
+        return content[:16].hex()
+    if kind == b"auxC":
+        return content[4:].split(b"\0")[0].decode("latin-1")
+    return "tmap" if kind == b"iinf" and b"tmap" in content else kind.decode("latin-1")
+
+
+def gif_palettes(file: IO[bytes]) -> Iterator[bytes]:
+    """The palette of each image in a GIF, its own or the file's: R, G and B by turns. Damage ends it."""
+    file.seek(10)
+    head = file.read(3)
+    shared = file.read(_gif_palette_size(head[0])) if len(head) == 3 else b""
+    while (kind := file.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            file.seek(1, SEEK_CUR)
+        elif kind == b"," and len(place := file.read(9)) == 9:
+            yield file.read(_gif_palette_size(place[8])) or shared
+            file.seek(1, SEEK_CUR)
+        else:
+            continue
+        while (length := file.read(1)) not in (b"", b"\0"):
+            file.seek(length[0], SEEK_CUR)
+
+
+def _gif_palette_size(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
+
+
 def fields(file: IO[bytes], kind: str | None) -> Fields:
     """What stands beside the pixels of a file in Pillow's format `kind` and Pillow does not read; its place is kept."""
-    readers = {"PNG": _of_png, "AVIF": _of_avif, "JPEG2000": _of_jpeg_2000}
+    readers = {
+        "PNG": _of_png,
+        "AVIF": _of_avif,
+        "JPEG2000": _of_jpeg_2000,
+        "GIF": _of_gif,
+        "PPM": _of_netpbm,
+        "BMP": _of_bmp,
+        "TGA": _of_tga,
+    }
     with at_start(file):
         return readers[kind](file) if kind in readers else {}
 
@@ -108,7 +232,48 @@ def at_start(file: IO[bytes]) -> Iterator[None]:
 
 
 def _of_png(file: IO[bytes]) -> Fields:
-    return {name.decode(): content for name, content in png_chunks(file)}
+    return {name.decode(): content for name, content in png_chunks(file) if name in PNG_READ}
+
+
+def _of_gif(file: IO[bytes]) -> Fields:
+    found: Fields = {}
+    comments: list[bytes] = []
+    for name, content in gif_extensions(file):
+        if name == "comment":
+            comments.append(content)
+        elif name == GIF_XMP:
+            found["xmp"] = content[:-GIF_XMP_TAIL]
+        elif name == GIF_PROFILE:
+            found["icc_profile"] = _joined(content)
+    return found | ({"comment": b"\n".join(comments)} if comments else {})
+
+
+def _of_netpbm(file: IO[bytes]) -> Fields:
+    """The lines behind # in a header."""
+    header = NETPBM_HEADER.match(file.read(GLANCE))
+    lines = re.findall(rb"#([^\r\n]*)", header[0]) if header else []
+    return {"comment": b"\n".join(line.strip() for line in lines)} if lines else {}
+
+
+def _of_bmp(file: IO[bytes]) -> Fields:
+    """The profile that the newest kind of header may have behind the pixels."""
+    head = file.read(BMP_5)
+    if len(head) < BMP_5 or head[14:18] != b"\x7c\0\0\0" or head[70:74] != b"DEBM":
+        return {}
+    place, length = struct.unpack_from("<2I", head, 126)
+    file.seek(14 + place)
+    return {"icc_profile": file.read(min(length, LARGEST))}
+
+
+def _of_tga(file: IO[bytes]) -> Fields:
+    """The author's name and words, which the newer kind has at the end."""
+    file.seek(-min(26, file.seek(0, SEEK_END)), SEEK_END)
+    foot = file.read(26)
+    if foot[8:] != b"TRUEVISION-XFILE.\0":
+        return {}
+    file.seek(int.from_bytes(foot[:4], "little"))
+    area = file.read(2 + TGA_WORDS)[2:] if any(foot[:4]) else b""
+    return {"author": area} if any(area) else {}
 
 
 def _of_avif(file: IO[bytes]) -> Fields:
@@ -129,6 +294,8 @@ def _of_jpeg_2000(file: IO[bytes]) -> Fields:
             found["xmp"] = content[16:]
         elif kind == b"uuid" and content[:16] == EXIF_UUID:
             found["exif"] = b"Exif\0\0" + content[16:].removeprefix(b"Exif\0\0")
+        elif kind == b"uuid" and content[:16] == IPTC_UUID:
+            found["iptc"] = content[16:]
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import Image
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.pictures import tiff_tags
 from espcn_cli.pictures.deep_reading import REMEDY, Levels, is_there
 
 MAX_CLASSIC = 2**32 - 2**25
@@ -74,13 +74,12 @@ def _jpeg_2000(array: Levels, options: dict[str, Any]) -> list[Any]:
 def _write_tiff(arrays: list[Levels], file: Path | BytesIO, options: dict[str, Any]) -> None:
     import tifffile
 
-    exif = _exif_of(options)
     fixed: dict[str, Any] = {"compression": "zlib", "metadata": None, "software": False}
     if "dpi" in options:
         fixed |= {"resolution": options["dpi"], "resolutionunit": "INCH"}
     if "icc_profile" in options:
         fixed["iccprofile"] = options["icc_profile"]
-    directories = {int(tag): exif.get_ifd(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if tag in exif}
+    tags = tiff_tags.for_tifffile(options["tiffinfo"])
     big = sum(array.nbytes for array in arrays) > MAX_CLASSIC
     with tifffile.TiffWriter(file, bigtiff=big, byteorder="<") as writer:
         for array in arrays:
@@ -90,74 +89,6 @@ def _write_tiff(arrays: list[Levels], file: Path | BytesIO, options: dict[str, A
                 photometric="minisblack" if colours == 1 else "rgb",
                 planarconfig="contig" if array.shape[2] > 1 else None,
                 extrasamples=["unassalpha"] if array.shape[2] > colours else None,
-                extratags=_tags(exif),
+                extratags=tags,
                 **fixed,
             )
-    if directories:
-        _append_exif(file, directories, big)
-
-
-def _exif_of(options: dict[str, Any]) -> Image.Exif:
-    exif = options.get("exif")
-    if isinstance(exif, Image.Exif):
-        return exif
-    made = Image.Exif()
-    made.load(exif or b"")
-    return made
-
-
-def _tags(exif: Image.Exif) -> list[tuple[int, int, int, Any, bool]]:
-    """The first directory's tags as tifffile takes them; numbers, text and bytes are all that cameras write there."""
-    found: list[tuple[int, int, int, Any, bool]] = []
-    for tag, value in exif.items():
-        if isinstance(value, str):
-            found.append((tag, 2, 0, value, True))
-        elif isinstance(value, bytes):
-            found.append((tag, 1, len(value), value, True))
-        elif isinstance(value, int) and tag not in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            found.append((tag, 4, 1, value, True))
-    return found
-
-
-def _append_exif(file: Path | BytesIO, directories: dict[int, dict[int, Any]], big: bool) -> None:
-    """Put EXIF's own directories to the end of a TIFF, and after them its first one again, which points to them.
-
-    tifffile writes no tags that point to directories.
-    """
-    stream = file.open("r+b") if isinstance(file, Path) else file
-    try:
-        pointers = {tag: _append(stream, _directory(tag, values, big)) for tag, values in directories.items()}
-        start, count_format, entry, long = (8, "<Q", "<HHQQ", "<Q") if big else (4, "<H", "<HHII", "<I")
-        stream.seek(start)
-        (first,) = struct.unpack(long, stream.read(struct.calcsize(long)))
-        stream.seek(first)
-        (count,) = struct.unpack(count_format, stream.read(struct.calcsize(count_format)))
-        size = struct.calcsize(entry)
-        entries = [stream.read(size) for _ in range(count)]
-        next_one = stream.read(struct.calcsize(long))
-        entries += [struct.pack(entry, tag, 4, 1, place) for tag, place in pointers.items()]
-        entries.sort(key=lambda data: struct.unpack("<H", data[:2]))
-        again = struct.pack(count_format, len(entries)) + b"".join(entries) + next_one
-        place = _append(stream, lambda offset: again)
-        stream.seek(start)
-        stream.write(struct.pack(long, place))
-    finally:
-        if isinstance(file, Path):
-            stream.close()
-
-
-def _append(stream: IO[bytes], make: Callable[[int], bytes]) -> int:
-    """Write what `make` gives for its even place at the end of a file; returns the place."""
-    place = stream.seek(0, 2)
-    place += stream.write(b"\0" * (place % 2))
-    stream.write(make(place))
-    return place
-
-
-def _directory(tag: int, values: dict[int, Any], big: bool) -> Callable[[int], bytes]:
-    head = b"II+\0\x08\0\0\0".ljust(16, b"\0") if big else b"II*\0".ljust(8, b"\0")
-    directory = TiffImagePlugin.ImageFileDirectory_v2(head, group=tag)
-    for key, value in values.items():
-        if key != ExifTags.IFD.Interop:  # a directory of its own, that names EXIF's version again
-            directory[key] = value
-    return directory.tobytes

@@ -15,6 +15,7 @@ class Document:
     """All that a file holds: one picture, the pages of a TIFF, or the frames of an animation.
 
     `durations`: milliseconds, one per frame of an animation, else empty; `plays`: how often it runs, 0 for ever;
+    `palettes`: which frames of a GIF share one, as `gif.palettes` has it, else empty;
     `cover`: the first frame is no part of the animation but shown where animations are not; `alpha`: whether it is
     transparency, or `separate` from the colours, which mean something under it too;
     `traces`: what the file tells of losses.
@@ -25,6 +26,7 @@ class Document:
     durations: tuple[float, ...] = ()
     plays: int = 1
     cover: bool = False
+    palettes: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     traces: Traces = field(default_factory=Traces)
     alpha: Alpha = "blend"

@@ -13,7 +13,8 @@ from PIL import Image
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.maths.turns import Turn
-from espcn_cli.pictures import animation, boxes, deep_reading, metadata, reading
+from espcn_cli.pictures import animation, boxes, deep_reading, metadata, metadata_reading, reading
+from espcn_cli.pictures.change import AS_IT_IS
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 
 
@@ -64,7 +65,7 @@ def _odd_tiff(source: opened, depth: int | None) -> Extent:
 def _tiff_pages(file: IO[bytes], depth: int | None) -> Extent:
     import tifffile
 
-    _, turn, _ = metadata.collect_tiff(file)
+    _, turn, _ = metadata_reading.collect_tiff(file)
     with tifffile.TiffFile(file) as tiff:
         pages = [page.aspage() for page in tiff.pages]
         frames = [_upright((page.imagewidth, page.imagelength), turn) for page in pages]
@@ -99,7 +100,7 @@ def _turn(image: Image.Image) -> Turn:
             image.info["exif"] = exif
         return metadata.turn_of(Image.Image.getexif(image))  # PNG's own decodes the pixels
     except Exception:  # EXIF is written by anybody
-        return metadata.AS_IT_IS
+        return AS_IT_IS
 
 
 def _exif_of_png(file: IO[bytes]) -> bytes | None:

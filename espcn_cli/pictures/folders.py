@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_folder, is_special, is_there
+from espcn_cli.paths import STREAM as STREAM
 
-SUFFIXES = frozenset(
+WRITTEN = frozenset(
     f".{name}"
     for name in (
         *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "gif", "tif", "tiff", "bmp", "dib"),
-        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "ico", "mpo", "pcx"),
+        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "mpo", "pcx"),
     )
 )
-"""What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
+"""Suffixes of the formats that are read and written."""
 
-STREAM = Path("-")
-"""Standard input as a source, standard output as a destination."""
+READ_ONLY = frozenset(
+    f".{name}"
+    for name in (
+        *("psd", "dds", "qoi", "sgi", "rgb", "rgba", "bw", "ico", "icns", "cur", "avifs", "j2c", "jpc", "jpf", "jpx"),
+        *("icb", "vda", "vst", "blp", "dcx", "fits", "flc", "fli", "ftc", "ftu", "gbr", "iim", "im", "msp", "pcd"),
+        *("pxr", "ras", "xbm", "xpm"),
+    )
+)
+"""Suffixes of the others that Pillow reads by itself. Not here: .fit, which sport watches use for something else."""
+
+SUFFIXES = WRITTEN | READ_ONLY
+"""What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
 
 
 def source_name(path: Path) -> str:
@@ -32,25 +43,33 @@ def output_name(path: Path) -> str:
     return "standard output" if path == STREAM else str(path)
 
 
-def find_images(folder: Path, recursive: bool = True, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Pictures in a folder by their suffix, sorted; hidden files and folders, links to folders, pipes and devices are
-    passed over.
+def find_images(
+    folder: Path,
+    recursive: bool = True,
+    on_error: Callable[[OSError], None] | None = None,
+    suffixes: Container[str] = SUFFIXES,
+) -> list[Path]:
+    """Pictures in a folder by their suffix, or files of other `suffixes`, sorted.
 
+    Hidden files and folders, links to folders, pipes and devices are passed over.
     `on_error` is told of folders that cannot be listed.
     """
-    return [path for path in _walk(folder, recursive, on_error) if _is_image(path)]
+    return [path for path in _walk(folder, recursive, on_error) if _is_one_of(path, suffixes)]
 
 
 def count_others(folder: Path, recursive: bool = True) -> int:
     """What `find_images` passes over in a folder: hidden files, pipes, and what is no picture by its suffix."""
-    return sum(not _is_image(path) for path in _walk(folder, recursive))
+    return sum(not _is_one_of(path, SUFFIXES) for path in _walk(folder, recursive))
 
 
-def find_all(paths: list[Path]) -> Iterator[Path]:
-    """Pictures below folders, and files named outright. Raises EspcnError for a path that is not there."""
+def find_all(paths: list[Path], suffixes: Container[str] = SUFFIXES) -> Iterator[Path]:
+    """Pictures below folders, or files of other suffixes, and files named outright.
+
+    Raises EspcnError for a path that is not there.
+    """
     for path in paths:
         if is_folder(path):
-            yield from find_images(path)
+            yield from find_images(path, suffixes=suffixes)
         elif is_there(path):
             yield path
         else:
@@ -63,5 +82,5 @@ def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | N
         yield from (Path(root, name) for name in sorted(names))
 
 
-def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.lower() in SUFFIXES and not is_special(path)
+def _is_one_of(path: Path, suffixes: Container[str]) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() in suffixes and not is_special(path)

@@ -7,8 +7,15 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
+from espcn_cli.pictures.raster import Raster
+
 SPACES = {"CMYK": "CMYK", "LAB": "Lab"}
 """Pillow's modes and what a profile calls them."""
+
+
+def space(data: bytes) -> str:
+    """The colours that a profile is for, as ICC calls them: "RGB", "GRAY", "CMYK" ...; empty if it is damaged."""
+    return data[16:20].decode("latin-1").strip() if len(data) >= 128 and data[36:40] == b"acsp" else ""
 
 
 def srgb() -> ImageCms.ImageCmsProfile:
@@ -58,14 +65,32 @@ def _through(image: Image.Image, profile: Any) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, data: bytes) -> Image.Image | None:
-    """RGB or RGBA in another colour space -> sRGB; None if the profile is no RGB profile or is damaged."""
+    """Grey or RGB, with alpha or without, in another colour space -> the same in sRGB's.
+
+    None if the profile is for other colours or damaged, or the picture has 16 bits.
+    """
     profile = _open(data)
-    if profile is None or profile.profile.xcolor_space.strip() != "RGB" or image.mode not in ("RGB", "RGBA"):
+    mode = image.mode.removesuffix("A")
+    if profile is None or profile.profile.xcolor_space.strip() != {"L": "GRAY", "RGB": "RGB"}.get(mode):
         return None
     try:
-        converted = _through(image.convert("RGB"), profile)
+        converted = _through(image.convert(mode), profile).convert(mode)
     except ImageCms.PyCMSError:
         return None
-    if image.mode == "RGBA":
+    if image.mode != mode:
         converted.putalpha(image.getchannel("A"))
     return converted
+
+
+def given_up(frames: list[Raster], data: bytes) -> tuple[list[Raster], str | None]:
+    """Frames of a picture that loses its profile, in sRGB where that can be; and what to add to a note on the loss.
+
+    None if nothing is lost: the profile is that of sRGB.
+    """
+    if is_srgb(data):
+        return frames, None
+    images = [to_srgb(frame.data, data) if isinstance(frame.data, Image.Image) else None for frame in frames]
+    found = [Raster(image) for image in images if image is not None]
+    if len(found) < len(frames):
+        return frames, ""
+    return found, ": the colours were converted to sRGB"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from espcn_cli.maths import levels
+from espcn_cli.maths.colour import LUMA
 from espcn_cli.maths.levels import BAND, Levels
 
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
@@ -55,6 +56,13 @@ class Raster:
         if isinstance(self.data, Image.Image):
             return not any(self.data.histogram()[-256:-1])
         return bool((self.data[..., -1] == 65535).all())
+
+    @property
+    def is_black_and_white(self) -> bool:
+        """Whether a picture in grey has only these two, and no alpha."""
+        if not isinstance(self.data, Image.Image) or self.data.mode != "L":
+            return False
+        return not any(self.data.histogram()[1:-1])
 
     @property
     def depth(self) -> int:
@@ -114,6 +122,34 @@ def without_alpha(raster: Raster) -> Raster:
     if isinstance(raster.data, Image.Image):
         return Raster(raster.data.convert("L" if raster.channels == 2 else "RGB"))
     return from_array(raster.data[..., :-1])
+
+
+def in_grey(raster: Raster) -> Raster:
+    """A picture without alpha in grey: its luma by BT.601."""
+    if raster.channels == 1:
+        return raster
+    if isinstance(raster.data, Image.Image):
+        return Raster(raster.data.convert("L"))
+    result = np.empty((*raster.data.shape[:2], 1), np.uint16)
+    for start in range(0, len(result), BAND):
+        band = raster.data[start : start + BAND].astype(np.float32)
+        result[start : start + BAND, :, 0] = band @ np.array(LUMA, np.float32) + 0.5
+    return from_array(result)
+
+
+def in_colour(raster: Raster) -> Raster:
+    """A picture without alpha in RGB; grey is the same in all three."""
+    if raster.channels == 3:
+        return raster
+    if isinstance(raster.data, Image.Image) and raster.depth == 8:
+        return Raster(raster.data.convert("RGB"))
+    return from_array(raster.array().repeat(3, axis=2))
+
+
+def in_black_and_white(raster: Raster) -> Raster:
+    """Grey of 8 bits without alpha, every pixel the nearer of 0 and 255."""
+    assert isinstance(raster.data, Image.Image)
+    return Raster(raster.data.point([0] * 128 + [255] * 128))
 
 
 def on_white(raster: Raster) -> Raster:

@@ -12,10 +12,12 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, boxes, deep_reading, metadata, profiles, raster
-from espcn_cli.pictures.boxes import Fields
+from espcn_cli.pictures import animation, deep_reading, gif, metadata_reading, profiles, raster
+from espcn_cli.pictures.change import upright
 from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.inventory import NAMES
 from espcn_cli.pictures.metadata import Info
+from espcn_cli.pictures.metadata_reading import Beside, beside, collect, stored_turn
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.traces import traces_of
@@ -61,12 +63,14 @@ def _odd_tiff(source: opened, depth: int | None) -> Document:
     """A TIFF that Pillow does not know but tifffile does."""
     with source.file() as file:
         try:
-            info, turn, notes = metadata.collect_tiff(file)
+            info, turn, notes = metadata_reading.collect_tiff(file)
             pages = deep_reading.read_tiff(file)
         except Exception as error:
             raise source.explain(error) from None
     frames = [raster.from_array(turned(array, turn)) for array, _ in pages]
     notes += [note for _, said in pages for note in said]
+    for frame in frames:
+        info = _agreeing(frame, info, notes)[1]
     if depth == 8:
         frames = [_cut(frame, notes) for frame in frames]
     return Document(tuple(frames), info, warnings=tuple(dict.fromkeys(notes)))
@@ -80,20 +84,21 @@ def from_image(image: Image.Image) -> tuple[Raster, Info, list[str]]:
     """
     count = getattr(image, "n_frames", 1)
     said = [f"only the first of {count} frames is used"] if count > 1 else []
-    frame, info, notes = _frame(image, None, _beside(image), deep_colour=False)
+    frame, info, notes = _frame(image, None, beside(image), deep_colour=False)
     return frame, info, said + notes
 
 
 def from_frames(image: Image.Image, depth: int | None = None) -> Document:
     """Any opened Pillow image with all its frames or pages -> a Document. Raises EspcnError as `from_image`."""
     count = getattr(image, "n_frames", 1)
-    beside, traces = _beside(image), traces_of(image)
+    read, traces = beside(image), traces_of(image)
+    palettes = _palettes(image)
     if count == 1 or image.format not in (*animation.FORMATS, "TIFF"):
-        frame, info, found = _frame(image, depth, beside)
+        frame, info, found = _frame(image, depth, read)
         return Document((frame,), info, warnings=(*found, *_passed_over(image, count)), traces=traces)
     frames: list[Raster] = []
     durations: list[float] = []
-    first: Info = {}
+    infos: list[Info] = []
     notes: list[str] = []
     pixels = reduced = 0
     for index in range(count):
@@ -103,23 +108,41 @@ def from_frames(image: Image.Image, depth: int | None = None) -> Document:
             continue
         pixels += image.width * image.height
         check_pixels(pixels, claimed=image.width * image.height * count)
-        frame, info, said = _frame(image, depth, beside, several=True)
+        frame, info, said = _frame(image, depth, read, several=True)
         frames.append(frame)
         durations.append(animation.duration(image))
         notes += [note for note in said if note not in notes]
-        first = first if index else info
+        infos.append(info)
     if reduced:
         notes.append(f"{reduced} reduced {'copy' if reduced == 1 else 'copies'} of the picture left out")
     if image.format == "TIFF":
-        return Document(tuple(frames), first, warnings=tuple(notes), traces=traces)
+        frames, info = _as_one(frames, infos, notes)
+        return Document(tuple(frames), info, warnings=tuple(notes), traces=traces)
     cover = bool(image.info.get("default_image"))
-    timing = tuple(durations), animation.plays(image), cover
-    return Document(tuple(_alike(frames)), first, *timing, tuple(notes), traces)
+    timing = tuple(durations), animation.plays(image), cover, palettes
+    return Document(tuple(_alike(frames)), infos[0], *timing, tuple(notes), traces)
 
 
-def _beside(image: Image.Image) -> Fields:
+def _as_one(frames: list[Raster], infos: list[Info], notes: list[str]) -> tuple[list[Raster], Info]:
+    """Pages of a file that is written with one profile, and what else stands beside the first, for all of them."""
+    first = dict(infos[0])
+    found = [info.get("icc_profile") for info in infos]
+    if len(set(found)) > 1:
+        pairs = zip(frames, found, strict=True)
+        given = [profiles.given_up([frame], data) if data else ([frame], None) for frame, data in pairs]
+        frames = [frame for converted, _ in given for frame in converted]
+        first.pop("icc_profile", None)
+        how = "left out" if "" in [note for _, note in given] else "converted to sRGB"
+        notes.append(f"the pages have different colour profiles: they were {how}")
+    keys = [key for key in NAMES if key != "icc_profile" and any(info.get(key) != first.get(key) for info in infos)]
+    if keys:
+        notes.append(f"only the first page's own is kept: {', '.join(NAMES[key] for key in keys)}")
+    return frames, first
+
+
+def _palettes(image: Image.Image) -> tuple[int, ...]:
     file = getattr(image, "fp", None)
-    return boxes.fields(file, image.format) if file is not None else {}
+    return gif.palettes(file) if file is not None and image.format == "GIF" else ()
 
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:
@@ -154,7 +177,7 @@ def _alike(frames: list[Raster]) -> list[Raster]:
 
 
 def _frame(
-    image: Image.Image, depth: int | None, beside: Fields, several: bool = False, deep_colour: bool = True
+    image: Image.Image, depth: int | None, read: Beside, several: bool = False, deep_colour: bool = True
 ) -> tuple[Raster, Info, list[str]]:
     """The pixels of the frame at hand, upright, and what stands beside them; and notes.
 
@@ -165,17 +188,18 @@ def _frame(
     if white > 255 and image.mode not in MODES_OF_DEEP_GREY:
         cut = depth == 8 or not deep_colour
         if not cut or deep_reading.is_misread(image) or deep_reading.why_not(image) is None:
-            frame, info, notes = _deep_frame(image, white, beside, said)
+            frame, info, notes = _deep_frame(image, white, read, said)
             return _cut(frame, notes) if cut else frame, info, notes
-    few_bits = _spread(image)
+    few_bits, made = _spread(image), stored_turn(image)
     image.load()
     if few_bits and "transparency" in image.info:
         image.info["transparency"] *= few_bits
-    info, turn, notes = metadata.collect(image, beside)
+    info, turn, notes = collect(image, read, made)
     notes = said + notes
-    pixels = metadata.upright(image.copy() if several else image, turn)
+    pixels = upright(image.copy() if several else image, turn)
     if pixels.mode in MODES_16_BIT or (pixels.mode == "I" and image.format in ("PNG", "PPM")):
-        return _grey_16(pixels, image, deep_reading.grey_white(image, white), depth, notes), info, notes
+        frame = _grey_16(pixels, image, deep_reading.grey_white(image, white), depth, notes)
+        return _agreeing(frame, info, notes)
     if pixels.mode in ("I", "F"):
         raise EspcnError(deep_reading.unsupported("floating-point" if pixels.mode == "F" else "32-bit"))
     if white > 255:
@@ -183,7 +207,7 @@ def _frame(
     if pixels.mode in profiles.SPACES:
         pixels, note = profiles.to_rgb(pixels, info.pop("icc_profile", None))
         notes.append(note)
-    return Raster(_plain(pixels)), info, notes
+    return _agreeing(Raster(_plain(pixels, info.get("icc_profile", b""))), info, notes)
 
 
 def _spread(image: Image.Image) -> int:
@@ -192,10 +216,22 @@ def _spread(image: Image.Image) -> int:
     return {"L;2": 85, "L;4": 17}.get(tile[0].args if isinstance(tile[0].args, str) else "", 0) if tile else 0
 
 
-def _deep_frame(image: Image.Image, white: int, beside: Fields, notes: list[str]) -> tuple[Raster, Info, list[str]]:
+def _deep_frame(image: Image.Image, white: int, read: Beside, notes: list[str]) -> tuple[Raster, Info, list[str]]:
     array, said = deep_reading.read(image, white)
-    info, turn, found = metadata.collect(image, beside)
-    return raster.from_array(turned(array, turn)), info, list(dict.fromkeys([*notes, *said, *found]))
+    info, turn, found = collect(image, read)
+    notes = list(dict.fromkeys([*notes, *said, *found]))
+    return _agreeing(raster.from_array(turned(array, turn)), info, notes)
+
+
+def _agreeing(frame: Raster, info: Info, notes: list[str]) -> tuple[Raster, Info, list[str]]:
+    """Without a profile that is for other colours than the frame has: no reader would take it."""
+    if profile := info.get("icc_profile"):
+        has = "GRAY" if frame.channels < 3 else "RGB"
+        if (found := profiles.space(profile)) != has:
+            kind = f"for {found}, not for {has}" if found else "damaged"
+            info = {key: value for key, value in info.items() if key != "icc_profile"}
+            notes.append(f"the colour profile is {kind}: it was left out")
+    return frame, info, notes
 
 
 def _cut(frame: Raster, notes: list[str]) -> Raster:
@@ -205,9 +241,9 @@ def _cut(frame: Raster, notes: list[str]) -> Raster:
     return raster.to_8_bits(frame)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Any mode of 8 bits as L, LA, RGB or RGBA."""
-    grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
+def _plain(image: Image.Image, profile: bytes) -> Image.Image:
+    """Any mode of 8 bits as L, LA, RGB or RGBA; greys in a palette stay RGB where their profile is for it."""
+    grey = image.mode in ("1", "L", "LA", "La") or (_has_grey_palette(image) and profiles.space(profile) != "RGB")
     mode = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
     if image.mode == "P" and mode == "LA":  # Pillow goes there by RGBA only
         image = image.convert("RGBA")

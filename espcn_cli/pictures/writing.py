@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -11,9 +13,9 @@ from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.pictures import animation, deep_writing, metadata, profiles, raster
+from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, profiles, raster, tiff_tags
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.folders import SUFFIXES, output_name
+from espcn_cli.pictures.folders import WRITTEN, output_name
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -25,7 +27,16 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
 }
 
-NO_ALPHA = ("JPEG", "MPO", "PPM", "BMP", "DIB", "PCX")
+PORTABLE = {".pbm": "PBM", ".pgm": "PGM", ".pnm": "PNM"}
+"""Suffixes of what Pillow calls PPM in any case: black and white, grey, and either with colour."""
+
+NO_ALPHA = ("JPEG", "MPO", "PPM", *PORTABLE.values(), "BMP", "DIB", "PCX")
+
+PCX_RESOLUTION = 12
+"""Where a PCX has its dots per inch."""
+
+WITHOUT_GREY = ("WEBP",)
+"""Formats that hold grey as RGB."""
 
 LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA": 65535, "PCX": 65535, "AVIF": 65535}
 """Pixels of the longer side that a format can count to, for those that a picture may outgrow."""
@@ -53,7 +64,7 @@ class Encoding:
 def _writer_of(path: Path) -> str | None:
     Image.init()
     name = Image.registered_extensions().get(path.suffix.lower())
-    return name if name in Image.SAVE and path.suffix.lower() in SUFFIXES - {".ico"} else None  # icons have fixed sizes
+    return name if name in Image.SAVE and path.suffix.lower() in WRITTEN else None
 
 
 def is_writable(path: Path) -> bool:
@@ -62,12 +73,20 @@ def is_writable(path: Path) -> bool:
 
 
 def format_of(path: Path) -> str:
-    """The file format that a destination's suffix asks for. Raises UsageError if Pillow cannot write it."""
+    """The file format that a destination's suffix asks for: Pillow's name of it, or one of PORTABLE's.
+
+    Raises UsageError if Pillow cannot write it.
+    """
     name = _writer_of(path)
     if name is None:
         kind = path.suffix or "a file without suffix"
         raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif", path)
-    return name
+    return PORTABLE.get(path.suffix.lower(), name)
+
+
+def pillows_name(kind: str) -> str:
+    """What Pillow calls a format of `format_of`."""
+    return "PPM" if kind in PORTABLE.values() else kind
 
 
 def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
@@ -79,18 +98,24 @@ def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
         raise too_large.about(Path(path), output_name(Path(path)))
 
 
-def write_document(document: Document, path: Path, encoding: Encoding | None = None) -> Document:
-    """Write all frames whole or not at all; returns it with warnings for what the format could not hold."""
+def write_document(
+    document: Document, path: Path, encoding: Encoding | None = None, overwrite: bool = True
+) -> Document:
+    """Write all frames whole or not at all; returns it with warnings for what the format could not hold.
+
+    Raises EspcnError as `replacing`, or if the format cannot hold the picture.
+    """
     kind = format_of(path)
-    with replacing(path) as temporary:
+    with replacing(path, overwrite) as temporary:
         return encode(document, kind, temporary, path, encoding or Encoding())
 
 
 def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
-    """Write to an open place in Pillow's format `kind`; `name` stands in errors. Returns it with warnings."""
+    """Write to an open place in the format `kind` of `format_of`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
     document = _fitted(document, kind)
-    options, notes = metadata.save_options(kind, document.info, document.size)
+    is_deep = any(not isinstance(frame.data, Image.Image) for frame in document.frames)
+    options, notes = metadata_writing.save_options(kind, document.info, is_deep)
     document = document.noting(*notes)
     options = encoding.options(kind) | options
     if kind == "WEBP":
@@ -99,8 +124,8 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
         options["no_jp2"] = Path(name).suffix.lower() in (".j2k", ".j2c", ".jpc")
     if kind == "AVIF" and all(frame.channels == 1 for frame in document.frames):
         options["subsampling"] = "4:0:0"
-    if kind == "TIFF":
-        options |= _tiff_options(document, options)
+    if kind == "TIFF" and _is_big(document):
+        options |= {"compression": "raw", "big_tiff": True}  # Pillow's compressing writer has no BigTIFF
     try:
         merged = _save(document, kind, file, options)
     except (OSError, MemoryError):
@@ -116,19 +141,31 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
 
 def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any]) -> int:
     """Write all frames with these options; returns how many of them the encoder merged with those before."""
+    directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
     if len(images) < len(document.frames):
-        deep_writing.write([frame.array() for frame in document.frames], kind, file, options)
-        return 0
-    animation.save(images, kind, file, options, document.durations, document.plays, document.cover)
+        deep_writing.write([frame.array() for frame in document.frames], pillows_name(kind), file, options)
+    else:
+        images = [image.convert("1") for image in images] if kind == "PBM" else images
+        timing = document.durations, document.plays, document.cover
+        animation.save(images, pillows_name(kind), file, options, *timing, document.palettes)
+    if directories:
+        tiff_tags.append(file, directories, _is_big(document))
+    if kind == "PCX":
+        _set_resolution(file, options["dpi"])
     return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
 
 
-def _tiff_options(document: Document, options: dict[str, Any]) -> dict[str, Any]:
-    """Pillow's compressing writer writes neither EXIF's own directory nor BigTIFF, which more than 4 GB need."""
-    big = sum(frame.bytes for frame in document.frames) > deep_writing.MAX_CLASSIC
-    plain: dict[str, Any] = {"compression": "raw"} if big or "exif" in options else {}
-    return plain | ({"big_tiff": True} if big else {})
+def _is_big(document: Document) -> bool:
+    """Whether a TIFF needs longer numbers than the usual ones to count its bytes."""
+    return sum(frame.bytes for frame in document.frames) > deep_writing.MAX_CLASSIC
+
+
+def _set_resolution(file: Path | BytesIO, dpi: tuple[float, float]) -> None:
+    """Put dots per inch, 0 for unknown ones, into a PCX: Pillow writes 100 into each."""
+    with file.open("r+b") if isinstance(file, Path) else nullcontext(file) as stream:
+        stream.seek(PCX_RESOLUTION)
+        stream.write(struct.pack("<2H", *map(round, dpi)))
 
 
 def _fitted(document: Document, kind: str) -> Document:
@@ -144,15 +181,13 @@ def _fitted(document: Document, kind: str) -> Document:
         notes += said
     info = dict(document.info)
     profile = info.get("icc_profile")
-    if profile and "icc_profile" not in metadata.HOLDS.get(kind, ()):
-        converted = None if profiles.is_srgb(profile) else _in_srgb(frames, profile)
-        if converted:
-            frames = converted
-            notes.append(f"{kind} has no place for the colour profile: the colours were converted to sRGB")
-        if converted or profiles.is_srgb(profile):
-            del info["icc_profile"]
+    if profile and not _holds_profile(kind, profile, frames):
+        frames, note = profiles.given_up(frames, info.pop("icc_profile"))
+        notes += [f"{kind} has no place for the colour profile{note}"] if note is not None else []
     if kind == "GIF" and any(frame.channels > 2 for frame in frames):
         notes.append("GIF holds 256 colours")
+    if pillows_name(kind) == "PPM":
+        frames = [_portable(frame, kind, notes) for frame in frames]
     return replace(document, frames=tuple(frames), info=info).noting(*notes)
 
 
@@ -174,7 +209,32 @@ def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[st
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
-    return kind == "TIFF" or (kind in deep_writing.WRITES and not several)
+    return kind == "TIFF" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM" and not several)
+
+
+def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
+    """Whether a format has a place for the profile, and the picture in it the colours that the profile is for."""
+    if "icc_profile" not in inventory.HOLDS.get(kind, ()):
+        return False
+    if profiles.space(profile) != "GRAY":
+        return True
+    with_alpha = any(frame.has_alpha for frame in frames)
+    return kind not in WITHOUT_GREY and not (with_alpha and (kind == "AVIF" or (kind == "PNG" and len(frames) > 1)))
+
+
+def _portable(frame: Raster, kind: str, notes: list[str]) -> Raster:
+    """A frame as its suffix promises it: grey in a PGM, black and white in a PBM, colour in a PPM."""
+    if kind == "PPM":
+        return raster.in_colour(frame)
+    if kind == "PNM":
+        return frame
+    grey = raster.in_grey(frame)
+    if kind == "PGM":
+        notes += ["PGM holds no colours: the picture was made grey"] if frame.channels > 1 else []
+        return grey
+    if not grey.is_black_and_white:
+        notes.append("PBM holds black and white alone: each pixel became the nearer of them")
+    return raster.in_black_and_white(grey)
 
 
 def _fitted_frames(document: Document, kind: str) -> Document:
@@ -206,11 +266,3 @@ def _timed(document: Document, kind: str) -> Document:
     if all(abs(new - old) < 1 for new, old in zip(times, document.durations, strict=True)):
         return replace(document, durations=times)
     return replace(document, durations=times).noting("GIF counts in hundredths of a second: times were rounded")
-
-
-def _in_srgb(frames: list[Raster], profile: bytes) -> list[Raster] | None:
-    images = [
-        profiles.to_srgb(frame.data, profile) if isinstance(frame.data, Image.Image) else None for frame in frames
-    ]
-    found = [Raster(image) for image in images if image is not None]
-    return found if len(found) == len(frames) else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
+from espcn_cli.paths import source_of
 from espcn_cli.pictures import folders
+from espcn_cli.pictures.folders import SUFFIXES
 from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.evaluation import Method, Pair, Score
 from espcn_cli.scoring.names import distinct_names, without_suffix
@@ -67,7 +69,7 @@ def benchmark(
     if clash := methods.keys() & set(BASELINES):
         raise ValueError(f"methods cannot be called {', '.join(clash)}: these two are always there")
     every = {name: evaluation.interpolation(name, scale) for name in BASELINES} | dict(methods)
-    sets = find_sets([Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)])
+    sets = find_sets([source_of(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)])
     total, done = sum(len(pictures) for pictures in sets.values()), 0
     rows: list[Row] = []
     errors: list[str] = []
@@ -95,15 +97,15 @@ def score(name: str, method: Method, path: Path, pair: Pair, scale: int, protoco
         raise EspcnError(f"{path}: {name} cannot be scored on it: {error}", path) from None
 
 
-def find_sets(sources: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    """Sets by name, and each one's pictures by name; a source that is given twice is one set.
+def find_sets(sources: Sequence[Path], suffixes: Container[str] = SUFFIXES) -> dict[str, dict[str, Path]]:
+    """Sets by name, and each one's files of these suffixes by name; a source that is given twice is one set.
 
     A set is called as its folder, or as the folder above one that is just called HR, a picture as its file without
     the suffix; what would be called alike gets longer names. Raises EspcnError for a source without pictures.
     """
     found: dict[Path, dict[str, Path]] = {}
     for source in sources:
-        paths = list(folders.find_all([source]))
+        paths = list(folders.find_all([source], suffixes))
         if not paths:
             raise EspcnError(f"no pictures in {source}: name a folder with images", source)
         inside = [path.relative_to(source) if path != source else Path(path.name) for path in paths]

@@ -1,4 +1,4 @@
-"""What happens to pictures before people have them: shrunk, sharpened, noisy, dithered, compressed. Named and seeded.
+"""What happens to pictures before people have them: shrunk, sharpened, printed, noisy, dithered, compressed. Seeded.
 
 A `Damage` turns a good picture (HR) into one that a user may bring (LR). Everything is whole levels, uint8 (H, W, C).
 """
@@ -6,13 +6,14 @@ A `Damage` turns a good picture (HR) into one that a user may bring (LR). Everyt
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from espcn_cli.maths.levels import Floats, Levels, rounded
+from espcn_cli.maths.levels import Levels, rounded
 from espcn_cli.maths.resize import degrade
 
 Rng = np.random.Generator
@@ -27,6 +28,15 @@ UNSHARP_RADIUS = 1
 MOST_NOISE = 8.0
 """Largest standard deviation of the noise that `any_damage` draws, in levels."""
 
+SCREEN_ANGLES = {1: (45,), 3: (15, 75, 30)}
+"""Degrees by which the screens of a print are turned: of grey; of cyan, magenta and yellow."""
+
+PRINT_ZOOM = 4
+"""Dots of a printer to a pixel of the scan, along each side."""
+
+SCANNER_BLUR = 0.4
+"""Standard deviation of a scanner's blur, in pixels of the scan."""
+
 PILLOW_KERNELS: dict[Kernel, Image.Resampling] = {
     "area": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
@@ -35,10 +45,14 @@ PILLOW_KERNELS: dict[Kernel, Image.Resampling] = {
 
 @dataclass(frozen=True)
 class Jpeg:
-    """One compression: Pillow's quality, 1 to 95 or more, and whether chroma is halved."""
+    """One compression: Pillow's quality, 1 to 95 or more, and whether chroma is halved.
+
+    `cropped`: so many rows and columns are cut off afterwards, so that the blocks of 8 no longer start at the corner.
+    """
 
     quality: int
     chroma: Subsampling = "4:2:0"
+    cropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,14 +61,16 @@ class Damage:
 
     `blur`: standard deviation of a Gaussian before shrinking, in LR pixels. `kernel`: `bicubic` is MATLAB's; `area` and
     `lanczos` (3 lobes) are Pillow's; `nearest` takes every scale-th pixel. `sharpen`: percent of an unsharp mask.
-    `noise`: standard deviation of Gaussian noise, in levels. `shot`: electrons of white in Poisson noise. `colours`:
-    of a palette chosen for the picture, with Floyd-Steinberg dither. `webp`: quality. `jpegs`: one after another.
-    `resaved`: the file that people have is a lossless copy, which does not tell how it was compressed before.
+    `halftone`: from dot to dot of the screen of a print that was scanned, in LR pixels. `noise`: standard deviation of
+    Gaussian noise, in levels. `shot`: electrons of white in Poisson noise. `colours`: of a palette chosen for the
+    picture, with Floyd-Steinberg dither. `webp`: quality. `jpegs`: one after another. `resaved`: the file that people
+    have is a lossless copy, which does not tell how it was compressed before.
     """
 
     kernel: Kernel = "bicubic"
     blur: float = 0.0
     sharpen: float = 0.0
+    halftone: float = 0.0
     noise: float = 0.0
     shot: float = 0.0
     colours: int = 0
@@ -70,27 +86,27 @@ class Damage:
         """What happens to an LR picture once it is small: everything but `blur` and `kernel`."""
         lr = self._before_files(lr, rng)
         if self.webp:
-            lr = decoded(encoded(lr, "WEBP", quality=self.webp), lr)
+            lr = decoded(as_webp(lr, self.webp), lr)
         for jpeg in self.jpegs:
-            lr = decoded(as_jpeg(lr, jpeg), lr)
+            lr = through(lr, jpeg)
         return lr
 
     def file(self, lr: Levels, rng: Rng) -> bytes:
         """The same as a file that people have: its last compression, a GIF of its palette, or a PNG."""
-        if self.resaved or not (self.jpegs or self.webp or self.colours):
+        last = self.jpegs[-1] if self.jpegs else None
+        lossless = self.resaved or not (self.jpegs or self.webp or self.colours)
+        if lossless or (last and last.cropped):
             return encoded(self.after(lr, rng), "PNG")
-        lr = self._before_files(lr, rng)
-        if self.webp and self.jpegs:
-            lr = decoded(encoded(lr, "WEBP", quality=self.webp), lr)
-        for jpeg in self.jpegs[:-1]:
-            lr = decoded(as_jpeg(lr, jpeg), lr)
-        if self.jpegs:
-            return as_jpeg(lr, self.jpegs[-1])
-        return encoded(lr, "WEBP", quality=self.webp) if self.webp else encoded(lr, "GIF")
+        if last:
+            return as_jpeg(replace(self, jpegs=self.jpegs[:-1]).after(lr, rng), last)
+        lr = replace(self, webp=0).after(lr, rng)
+        return as_webp(lr, self.webp) if self.webp else as_gif(lr)
 
     def _before_files(self, lr: Levels, rng: Rng) -> Levels:
         if self.sharpen:
             lr = unsharp(lr, self.sharpen)
+        if self.halftone:
+            lr = printed(lr, self.halftone)
         if self.noise:
             lr = rounded(lr + self.noise * rng.standard_normal(lr.shape, np.float32), np.uint8)
         if self.shot:
@@ -114,9 +130,48 @@ def shrink(hr: Levels, scale: int, kernel: Kernel = "bicubic", blur: float = 0.0
 
 
 def unsharp(levels: Levels, percent: float) -> Levels:
-    """Add `percent` of what a Gaussian blur of one pixel takes away."""
-    blurred: Floats = from_image(to_image(levels).filter(ImageFilter.GaussianBlur(UNSHARP_RADIUS)), levels) * 1.0
-    return rounded(levels + (percent / 100) * (levels - blurred), np.uint8)
+    """Add `percent` (rounded to a whole one) of what a Gaussian blur of one pixel takes away: Pillow's unsharp mask."""
+    mask = ImageFilter.UnsharpMask(UNSHARP_RADIUS, round(percent), threshold=0)
+    return from_image(to_image(levels).filter(mask), levels)
+
+
+def printed(levels: Levels, period: float) -> Levels:
+    """Printed in dots and scanned: each ink in a screen of its own, from dot to dot `period` pixels of the scan.
+
+    Grey is black ink on white; RGB is cyan, magenta and yellow, each of which takes one of R, G and B away.
+    """
+    height, width, inks = levels.shape
+    large = to_image(levels).resize((width * PRINT_ZOOM, height * PRINT_ZOOM), Image.Resampling.BICUBIC)
+    paper = from_image(large, levels)
+    bare = [
+        np.where(paper[..., ink] > screen(paper.shape, angle, period * PRINT_ZOOM), 255, 0)
+        for ink, angle in enumerate(SCREEN_ANGLES[inks])
+    ]
+    scan = to_image(np.stack(bare, axis=2).astype(np.uint8)).filter(ImageFilter.GaussianBlur(SCANNER_BLUR * PRINT_ZOOM))
+    return from_image(scan.resize((width, height), Image.Resampling.BOX), levels)
+
+
+def screen(shape: tuple[int, ...], angle: float, period: float) -> Levels:
+    """Levels, uint8 (H, W), above which paper stays bare: dots `period` pixels apart that grow as it gets darker."""
+    step, turn = 2 * np.pi / period, np.deg2rad(angle)
+    y, x = (np.arange(side, dtype=np.float32) * np.float32(step) for side in shape[:2])
+    along = np.cos(turn, dtype=np.float32) * x + np.sin(turn, dtype=np.float32) * y[:, None]
+    across = np.cos(turn, dtype=np.float32) * y[:, None] - np.sin(turn, dtype=np.float32) * x
+    height = np.cos(along) + np.cos(across)  # in [-2, 2]
+    levels: Levels = _shares()[((height + 2) * 255).astype(np.int16)]
+    return levels
+
+
+@cache
+def _shares() -> Levels:
+    """For each height of a screen, in steps of 1/255 from -2: the share of it that is lower, in 255ths, uint8 (1021,).
+
+    With them as thresholds dots cover as much of the paper as the picture is dark; white stays bare.
+    """
+    wave = np.cos(np.arange(512) * (2 * np.pi / 512))
+    heights = np.sort((wave[:, None] + wave).ravel())
+    lower = np.searchsorted(heights, np.arange(1021) / 255 - 2) / heights.size
+    return (255 * lower).clip(0, 254).astype(np.uint8)
 
 
 def dithered(levels: Levels, colours: int) -> Levels:
@@ -127,9 +182,32 @@ def dithered(levels: Levels, colours: int) -> Levels:
     return from_image(small, levels)
 
 
+def through(levels: Levels, jpeg: Jpeg) -> Levels:
+    """What a JPEG leaves of a picture; rows and columns to be cropped are put before it first (its own edge again)."""
+    before = ((jpeg.cropped, 0), (jpeg.cropped, 0), (0, 0))
+    whole = decoded(as_jpeg(np.pad(levels, before, "edge"), jpeg), levels)
+    return whole[jpeg.cropped :, jpeg.cropped :]
+
+
 def as_jpeg(levels: Levels, jpeg: Jpeg) -> bytes:
     chroma = {} if levels.shape[2] == 1 else {"subsampling": jpeg.chroma}
     return encoded(levels, "JPEG", quality=jpeg.quality, **chroma)
+
+
+def as_webp(levels: Levels, quality: int) -> bytes:
+    return encoded(levels, "WEBP", quality=quality)
+
+
+def as_gif(levels: Levels) -> bytes:
+    """A GIF of exactly these levels. Raises ValueError if they are more than 256 colours."""
+    colours, index = np.unique(levels.reshape(-1, levels.shape[2]), axis=0, return_inverse=True)
+    if len(colours) > 256:
+        raise ValueError(f"a GIF holds 256 colours, not {len(colours)}")
+    image = Image.fromarray(index.reshape(levels.shape[:2]).astype(np.uint8)).convert("L")
+    image.putpalette(np.broadcast_to(colours, (len(colours), 3)).tobytes())
+    file = io.BytesIO()
+    image.save(file, "GIF")
+    return file.getvalue()
 
 
 def encoded(levels: Levels, kind: str, **options: Any) -> bytes:
@@ -172,7 +250,7 @@ def any_damage(rng: Rng) -> Damage:
         webp = int(rng.integers(40, 96))
     elif last < 0.62:
         colours = int(2 ** rng.uniform(3, 8))
-    return Damage(kernel, blur, sharpen, noise, shot, colours, webp, jpegs)
+    return Damage(kernel, blur, sharpen, 0.0, noise, shot, colours, webp, jpegs)
 
 
 def _any_kernel(rng: Rng) -> tuple[Kernel, float, float]:

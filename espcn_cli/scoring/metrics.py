@@ -1,4 +1,4 @@
-"""PSNR and SSIM of planes in [0, 1], in float64. Small enough to check against the formulas by eye."""
+"""PSNR, SSIM and brightness of planes in [0, 1], in float64. Small enough to check against the formulas by eye."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from espcn_cli.maths.colour import luma
+
 HIGHEST_PSNR = 10 * math.log10(255**2 / (1 / 12))
 """58.92 dB: rounding to 8 bits alone errs by 1/12 in the mean square, so what is nearer counts as equal."""
 
@@ -15,6 +17,9 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
+
+BRIGHTNESS_WINDOW = 8
+"""Side in LR pixels: patterns of single pixels and dither are even in it, and so are the sharper edges of an answer."""
 
 
 def shave(x: Tensor, border: int) -> Tensor:
@@ -50,6 +55,18 @@ def ssim(a: Tensor, b: Tensor) -> float:
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
     return float((luminance * structure).mean())
+
+
+def brightness_error(sr: Tensor, lr: Tensor, scale: int) -> float:
+    """How far a picture is from its enlargement in brightness, in [0, 1]; 0 for one whose pixels are just repeated.
+
+    (1, 1 or 3, H·scale, W·scale) and (1, 1 or 3, H, W): the mean over windows of 8×8 LR pixels (what does not fill one
+    is left out) of |mean luma there - mean luma of the same window of LR|. Raises ValueError if there is no window.
+    """
+    if tuple(sr.shape[-2:]) != (lr.shape[-2] * scale, lr.shape[-1] * scale) or min(lr.shape[-2:]) < BRIGHTNESS_WINDOW:
+        raise ValueError(f"{tuple(sr.shape)} is not {tuple(lr.shape)} times {scale}, or smaller than a window")
+    large = F.avg_pool2d(luma(sr), BRIGHTNESS_WINDOW * scale)
+    return float((large - F.avg_pool2d(luma(lr), BRIGHTNESS_WINDOW)).double().abs().mean())
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -46,10 +46,13 @@ def read(path: Path) -> Picture:
     return Picture(pixels[:, :colours], alpha, frame.depth, info, tuple(notes))
 
 
-def write(picture: Picture, path: Path) -> Picture:
-    """Write a picture whole or not at all; returns it with warnings for what the format could not hold."""
+def write(picture: Picture, path: Path, overwrite: bool = True) -> Picture:
+    """Write a picture whole or not at all; returns it with warnings for what the format could not hold.
+
+    Raises EspcnError as `writing.write_document`.
+    """
     document = Document((_to_raster(picture),), picture.info, warnings=picture.warnings)
-    return replace(picture, warnings=writing.write_document(document, path).warnings)
+    return replace(picture, warnings=writing.write_document(document, path, overwrite=overwrite).warnings)
 
 
 def _to_raster(picture: Picture) -> Raster:

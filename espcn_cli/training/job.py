@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, is_there
+from espcn_cli.files import check_destination, existing, is_file, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.pictures import folders
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
@@ -60,12 +61,13 @@ def make_job(
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
 
-    Raises EspcnError if there are none, or if the output cannot go where it is to go, or would take the place of what
-    the training starts from: better now than hours later.
+    Raises EspcnError if there are none, or if the output or its folder cannot go where they are to go, or would take
+    the place of what the training starts from: better now than hours later.
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     check_destination(output)
+    RunFolder.of(output).check()
     own = RunFolder.of(output).path.resolve()  # its sample and curves are no pictures to learn from
     pictures = [path for path in folders.find_all(sources) if own not in path.resolve().parents]
     if not pictures:
@@ -85,6 +87,21 @@ def make_job(
         check_start_stays(init, output)
     model = continued(model, init)
     return Job(output, name, model, settings, pictures, validation, more, **options)
+
+
+def refuse_existing(output: Path, resume: bool) -> None:
+    """Raises UsageError if the training would replace another one's checkpoint, or what its folder keeps without one.
+
+    What `resume` continues is its own.
+    """
+    folder = RunFolder.of(output)
+    interrupted = is_file(folder.state)
+    if resume and interrupted:
+        return
+    continuing = ", or continue its training with --resume" if interrupted else ""
+    files.refuse_existing([output], continuing)
+    if existing([folder.last, folder.state]):
+        raise UsageError(f"{folder.path} holds another training: replace it with --overwrite{continuing}", folder.path)
 
 
 def check_start_stays(init: Path, output: Path) -> None:

@@ -14,6 +14,7 @@ from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint
+from espcn_cli.paths import file_of, source_of
 from espcn_cli.settings import (
     DEFAULT_MODEL,
     DEFAULT_SCALE,
@@ -25,7 +26,7 @@ from espcn_cli.settings import (
 )
 from espcn_cli.training.events import Report, Retreat, Step, Validation
 from espcn_cli.training.interruption import Interruption
-from espcn_cli.training.job import Job, make_job
+from espcn_cli.training.job import Job, make_job, refuse_existing
 from espcn_cli.training.objective import learning_rate, make_loss
 from espcn_cli.training.parallel import joined, one_thread, own_device
 from espcn_cli.training.run import Run, prepare, progress
@@ -47,6 +48,7 @@ def train(
     drawings: str | Path | None = None,
     init: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     report: Report = lambda event: None,
     **options: Any,
 ) -> checkpoint.ModelCard:
@@ -55,20 +57,23 @@ def train(
     `model` is a name of `ARCHITECTURES`, at this `scale`, or the settings of any network of the family. A tenth of the
     pictures is held out to measure by if `valid` names no others. `drawings` is a folder for the degradation `real`.
     `init` is a shipped network's name or a checkpoint's path to start from. `options` are the rest of a `Job`:
-    `device`, `precision` and so on. Raises ValueError for an unknown name, EspcnError as `make_job` and `carry_out` do.
+    `device`, `precision` and so on. Raises ValueError for an unknown name, EspcnError as `make_job` and `carry_out` do,
+    and if the output exists and `overwrite` does not allow to replace it.
     """
     shape = architecture(model, scale) if isinstance(model, str) else model
     job = make_job(
-        [Path(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)],
-        Path(output),
+        [source_of(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)],
+        file_of(output),
         name_of(shape),
         shape,
         settings or TrainSettings(),
-        Path(valid) if valid else None,
-        Path(drawings) if drawings else None,
-        init=checkpoint.find(str(init), shape.scale) if init else None,
+        source_of(valid) if valid is not None else None,
+        source_of(drawings) if drawings is not None else None,
+        init=checkpoint.find(str(init), shape.scale) if init is not None else None,
         **options,
     )
+    if not overwrite:
+        refuse_existing(job.output, resume)
     return carry_out(job, resume, report)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from espcn_cli.engines.device import PRECISIONS, choose_precision
 from espcn_cli.errors import EspcnError
+from espcn_cli.files import is_there
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
@@ -48,6 +49,8 @@ class Run:
     state: State
     worker: Threads | Recorded
     events: EventWriter | None
+    replaces: bool = True
+    """Whether there was a file of the output's name at the start, which may be replaced: one made since may not."""
 
     @property
     def folder(self) -> RunFolder:
@@ -102,7 +105,21 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     plain = state.network.network
     worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)
-    return Run(job, group, device, precision, small, large, pairs, bicubic, fingerprint, state, worker, events)
+    return Run(
+        job,
+        group,
+        device,
+        precision,
+        small,
+        large,
+        pairs,
+        bicubic,
+        fingerprint,
+        state,
+        worker,
+        events,
+        is_there(job.output),
+    )
 
 
 def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job) -> ScenePatches:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import replacing, write_csv
+from espcn_cli.files import check_folder, check_name, replacing, write_csv
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.tensors import Picture
 
@@ -40,6 +40,24 @@ class RunFolder:
     def last(self) -> Path:
         return self.path / "last.safetensors"
 
+    @property
+    def log(self) -> Path:
+        return self.path / "log.csv"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
+    def sample(self) -> Path:
+        return self.path / "sample.png"
+
+    def check(self) -> None:
+        """Raises EspcnError if the folder cannot be made, or a file in it cannot be written."""
+        check_folder(self.path)
+        for path in (self.last, self.state, self.log, self.curves, self.sample):
+            check_name(path)
+
     def make(self) -> None:
         """Raises EspcnError if the folder cannot be made."""
         try:
@@ -51,9 +69,9 @@ class RunFolder:
 
     def write_log(self, history: list[dict[str, Any]]) -> None:
         """One row per validation, the whole file each time; and the curves, where matplotlib is installed."""
-        write_csv(self.path / "log.csv", [COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in history)])
+        write_csv(self.log, [COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in history)])
         if importlib.util.find_spec("matplotlib") is not None:
-            draw_curves(self.path / "curves.png", history)
+            draw_curves(self.curves, history)
 
     def event_writer(self, step: int) -> EventWriter:
         """For TensorBoard, from a step on: what an interrupted training wrote beyond it is crossed out.
@@ -69,7 +87,7 @@ class RunFolder:
         top, left, size = worst_place(bicubic, hr, SAMPLE)
         views = [x[..., top : top + size, left : left + size] for x in (bicubic, sr, hr)]
         row = torch.cat(views, dim=3).clamp(0, 1)
-        tensors.write(Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.path / "sample.png")
+        tensors.write(Picture(F.interpolate(row, scale_factor=2, mode="nearest")), self.sample)
 
 
 class EventWriter:

@@ -13,8 +13,9 @@ from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network import checkpoint, weights
+from espcn_cli.network import checkpoint, mixing, weights
 from espcn_cli.scoring import evaluation
+from espcn_cli.settings import ARCHITECTURES, REAL
 from espcn_cli.training.events import Validation
 from espcn_cli.training.linear_blocks import plain_network
 from espcn_cli.training.objective import learning_rate
@@ -79,7 +80,8 @@ def save(run: Run, result: Validation) -> None:
     network, card = plain_network(run.state.average, run.job.model), describe(run, result)
     weights.save(run.folder.last, network, card)
     if validations_since_best(run.state) == 0:
-        weights.save(run.job.output, network, card)
+        own = run.replaces or sum(entry["step"] > 0 for entry in run.state.history) > 1
+        weights.save(run.job.output, network, card, overwrite=own)
     run.folder.write_log(run.state.history)
     save_state(run.state, run.folder.state, run.identity)
 
@@ -94,10 +96,12 @@ def validations_since_best(state: State) -> int:
 
 
 def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
-    """How the checkpoint was made and what it scores."""
+    """How the checkpoint was made, what it scores, and which clean weights one for real pictures can be mixed with."""
     job, state = run.job, run.state
+    drawings = sorted({path.parent.name for path in job.drawings})
+    folders = {"folders": sorted({path.parent.name for path in job.pictures})}
     training = {
-        "data": {**run.fingerprint, "folders": sorted({path.parent.name for path in job.pictures})},
+        "data": {**run.fingerprint, **folders, **({"drawings": drawings} if drawings else {})},
         "settings": job.settings.to_dict(),
         "step": state.step,
         "seconds": round(state.seconds),
@@ -115,4 +119,6 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
             "protocol": evaluation.describe("picture", job.model.scale, degradation=job.settings.degradation),
         }
     }
-    return checkpoint.Card(job.model, job.name, training, metrics, job.license)
+    sister = mixing.sister_of(job.init, job.model) if job.init and job.settings.degradation == "real" else None
+    name = f"{job.name}{REAL}" if sister and job.name in ARCHITECTURES else job.name
+    return checkpoint.Card(job.model, name, training, metrics, job.license, sister)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from espcn_cli.files import is_stream
 from espcn_cli.maths.levels import Pixels
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import folders
 
 State = Literal["upscaled", "skipped", "failed"]
@@ -21,6 +23,11 @@ class Task:
     source: Path
     output: Path
     renamed: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output goes to standard output, into a pipe or a device: nothing is there to be replaced."""
+        return self.output == STREAM or is_stream(self.output)
 
     @property
     def source_name(self) -> str:

@@ -10,22 +10,24 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import Path
 
-from espcn_cli.errors import EspcnError
-from espcn_cli.files import clean, is_file, is_there
+from espcn_cli.errors import EspcnError, TakenError
+from espcn_cli.files import clean, is_file, send
 from espcn_cli.maths.levels import Pixels
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
-from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling.outcome import Outcome, Task
+from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.upscaler import Upscaler
 
-READER = "espcn-decode"
-"""How the names of the threads begin that read pictures."""
+READER, WRITER = "espcn-decode", "espcn-encode"
+"""How the names of the threads begin that read and write pictures."""
 
 GROWTH = max(SCALES) ** 2
 """Pixels of output allowed for each of a source: what the largest scale makes of it."""
@@ -38,13 +40,15 @@ LARGE = 5 * 2**27
 class Options:
     """How a batch is done: `depth` 8 cuts 16 bits down; `jobs` pictures are decoded, and as many encoded, at a time.
 
-    An output of more than `max_output` pixels, all its frames together, is refused. A picture that takes more than
-    `large` bytes with its output is alone in memory.
+    Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
+    for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
+    refused. A picture that takes more than `large` bytes with its output is alone in memory.
     """
 
     size: Size | None = None
     depth: int | None = None
     encoding: Encoding = field(default_factory=Encoding)
+    overwrite: bool = True
     skip_existing: bool = False
     jobs: int = 1
     stream_format: str = "PNG"
@@ -59,15 +63,16 @@ def run(
 
     While one picture is in the network, the next are decoded and those before encoded, in threads of their own; a
     large one is alone in memory. When interrupted, the pictures under way are finished and yielded before the
-    interruption goes on.
+    interruption goes on, but for one that goes into a stream: nobody may be there to take it.
     """
     options = options or Options()
     work = _Work(upscaler, options)
     tasks = list(tasks)
+    streaming = any(isinstance(task, Task) and task.streams for task in tasks)
     _clean(tasks)
     ahead: list[tuple[Task, Future[Document]]] = []
     behind: list[Future[Outcome]] = []
-    reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in (READER, "encode"))
+    reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in (READER, WRITER))
 
     def finish() -> Iterator[Outcome]:
         while ahead:
@@ -77,7 +82,7 @@ def run(
 
     alone = False
     try:
-        for task in (settle(task, options) for task in tasks):
+        for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
             if isinstance(task, Outcome):
                 yield task
                 continue
@@ -93,23 +98,18 @@ def run(
         yield from finish()
     except (KeyboardInterrupt, SystemExit):
         reader.shutdown(wait=False, cancel_futures=True)  # what is only read may wait for a pipe for ever
-        yield from (future.result() for future in behind)
+        if not streaming:
+            yield from (future.result() for future in behind)
         raise
     finally:
-        reader.shutdown(wait=not sys.exc_info()[0], cancel_futures=True)
-        writer.shutdown()
+        interrupted = sys.exc_info()[0] is not None
+        reader.shutdown(wait=not interrupted, cancel_futures=True)
+        writer.shutdown(wait=not (interrupted and streaming))
 
 
-def is_reading() -> bool:
-    """Whether an interrupted run has left a thread that still waits for a picture."""
-    return any(thread.name.startswith(READER) for thread in threading.enumerate())
-
-
-def settle(task: Task | Outcome, options: Options) -> Task | Outcome:
-    """A skipped outcome for a task whose output is there and may stay; anything else as it is."""
-    if isinstance(task, Task) and options.skip_existing and task.output != STREAM and is_there(task.output):
-        return Outcome(task, skipped=True)
-    return task
+def is_waiting() -> bool:
+    """Whether an interrupted run has left a thread that still waits to read a picture, or for somebody to take one."""
+    return any(thread.name.startswith((READER, WRITER)) for thread in threading.enumerate())
 
 
 def targets(upscaler: Upscaler, task: Task, frames: Sequence[Pixels], options: Options) -> list[Pixels]:
@@ -124,7 +124,7 @@ def targets(upscaler: Upscaler, task: Task, frames: Sequence[Pixels], options: O
             f"choose a smaller --size, or allow it with --max-pixels {-(-pixels // GROWTH)}",
             task.source,
         )
-    kind = options.stream_format if task.output == STREAM else writing.format_of(task.output)
+    kind = options.stream_format if task.streams else writing.format_of(task.output)
     writing.check_size(task.output_name, kind, sizes[0])
     return sizes
 
@@ -143,8 +143,9 @@ def _first(behind: list[Future[Outcome]]) -> Outcome:
 
 def _clean(tasks: list[Task | Outcome]) -> None:
     """Remove what killed runs left where this one writes."""
-    for folder in {task.output.parent for task in tasks if isinstance(task, Task) and task.output != STREAM}:
-        clean(folder)
+    outputs = [task.output for task in tasks if isinstance(task, Task) and not task.streams]
+    for folder in {os.path.dirname(os.path.realpath(output)) for output in outputs}:  # noqa: PTH120
+        clean(Path(folder))
 
 
 class _Work:
@@ -182,6 +183,9 @@ class _Work:
     def _finish(self, done: Outcome, document: Document, started: float) -> Outcome:
         try:
             written = self._write(done.task, document)
+        except TakenError as error:
+            left = self.options.skip_existing
+            return Outcome(done.task, skipped=True) if left else Outcome(done.task, error=str(error))
         except (EspcnError, MemoryError) as error:
             return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
@@ -189,13 +193,18 @@ class _Work:
         return replace(done, seconds=time.monotonic() - started, warnings=written.warnings)
 
     def _write(self, task: Task, document: Document) -> Document:
-        if task.output == STREAM:
+        encoding = self.options.encoding
+        if task.streams:
             memory = BytesIO()
-            written = writing.encode(document, self.options.stream_format, memory, "-", self.options.encoding)
-            _to_stdout(memory.getvalue())
+            written = writing.encode(document, self.options.stream_format, memory, task.output, encoding)
+            if task.output == STREAM:
+                _to_stdout(memory.getvalue())
+            else:
+                send(memory.getvalue(), task.output)
             return written
+        overwrite = self.options.overwrite and not self.options.skip_existing
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return writing.write_document(document, task.output, self.options.encoding)
+        return writing.write_document(document, task.output, encoding, overwrite)
 
 
 def _to_stdout(data: bytes) -> None:

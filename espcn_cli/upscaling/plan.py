@@ -4,77 +4,104 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, is_folder, is_there
+from espcn_cli.files import check_destination, is_folder, is_stream, is_there
+from espcn_cli.paths import STREAM, Typed, names_folder, path_of, source_of
 from espcn_cli.pictures import writing
-from espcn_cli.pictures.folders import STREAM, SUFFIXES, find_images
+from espcn_cli.pictures.folders import SUFFIXES, find_images
 from espcn_cli.upscaling.outcome import Outcome, Task
 
 
 def plan(
-    sources: list[Path], destination: Path, recursive: bool = False, suffix: str | None = None
+    sources: Sequence[Typed], destination: Typed, recursive: bool = False, suffix: str | None = None
 ) -> list[Task | Outcome]:
     """File to file; files and folders to a folder, which keeps the tree with `recursive` and is made if need be.
 
-    A new name without a suffix is a folder's. `suffix` (".webp") sets the format in a folder. "-" is standard input
-    and standard output, each for one picture. A source that is not there, or a folder that cannot be listed, becomes
-    an Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the
-    destination does not suit the sources, or the format cannot be written.
+    A new name without a suffix is a folder's, and so is any that ends in a slash. `suffix` (".webp") sets the format in
+    a folder. "-" is standard input and standard output, each for one picture. A source that is not there, or a folder
+    that cannot be listed, becomes an Outcome with an error. Raises UsageError if an output would be an input, two
+    outputs would be one, the destination does not suit the sources, or the format cannot be written.
     """
     if suffix:
         writing.format_of(Path(f"-f {suffix}"))
-    if STREAM in (*sources, destination):
-        return [_stream_task(sources, destination)]
-    failed = [_failed(source, destination, "no such file or folder") for source in sources if not is_there(source)]
-    present = [source for source in sources if is_there(source)]
+    paths, place, named = [path_of(source) for source in sources], path_of(destination), names_folder(destination)
+    if STREAM in (*paths, place):
+        return [_stream_task(paths, place, named, suffix)]
+    present, failed = _look_up(sources, place)
     closed: list[OSError] = []
-    if len(sources) == 1 and not is_folder(sources[0]) and not is_folder(destination) and destination.suffix:
-        _check_file(destination, suffix)
-        tasks = [Task(source, destination) for source in present]
+    to_folder = named or is_folder(place) or not (place.suffix or is_stream(place))
+    if len(paths) == 1 and not is_folder(paths[0]) and not to_folder:
+        _check_file(place, suffix)
+        tasks = [Task(source, place) for source in present]
     else:
-        _check_folder(sources, destination, recursive)
-        tasks = _folder_tasks(present, destination, recursive, suffix, closed.append)
+        _check_folder(paths, place, recursive, named)
+        tasks = _folder_tasks(present, place, recursive, suffix, closed.append)
     _refuse_collisions(tasks)
-    failed += [_failed(Path(error.filename), destination, f"cannot be read ({error.strerror})") for error in closed]
+    failed += [_failed(Path(error.filename), place, f"cannot be read ({error.strerror})") for error in closed]
     if not tasks and not failed:
         below = "" if recursive else " (folders below it are read with -r)"
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}{below}")
     return [*failed, *tasks]
 
 
-def stream_format(suffix: str | None) -> str:
-    """Pillow's name of the format for standard output: what `-f` says, else PNG."""
-    return writing.format_of(Path(f"standard output{suffix or '.png'}"))
+def stream_format(suffix: str | None, destination: Path = STREAM) -> str:
+    """Pillow's name of the format for standard output, a pipe or a device: what `-f` or its name says, else PNG."""
+    suffix = suffix or (destination.suffix if writing.is_writable(destination) else ".png")
+    return writing.format_of(Path(f"standard output{suffix}"))
+
+
+def _look_up(sources: Sequence[Typed], destination: Path) -> tuple[list[Path], list[Outcome]]:
+    """The sources that are there, and why others are not."""
+    present, failed = [], []
+    for source in sources:
+        path = path_of(source)
+        try:
+            if is_there(source_of(source)):
+                present.append(path)
+            else:
+                failed.append(_failed(path, destination, "no such file or folder"))
+        except EspcnError as error:
+            failed.append(Outcome(Task(path, destination), error=str(error)))
+    return present, failed
 
 
 def _failed(source: Path, destination: Path, reason: str) -> Outcome:
     return Outcome(Task(source, destination), error=f"{source}: {reason}")
 
 
-def _stream_task(sources: list[Path], destination: Path) -> Task:
+def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: str | None) -> Task:
     if len(sources) != 1 or is_folder(sources[0]):
         raise UsageError("'-' is for one picture: name one source, not several or a folder")
-    if is_folder(destination):
+    if named or is_folder(destination):
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
     if destination != STREAM:
-        _check_file(destination)
+        _check_file(destination, suffix)
     return Task(sources[0], destination)
 
 
-def _check_file(destination: Path, suffix: str | None = None) -> None:
-    check_destination(destination)
-    kind = writing.format_of(destination)
+def _check_file(destination: Path, suffix: str | None) -> None:
+    if is_stream(destination):
+        check_destination(destination, streams=True)
+        return
+    try:
+        kind = writing.format_of(destination)
+    except UsageError as error:
+        folder = "" if is_there(destination) else f", or {destination}{os.sep} for a folder"
+        raise UsageError(f"{error}{folder}", destination) from None
     if suffix and kind != writing.format_of(Path(f"-f {suffix}")):
         raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")
+    if not is_there(destination):  # what becomes of one that is there is for `outputs` to say
+        check_destination(destination)
 
 
-def _check_folder(sources: list[Path], destination: Path, recursive: bool) -> None:
+def _check_folder(sources: list[Path], destination: Path, recursive: bool, named: bool) -> None:
+    """`named`: the name itself says that it is a folder's."""
     if os.path.lexists(destination) and not is_folder(destination):
         raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
-    if not is_folder(destination) and destination.suffix.lower() in SUFFIXES:
+    if not (named or is_folder(destination)) and destination.suffix.lower() in SUFFIXES:
         raise UsageError(f"{destination} looks like a picture: several pictures or a folder need a folder to go to")
     for source in sources if recursive else []:
         if is_folder(source) and _real(destination).is_relative_to(_real(source)):

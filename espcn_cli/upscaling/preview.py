@@ -12,7 +12,8 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.pictures.extent import extent_of
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.upscaling.outcome import Outcome, Task
-from espcn_cli.upscaling.pipeline import Options, held, settle, targets
+from espcn_cli.upscaling.outputs import settle
+from espcn_cli.upscaling.pipeline import Options, held, targets
 from espcn_cli.upscaling.upscaler import Upscaler
 
 WORKING_MEMORY = 350_000_000
@@ -25,7 +26,7 @@ TRIAL = (256, 128)
 def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options) -> Iterator[Outcome]:
     """Say of each task what a run would make of it, with the sizes, seconds and memory that are to be expected."""
     pace = _seconds_per_pixel(upscaler)
-    for task in (settle(task, options) for task in tasks):
+    for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
         yield task if isinstance(task, Outcome) else _expected(upscaler, task, options, pace)
 
 

@@ -17,7 +17,8 @@ from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.network import checkpoint, mixing
-from espcn_cli.pictures import reading
+from espcn_cli.pictures import metadata, reading
+from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.pictures.traces import traces_of
@@ -116,6 +117,9 @@ class Upscaler:
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
+        info, damage = metadata.moved(info, Change(frame.size, large.size))
+        for note in damage:
+            warnings.warn(note, stacklevel=2)
         large.info.update(info)
         return large
 
@@ -162,22 +166,10 @@ class Upscaler:
 
         Where weights are mixed and no strength is given, it is the model's, or goes by this frame.
         """
-        engine = self._engine(self.strength_of(Document((picture,))) if strength is None else strength)
-        width, height = picture.size
-        notes: list[str] = []
-
-        def work(engine: Engine) -> Raster:
-            notes.clear()
-            canvas = picture.blank(width * self.scale, height * self.scale)
-            for _ in strips(engine, picture, self.tile, notes, canvas, self.alpha):
-                pass
-            return canvas
-
-        try:
-            large, said = without_overflow(engine, work)
-        except MemoryError:
-            raise no_memory(picture, self.scale) from None
-        return large, said + notes
+        if strength is None:
+            strength = self.strength_of(Document((picture,)))
+        [large], notes = self._together((picture,), None, strength)
+        return large, notes
 
     def document(self, document: Document, size: Size | None = None, strength: float | None = None) -> Document:
         """Upscale every frame or page; with `size`, by the scale that reaches it and then to it exactly.
@@ -186,35 +178,44 @@ class Upscaler:
         """
         if strength is None and (used := self.reaching(document.size, size)):
             strength = used.strength_of(document)
-        frames, notes = [], list(document.warnings)
-        for frame in document.frames:
-            result, said = self._frame(frame, size, strength)
-            frames.append(result)
-            notes += [note for note in said if note not in notes]
-        return replace(document, frames=tuple(frames), alpha=self.alpha, warnings=tuple(notes))
+        parts = [document.frames] if document.durations else [(page,) for page in document.frames]
+        done = [self._together(part, size, strength) for part in parts]
+        frames = tuple(frame for part, _ in done for frame in part)
+        info, moved = metadata.moved(document.info, Change(document.size, frames[0].size))
+        notes = dict.fromkeys((*document.warnings, *(note for _, said in done for note in said), *moved))
+        return replace(document, frames=frames, info=info, alpha=self.alpha, warnings=tuple(notes))
 
-    def _frame(self, frame: Raster, size: Size | None, strength: float | None) -> tuple[Raster, list[str]]:
-        used, target = self.reaching(frame.size, size), self.output_size(frame.size, size)
+    def _together(
+        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None
+    ) -> tuple[list[Raster], list[str]]:
+        """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
+        used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
         if used is None:
-            return fit(frame, *target, self.alpha), []
-        reached = used.output_size(frame.size)
-        if target == reached:
-            return used.raster(frame, strength)
-        result, notes = used._fitted(frame, target, strength)
-        if reached[0] < target[0] or reached[1] < target[1]:
-            notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
-        return result, notes
-
-    def _fitted(self, frame: Raster, target: Pixels, strength: float | None) -> tuple[Raster, list[str]]:
+            return [fit(frame, *target, self.alpha) for frame in frames], []
         notes: list[str] = []
 
-        def work(engine: Engine) -> Raster:
+        def work(engine: Engine) -> list[Raster]:
             notes.clear()
-            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
-            return fit(Rising(frame, self.scale, rows), *target, self.alpha)
+            return [self._upscaled(engine, frame, target, notes) for frame in frames]
 
-        large, said = without_overflow(self._engine(strength), work)
-        return large, said + notes
+        try:
+            done, said = without_overflow(used._engine(strength), work)
+        except MemoryError:
+            raise no_memory(frames[0], used.scale) from None
+        reached = used.output_size(frames[0].size)
+        if reached[0] < target[0] or reached[1] < target[1]:
+            notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
+        return done, list(dict.fromkeys(said + notes))
+
+    def _upscaled(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Raster:
+        (width, height), scale = frame.size, engine.settings.scale
+        if target != (width * scale, height * scale):
+            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
+            return fit(Rising(frame, scale, rows), *target, self.alpha)
+        canvas = frame.blank(*target)
+        for _ in strips(engine, frame, self.tile, notes, canvas, self.alpha):
+            pass
+        return canvas
 
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
@@ -245,7 +246,7 @@ def load(
     path = checkpoint.find(model, scale)
     card, weights = checkpoint.read(path)
     if scale is not None and card.settings.scale != scale:
-        raise EspcnError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
+        raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble)
     engine: Engine | Mixture
     if sister := mixing.find_sister(path):

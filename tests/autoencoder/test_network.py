@@ -26,7 +26,7 @@ from espcn_cli.autoencoder.network import (
     pad_end,
     read_card,
 )
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import espcn, weights
 from espcn_cli.network.subpixel import SubpixelConvolution
 from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
@@ -235,6 +235,16 @@ def test_no_checkpoint_at_all(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(EspcnError, match="not a readable safetensors file"):
         load(tmp_path / "text.safetensors")
+
+
+def test_a_name_that_is_not_the_shipped_one_s_is_misuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, said in (("nosuch", "unknown checkpoint 'nosuch': there is autoencoder"), ("autoencoder/", "a folder")):
+        with pytest.raises(UsageError, match=said):
+            find(name)
+    assert find("./nosuch") == Path("nosuch") and find("nosuch.safetensors") == Path("nosuch.safetensors")
+    Path("autoencoder").touch()
+    assert find("autoencoder") == Path("autoencoder")
 
 
 def test_the_shipped_checkpoint_says_what_it_reaches() -> None:

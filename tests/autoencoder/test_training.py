@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from espcn_cli.autoencoder.mnist import read_pictures, to_unit
 from espcn_cli.autoencoder.network import load, read_card
 from espcn_cli.autoencoder.training import Epoch, Event, Loaded, Step, measure, train_autoencoder
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import UPSAMPLERS, AutoencoderSettings, Upsampler
 
 QUICK = AutoencoderSettings(code=4, epochs=2, batch_size=16)
@@ -110,6 +110,23 @@ def test_dead_phases_are_counted_and_a_dead_network_is_told_from_dark_pictures()
     with pytest.raises(EspcnError, match="died"):
         measure(net, pixels)
     assert measure(net, torch.zeros_like(pixels)) == (0, 0)
+
+
+def test_a_checkpoint_that_exists_is_replaced_only_if_it_may_be(tmp_path: Path) -> None:
+    """Nor is one that is made while the first epoch runs."""
+    data, output = save_mnist(tmp_path / "data"), tmp_path / "net.safetensors"
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, Step):
+            output.write_text("theirs")
+
+    with pytest.raises(EspcnError, match="was made by another meanwhile, and stays"):
+        train_autoencoder(data, output, QUICK, "cpu", "fp32", meanwhile, overwrite=False)
+    with pytest.raises(UsageError, match="1 output exists already"):
+        train_autoencoder(data, output, QUICK, "cpu", "fp32", overwrite=False)
+    assert output.read_text() == "theirs"
+    with pytest.raises(UsageError, match=r"net\.png: a checkpoint's name ends in \.safetensors"):
+        train(data, tmp_path / "net.png")
 
 
 @pytest.mark.parametrize("make", ["folder", "nowhere", "input"])

@@ -14,6 +14,9 @@ from typer.main import get_command
 
 from espcn_cli.cli.app import app
 
+NAME = "root"
+"""What a test calls the command."""
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -60,6 +63,41 @@ def test_every_command_is_in_the_readme(command: Any, words: tuple[str, ...]) ->
 @pytest.mark.parametrize("arguments", ["upscale", "upscale a.png", "nonsense", "upscale a b --scale two"])
 def test_misuse_of_the_command_line_is_exit_code_2(arguments: str) -> None:
     assert run(*arguments.split()).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("nosuch", "No such command 'nosuch'; see {} --help"),
+        ("upscle a b", "No such command 'upscle'. Did you mean 'upscale'? See {} --help"),
+        ("--bogus", "No such option: --bogus; see {} --help"),
+        ("--version=3", "Option '--version' does not take a value; see {} --help"),
+        ("autoencoder nosuch", "No such command 'nosuch'; see {} autoencoder --help"),
+        ("autoencoder --bogus", "No such option: --bogus; see {} autoencoder --help"),
+        ("upscale a b --bogus", "No such option: --bogus"),
+        ("upscale a b -z", "No such option: -z; see {} upscale --help"),
+        ("upscale a b --size", "Option '--size' requires an argument; see {} upscale --help"),
+        ("upscale a b -j", "Option '-j' requires an argument; see {} upscale --help"),
+        ("upscale", "Missing argument 'SOURCE'; see {} upscale --help"),
+        ("train x --steps", "Option '--steps' requires an argument; see {} train --help"),
+        ("models --verbose=3", "Option '--verbose' does not take a value; see {} models --help"),
+        ("benchmark x --csv", "Option '--csv' requires an argument; see {} benchmark --help"),
+        ("autoencoder train", "Missing argument 'DATA'; see {} autoencoder train --help"),
+        ("autoencoder train x --epochs", "Option '--epochs' requires an argument; see {} autoencoder --help"),
+        ("autoencoder train x --epochs 1.5", "Invalid value for '--epochs'"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_plain_line_that_says_where_to_read_more(arguments: str, words: str) -> None:
+    result = run(*arguments.split())
+    one_line(result, 2, f"espcn: {words.format(NAME)}")
+    assert result.stdout == "" and result.stderr.endswith(" --help\n")
+
+
+def test_a_command_without_a_command_shows_its_help() -> None:
+    for words in ((), ("autoencoder",)):
+        result = run(*words)
+        assert (result.code, result.stderr) == (2, "")
+        assert "Usage:" in result.stdout and "train" in result.stdout
 
 
 def test_a_command_leaves_its_process_as_it_was(tmp_path: Path) -> None:

@@ -10,14 +10,21 @@ from io import StringIO
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 from command import one_line, run, strict_json
-from making import save_checkpoint, save_picture
+from making import save_checkpoint, save_pair, save_picture
+from numpy.random import default_rng
 from PIL import Image
 from tqdm import tqdm
 
+from espcn_cli.cli import benchmark as command
 from espcn_cli.cli.benchmark import advance
 from espcn_cli.network import checkpoint
+from espcn_cli.scoring import recipes, suite
+from espcn_cli.scoring.damages import shrink
+from espcn_cli.settings import architecture
+from espcn_cli.upscaling.upscaler import load
 
 
 def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
@@ -169,3 +176,127 @@ def test_the_bar_shows_how_many_pictures_are_done() -> None:
         for done in range(1, 5):
             advance(bar, done, 4)
             assert (bar.n, bar.total) == (done, 4)
+
+
+# --- --degradation real ----------------------------------------------------------------------------------------------
+
+REAL = ("benchmark", "--degradation", "real")
+
+
+def test_real_pictures_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
+    folder, rows = photos.parent, ("--rows", "jpeg-75-png", "--rows", "webp", "--rows", "pixels-dots")
+    result = run(*REAL, "photos", *rows, "-m", tiny, "--csv", "scores.csv", cwd=folder)
+    assert (result.code, result.stderr) == (0, "")
+    assert re.search(r"^photos +bicubic +lanczos +tiny$", result.stdout, re.M)
+    assert re.search(r"^ +Y +RGB +light +Y +RGB +light +Y +RGB +gain +light$", result.stdout, re.M)
+    number = r" +\d+\.\d\d"
+    for row in ("jpeg-75-png", "webp-80", "webp-60", "webp-30", "pixels-dots"):
+        assert re.search(rf"^{row}{number * 6}{number * 2} +[+-]\d+\.\d\d{number}$", result.stdout, re.M)
+    assert "4 px border left out" in result.stdout and "area" not in result.stdout
+    as_json = json.loads(run(*REAL, "photos", *rows, "-m", tiny, "--json", cwd=folder).stdout)
+    assert set(as_json) == {"protocol", "rows", "errors"}
+    first = as_json["rows"][0]
+    assert set(first) == {
+        *("dataset", "scale", "row", "method", "psnr", "psnr_rgb", "brightness", "strength", "images"),
+    }
+    assert (first["dataset"], first["row"], first["method"]) == ("photos", "jpeg-75-png", "bicubic")
+    with (folder / "scores.csv").open(newline="") as file:
+        scores = list(csv.DictReader(file))
+    assert len(scores) == 4 * 3 * 3 + 4 * 3
+    assert float(scores[0]["psnr"]) == first["images"][0]["psnr"]
+
+
+def test_real_weights_show_the_strength_that_they_took(photos: Path) -> None:
+    clean, real = save_pair(photos.parent)
+    table = (*REAL, "photos", "--rows", "area", "-m", real)
+    result = run(*table, "-m", clean, "--strength", "auto", cwd=photos.parent)
+    assert re.search(r"light +Y +RGB +gain +light +strength +Y +RGB +gain +light$", result.stdout, re.M)
+    taken = [load(str(real)).strength_of(sample.lr) for sample in samples(photos, "area")]
+    rows = strict_json(run(*table, "-m", clean, "--json", cwd=photos.parent).stdout)["rows"]
+    assert [image["strength"] for image in rows[2]["images"]] == taken
+    assert rows[3]["strength"] is None
+    weak, strong = (
+        strict_json(run(*table, "--strength", share, "--json", cwd=photos.parent).stdout)["rows"][2] for share in (0, 1)
+    )
+    assert (weak["strength"], strong["strength"]) == (0, 1)
+    assert weak["psnr"] == rows[3]["psnr"] != strong["psnr"]
+
+
+def samples(folder: Path, row: str) -> list[suite.Sample]:
+    return [sample for path in sorted(folder.iterdir()) for sample in suite.damaged(path, path.stem, 2, [row])]
+
+
+def test_real_pictures_are_measured_with_the_default_for_pictures(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos.parent / "shipped").mkdir()
+    save_pair(photos.parent / "shipped", architecture("espcn-m"), "espcn-m")
+    monkeypatch.setattr(checkpoint, "weights_folder", lambda: photos.parent / "shipped")
+    result = run(*REAL, "photos", "--rows", "area", cwd=photos.parent)
+    assert re.search(r"^photos +bicubic +lanczos +espcn-m-real$", result.stdout, re.M)
+    result = run("benchmark", "photos", cwd=photos.parent)
+    assert re.search(r"^photos +bicubic +lanczos +espcn-m$", result.stdout, re.M)
+
+
+def test_what_the_command_draws_needs_no_pictures(tmp_path: Path, tiny: Path) -> None:
+    result = run(*REAL, "--rows", "pixels", "-m", tiny, "-s", "2", cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert len(re.findall(r"^pixels-", result.stdout, re.M)) == 5
+
+
+def test_the_models_of_the_suite_give_what_upscale_gives(photos: Path, tiny: Path) -> None:
+    """A JPEG's answer in the table, and the file that `espcn upscale` makes of the same JPEG."""
+    upscaler = load(str(tiny))
+    [sample] = suite.damaged(photos / "0.png", "0", 2, ["jpeg-75"])
+    (photos / "lr.jpg").write_bytes(recipes.PICTURES["jpeg-75"].file(shrink(sample.hr, 2, "lanczos"), default_rng()))
+    assert run("upscale", photos / "lr.jpg", photos / "sr.png", "-m", tiny).code == 0
+    with Image.open(photos / "sr.png") as image:
+        assert (np.asarray(image) == command.answer(upscaler, sample.lr)[0]).all()
+
+
+def test_a_bad_picture_among_real_ones_is_named_and_the_rest_is_scored(photos: Path, tiny: Path) -> None:
+    (photos / "bad.png").write_text("no picture")
+    result = run(*REAL, "photos", "--rows", "area", "--rows", "jpeg-60", "-m", tiny, cwd=photos.parent)
+    one_line(result, 1, "photos/bad.png")
+    assert re.search(r"^jpeg-60 +\d", result.stdout, re.M)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["photos", "--protocol", "plane"], 2, ["leave out --lr and --protocol"]),
+        (["photos", "--lr", "photos"], 2, ["leave out --lr and --protocol"]),
+        (["photos", "--strength", "2"], 2, ["use auto, or a number from 0 to 1"]),
+        (["photos", "--strength", "0.5"], 2, ["has no clean sister"]),
+        (["photos", "--rows", "jpg"], 2, ["no row is called 'jpg'", "jpeg-75"]),
+        (["--rows", "jpeg"], 1, ["name folders that hold some"]),
+        (["nowhere", "--rows", "text"], 1, ["nowhere: no such file or folder"]),
+        (["hollow"], 1, ["no pictures in hollow"]),
+        (["photos", "--csv", "photos/0.png"], 2, ["photos/0.png is an input"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_of_the_suite_gets_one_line(
+    photos: Path, tiny: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    (photos.parent / "hollow").mkdir()
+    result = run(*REAL, *arguments, "-m", tiny, cwd=photos.parent)
+    one_line(result, code, *words)
+    assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], ["DATA"]), (["photos", "--rows", "jpeg"], ["--rows", "--degradation real"])],
+    ids=["no pictures", "rows of the suite"],
+)
+def test_clean_pictures_must_be_given_and_have_no_rows(photos: Path, arguments: list[str], words: list[str]) -> None:
+    one_line(run("benchmark", *arguments, cwd=photos.parent), 2, *words)
+
+
+def test_a_csv_file_does_not_take_a_clip_s_place(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "data" / "a.png", 48, 40)
+    (tmp_path / "data" / "clip.mp4").write_bytes(b"a clip")
+    result = run(*REAL, "data", "--csv", "data/clip.mp4", "-m", tiny, cwd=tmp_path)
+    one_line(result, 2, "data/clip.mp4 is an input")
+    assert (tmp_path / "data" / "clip.mp4").read_bytes() == b"a clip"

@@ -110,3 +110,14 @@ def test_a_full_standard_output_is_one_line() -> None:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1
     assert result.stderr == "espcn: cannot write standard output (No space left on device)\n"
+
+
+def test_a_closed_standard_error_loses_nothing_but_its_lines(tmp_path: Path) -> None:
+    """Nothing of it goes to standard output, and a batch is done."""
+    for name in ("a.png", "b.png"):
+        save_picture(tmp_path / "in" / name)
+    command = [sys.executable, "-m", "espcn_cli", "upscale", "in", "gone", "out", "-m", "espcn-s"]
+    closing = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    result = subprocess.run(closing, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "2 upscaled, 1 failed\n")
+    assert len(list((tmp_path / "out").iterdir())) == 2

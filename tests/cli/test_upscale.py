@@ -27,7 +27,7 @@ def test_upscale_a_batch_with_a_bad_file(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "a.png")
     save_picture(tmp_path / "in" / "deep" / "b.jpg", mode="L")
     (tmp_path / "in" / "bad.png").write_text("no picture")
-    result = run("upscale", "-r", "in", "out", "-m", tiny, "--json", cwd=tmp_path)
+    result = run("upscale", "-r", "in", "out", "-m", tiny, "--json", "-q", cwd=tmp_path)
     assert result.code == 1
     assert result.stderr == f"espcn: {Path('in/bad.png')}: not a picture in a format that Pillow knows\n"
     records = json.loads(result.stdout)
@@ -80,9 +80,16 @@ def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
         (["in.png", "in.png"], 2, ["in.png is an input"]),
         (["in.png", "cut.png", "out.png"], 2, ["out.png", "need a folder"]),
         (["hollow", "out"], 1, ["no pictures in hollow"]),
-        (["in.png", "out.png", "-m", "espcn-xxl"], 1, ["unknown model 'espcn-xxl'"]),
+        (["in.png", "out.png", "-m", "espcn-xxl"], 2, ["unknown model 'espcn-xxl'"]),
+        (["in.png", "out.png", "-m", ""], 2, ["unknown model ''"]),
         (["in.png", "out.png", "-m", "gone.safetensors"], 1, ["gone.safetensors", "no checkpoint"]),
-        (["in.png", "out.png", "-s", "5"], 2, ["--scale", "'5' is not one of '2', '3', '4'"]),
+        (["in.png", "out.png", "-m", "short.safetensors/"], 2, ["short.safetensors/ means a folder"]),
+        (["in.png", "out.png", "-s", "5"], 2, ["--scale", "'5' is not one of '2', '3', '4'", "--size 500%"]),
+        (["in.png", "out.png", "-s", "1.5"], 2, ["--scale", "'1.5' is not one of", "use --size 150%;"]),
+        (["in.png", "out.png", "-s", "150%"], 2, ["--scale", "'150%' is not one of", "use --size 150%;"]),
+        (["in.png", "out.png", "-s", "x2"], 2, ["--scale", "'x2' is not one of '2', '3', '4'; see"]),
+        (["in.png", "out.png", "--size", ""], 2, ["--size ''"]),
+        (["in.png", "out", "-f", ""], 2, ["cannot write"]),
         (["in.png", "out.png", "--tile", "big"], 2, ["--tile"]),
         (["in.png", "out.png", "--alpha", "off"], 2, ["--alpha", "'off' is not one of 'blend', 'separate'"]),
         (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
@@ -95,6 +102,13 @@ def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
         (["in.png", "text.png/out.png"], 1, ["no folder text.png"]),
         (["in.png", "/proc/out.png"], 1, ["cannot write /proc/out.png"]),
         (["hollow", "text.png"], 2, ["text.png is a file"]),
+        (["in.png", "text.png/"], 2, ["text.png is a file"]),
+        (["in.png", "text.png/."], 2, ["text.png is a file"]),
+        (["in.png/", "out.png"], 1, ["in.png/ is no folder: to name the file, write in.png"]),
+        (["in.png", ""], 2, ["is empty"]),
+        (["", "out.png"], 2, ["is empty"]),
+        (["-", "new/"], 2, ["new is a folder"]),
+        (["in.png", "2024.11"], 2, ["cannot write .11", "2024.11/ for a folder"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) > 1 else "",
 )

@@ -143,15 +143,27 @@ def test_an_interrupted_batch_says_what_is_left(tmp_path: Path, tiny: Path, numb
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    [line] = err.splitlines()
+    *done, line = err.splitlines()
     match = re.fullmatch(
         r"espcn: interrupted: (\d+) upscaled, (\d+) left; the same command with --skip-existing continues", line
     )
     assert match, err
     assert out == ""
-    assert 0 < int(match[1]) == all_whole(tmp_path / "out")
+    assert 0 < int(match[1]) == all_whole(tmp_path / "out") == len(done)
     assert 0 < int(match[2]) == 100 - int(match[1])
     assert not list((tmp_path / "out").glob(".*"))
+
+
+@needs_named_pipes
+def test_what_replaces_its_outputs_starts_again_when_interrupted(tmp_path: Path, tiny: Path) -> None:
+    """Skipping what exists would leave the old outputs of pictures that it had not come to."""
+    sources, pipe, data = many(tmp_path / "in", 20, pipe=10)
+    with start(*sources, "out", "-m", tiny, "--overwrite", "-q", "--png-level", "9", cwd=tmp_path) as process:
+        feed(process, pipe, data)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert re.fullmatch(r"espcn: interrupted: \d+ upscaled, \d+ left; the same command starts again\n", err)
 
 
 @needs_named_pipes
@@ -159,7 +171,7 @@ def test_killed_at_any_moment_leaves_whole_files_and_the_next_run_cleans_up(tmp_
     rng = random.Random(1)
     for _ in range(3):
         sources, pipe, data = many(tmp_path / "in", 40, pipe=rng.randrange(2, 30))
-        with start(*sources, "out", "-m", tiny, "--png-level", "9", cwd=tmp_path) as process:
+        with start(*sources, "out", "-m", tiny, "--overwrite", "--png-level", "9", cwd=tmp_path) as process:
             feed(process, pipe, data)
             process.kill()
         assert all_whole(tmp_path / "out") < 40
@@ -185,7 +197,7 @@ def limit_file_size() -> None:
 def test_what_does_not_fit_on_the_disk_is_named_and_the_rest_goes_on(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "big.png", 300, 300)
     save_picture(tmp_path / "in" / "small.png", 20, 20)
-    result = run_process("upscale", "in", "out", "-m", tiny, cwd=tmp_path, before=limit_file_size)
+    result = run_process("upscale", "in", "out", "-m", tiny, "-q", cwd=tmp_path, before=limit_file_size)
     assert result.code == 1
     assert result.stderr == "espcn: cannot write out/big.png (File too large): nothing was changed\n"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.png"]
@@ -219,6 +231,45 @@ def test_names_of_every_kind(tmp_path: Path, tiny: Path) -> None:
     assert "24 x 18 -> 48 x 36" in one.stdout
 
 
+def test_a_log_gets_a_line_for_each_picture_in_the_words_of_a_dry_run(tmp_path: Path, tiny: Path) -> None:
+    """Where standard error is no terminal, which shows a bar instead."""
+    for name in ("a.png", "b.png", "c.png"):
+        save_picture(tmp_path / "in" / name)
+    save_picture(tmp_path / "in" / "clear.webp", mode="RGBA")
+    (tmp_path / "in" / "bad.png").write_text("no picture")
+    save_picture(tmp_path / "out" / "b.jpg")
+    command = ("upscale", "in", "out", "-f", "jpg", "-m", tiny, "--skip-existing")
+    dry = run(*command, "--dry-run", cwd=tmp_path).stdout.splitlines()
+    log = [re.sub(r"\d+\.\d s", "0.0 s", line) for line in run(*command, cwd=tmp_path).stderr.splitlines()]
+    assert sorted(log) == [
+        "espcn: in/bad.png: not a picture in a format that Pillow knows",
+        "in/a.png -> out/a.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+        "in/b.png -> out/b.jpg: skipped, the output exists",
+        "in/c.png -> out/c.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+        "in/clear.webp -> out/clear.jpg: 24 x 18 -> 48 x 36, 0.0 s",
+    ]
+    assert [re.sub(r"\d+\.\d s", "0.0 s", line) for line in dry[:-1]] == sorted(log)[1:]
+    quiet = run("upscale", "in", "again", "-m", tiny, "-q", cwd=tmp_path)
+    assert quiet.stderr == "espcn: in/bad.png: not a picture in a format that Pillow knows\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
+def test_a_terminal_shows_a_bar_and_no_lines(tmp_path: Path, tiny: Path) -> None:
+    import pty
+    import termios
+
+    for name in ("a.png", "b.png"):
+        save_picture(tmp_path / "in" / name)
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [*COMMAND, "upscale", "in", "out", "-m", str(tiny)]
+    subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "2/2" in shown and "->" not in shown
+
+
 def test_what_is_passed_over_is_counted(tmp_path: Path, tiny: Path) -> None:
     save_picture(tmp_path / "in" / "a.png")
     for name in ("notes.txt", ".hidden.png", "deep.d/more.txt"):
@@ -235,18 +286,19 @@ def test_sources_of_one_output_are_reported_once_and_skipped_the_second_time(tmp
         save_picture(tmp_path / "in" / name)
     first = run("upscale", "in", "out", "-m", tiny, "-f", "webp", cwd=tmp_path)
     assert first.code == 0
-    assert first.stderr == (
+    line = (
         "4 of 5 outputs get their source's whole name, such as out/a.jpg.webp: "
-        "by their stems alone, several would be one file\n"
+        "by their stems alone, several would be one file"
     )
+    assert first.stderr.splitlines()[0] == line and first.stderr.count(line) == 1
     names = ["a.jpg.webp", "a.png.webp", "b.jpg.webp", "b.png.webp", "c.webp"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     again = run("upscale", "in", "out", "-m", tiny, "-f", "webp", "--skip-existing", cwd=tmp_path)
     assert (again.code, again.stdout) == (0, "0 upscaled, 5 skipped\n")
-    assert run("upscale", "in", "out", "-m", tiny, "-f", "webp", "-q", cwd=tmp_path).stderr == ""
+    assert run("upscale", "in", "out", "-m", tiny, "-f", "webp", "-q", "--overwrite", cwd=tmp_path).stderr == ""
     for option in ([], ["--dry-run"]):
-        result = run("upscale", "in", "out", "-m", tiny, "-f", "webp", "--json", *option, cwd=tmp_path)
-        assert result.stderr == first.stderr
+        result = run("upscale", "in", "out", "-m", tiny, "-f", "webp", "--json", "--overwrite", *option, cwd=tmp_path)
+        assert result.stderr.splitlines()[0] == line
         records = json.loads(result.stdout)
         assert [Path(record["output"]).name for record in records] == names
         assert [record["renamed"] for record in records] == [True, True, True, True, False]
@@ -333,7 +385,7 @@ def test_an_output_of_too_many_pixels_is_refused_in_one_line(tmp_path: Path, tin
         "espcn: in.png: 1,000,000 x 100,000,000 pixels would be more than 4,294,967,296: "
         "choose a smaller --size, or allow it with --max-pixels 6250000000000\n"
     )
-    small = ("upscale", "in.png", "out.png", "-m", tiny, option, "--max-pixels", "10000", "--size")
+    small = ("upscale", "in.png", "out.png", "-m", tiny, option, "--overwrite", "--max-pixels", "10000", "--size")
     assert run(*small, "400x400", cwd=tmp_path).code == 0
     assert "--max-pixels 10025" in run(*small, "400x401", cwd=tmp_path).stderr
 

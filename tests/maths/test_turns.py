@@ -10,7 +10,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from espcn_cli.maths.turns import BY_ORIENTATION, TURNS, Turn, turned, turned_back, turned_planes
-from espcn_cli.pictures import metadata
+from espcn_cli.pictures import change, metadata
 
 LEVELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
@@ -43,7 +43,7 @@ def test_arrays_and_images_turn_alike_and_as_pillow_does(orientation: int) -> No
     expected = np.asarray(ImageOps.exif_transpose(image))
     result = turned(LEVELS, turn)
     assert np.array_equal(result, expected) and result.flags.c_contiguous
-    assert np.array_equal(np.asarray(metadata.upright(image, turn)), expected)
+    assert np.array_equal(np.asarray(change.upright(image, turn)), expected)
 
 
 @pytest.mark.parametrize("turn", TURNS)

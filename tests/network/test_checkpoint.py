@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from espcn_cli.errors import EspcnError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import Card, Sister, find, list_shipped, read_card, scales
 from espcn_cli.network.espcn import ESPCN, load
@@ -170,6 +170,23 @@ def test_bytes_that_are_no_safetensors_file(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
     assert "not a readable safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.ckpt", "pytorch_model.bin", "w.PTH", "renamed.safetensors"])
+@pytest.mark.parametrize("archive", [True, False], ids=["new", "old"])
+def test_a_file_of_pytorch_s_is_called_so_and_not_unpickled(name: str, archive: bool, tmp_path: Path) -> None:
+    path = tmp_path / name
+    torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=archive)
+    assert "PyTorch files are not read" in refusal(path)
+    assert find(str(path)) == path
+
+
+def test_a_name_that_ends_like_pytorch_s_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EspcnError, match=r"no checkpoint at RealESRGAN_x2plus\.pth"):
+        find("RealESRGAN_x2plus.pth")
+    Path("any.pth").write_bytes(b"whatever")
+    assert "PyTorch files are not read" in refusal(find("any.pth"))
 
 
 def test_a_file_cut_anywhere(path: Path) -> None:
@@ -353,13 +370,13 @@ def test_without_a_scale_the_smallest_is_taken(shelf: Path) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_a_scale_that_is_not_shipped_names_those_that_are() -> None:
-    with pytest.raises(EspcnError, match="model espcn-s has no scale 4: it has 2, 3"):
+    with pytest.raises(UsageError, match="model espcn-s has no scale 4: it has 2, 3"):
         find("espcn-s", 4)
 
 
 @pytest.mark.usefixtures("shelf")
 def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(EspcnError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
+    with pytest.raises(UsageError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
         find("edsr")
 
 

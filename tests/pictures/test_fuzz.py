@@ -86,7 +86,7 @@ def test_a_folder_of_damaged_files_through_the_command(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment)
     assert result.returncode == 1
     lines = result.stderr.splitlines()
-    assert [line for line in lines if not re.match(r"(espcn: )?in/\d-\w+\.\w+: ", line)] == []
+    assert [line for line in lines if not re.match(r"(espcn: )?in/\d-\w+\.\w+( -> out/\d-\w+\.\w+)?: ", line)] == []
     failed = [line for line in lines if line.startswith("espcn: ")]
     outputs = list((tmp_path / "out").iterdir())
     assert len(failed) + len(outputs) == 10 * len(kinds)

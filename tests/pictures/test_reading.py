@@ -12,10 +12,10 @@ import torch
 from making import natural, save_picture
 from making_animations import disc, through
 from making_png import PICTURE, PIXELS, chunk, png, read
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.pictures import metadata, reading
+from espcn_cli.pictures import reading
 from espcn_cli.scoring import tensors
 from espcn_cli.upscaling.upscaler import Upscaler
 
@@ -62,14 +62,14 @@ def test_a_palette_with_a_transparent_entry_gets_alpha(tmp_path: Path) -> None:
 
 def test_a_rotated_photograph_is_turned_upright_once(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[metadata.ORIENTATION] = 6  # the camera was turned: rotate clockwise to see it upright
+    exif[ExifTags.Base.Orientation] = 6  # the camera was turned: rotate clockwise to see it upright
     Image.fromarray(natural(24, 18)).save(tmp_path / "r.jpg", exif=exif)
     picture = tensors.read(tmp_path / "r.jpg")
     assert picture.size == (18, 24)
     tensors.write(picture, tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.size == (18, 24)
-        assert image.getexif().get(metadata.ORIENTATION, 1) == 1
+        assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def test_profile_and_resolution_are_carried_over(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +173,149 @@ def test_without_the_extra_16_bit_colour_is_refused_with_the_name(
     with pytest.raises(EspcnError, match=r"a\.png: cannot write more than 8 bits .*--depth 8") as caught:
         writing.write_document(deep, tmp_path / "a.png")
     assert caught.value.path == tmp_path / "a.png"
+
+
+# --- Netpbm: what the suffix promises --------------------------------------------------------------------------------
+
+
+def netpbm(path: Path) -> tuple[bytes, np.ndarray[Any, Any]]:
+    """Its magic number, and its levels by Pillow."""
+    with Image.open(path) as image:
+        return path.read_bytes()[:2], np.asarray(image)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_colour_becomes_grey_in_a_pgm_and_that_is_said(tmp_path: Path, stream: bool) -> None:
+    document = Document((Raster(PICTURE),))
+    path = tmp_path / "a.pgm"
+    if stream:
+        out = BytesIO()
+        written = writing.encode(document, writing.format_of(path), out, STREAM, Encoding())
+        path.write_bytes(out.getvalue())
+    else:
+        written = writing.write_document(document, path)
+    assert written.warnings == ("PGM holds no colours: the picture was made grey",)
+    magic, levels = netpbm(path)
+    assert magic == b"P5"
+    assert np.array_equal(levels, np.asarray(PICTURE.convert("L")))
+
+
+def test_black_and_white_is_what_a_pbm_holds(tmp_path: Path) -> None:
+    grey = np.array([[0, 127, 128, 255]], np.uint8)
+    written = writing.write_document(Document((Raster(Image.fromarray(grey)),)), tmp_path / "a.pbm")
+    assert written.warnings == ("PBM holds black and white alone: each pixel became the nearer of them",)
+    magic, levels = netpbm(tmp_path / "a.pbm")
+    assert magic == b"P4" and levels.tolist() == [[False, False, True, True]]
+    extremes = Document((Raster(Image.fromarray(grey[:, ::3])),))
+    assert writing.write_document(extremes, tmp_path / "b.pbm").warnings == ()
+    coloured = writing.write_document(Document((Raster(PICTURE),)), tmp_path / "c.pbm")
+    assert coloured.warnings == written.warnings
+
+
+def test_a_ppm_is_in_colour_and_a_pnm_as_it_comes(tmp_path: Path) -> None:
+    grey = Document((Raster(PICTURE.convert("L")),))
+    assert writing.write_document(grey, tmp_path / "a.ppm").warnings == ()
+    assert netpbm(tmp_path / "a.ppm")[0] == b"P6"
+    writing.write_document(grey, tmp_path / "a.pnm")
+    assert netpbm(tmp_path / "a.pnm")[0] == b"P5"
+    writing.write_document(Document((Raster(PICTURE),)), tmp_path / "b.pnm")
+    assert netpbm(tmp_path / "b.pnm")[0] == b"P6"
+
+
+def test_16_bits_keep_their_depth_in_grey_and_in_colour(tmp_path: Path) -> None:
+    pytest.importorskip("imagecodecs")
+    values = np.array([[[0, 0, 0], [65535, 65535, 65535], [65535, 0, 0], [1000, 30000, 5000]]], np.uint16)
+    written = writing.write_document(Document((Raster(values),)), tmp_path / "a.pgm")
+    assert written.warnings == ("PGM holds no colours: the picture was made grey",)
+    magic, levels = netpbm(tmp_path / "a.pgm")
+    assert magic == b"P5"
+    assert levels[0].tolist() == [0, 65535, 19595, 18479]  # 0.299 R + 0.587 G + 0.114 B
+    grey = reading.read_document(tmp_path / "a.pgm")
+    writing.write_document(grey, tmp_path / "b.ppm")
+    assert (tmp_path / "b.ppm").read_bytes()[:2] == b"P6"
+    again = reading.read_document(tmp_path / "b.ppm").frames[0].array()
+    assert again[0].tolist() == [[level] * 3 for level in levels[0].tolist()]
+    assert "8 bits" in writing.write_document(grey, tmp_path / "c.pbm").warnings[0]
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "pbm", "ppm", "pnm"])
+def test_transparency_is_laid_on_white_in_all_of_them(tmp_path: Path, suffix: str) -> None:
+    clear = Document((Raster(Image.new("LA", (3, 2), (0, 0))),))
+    written = writing.write_document(clear, tmp_path / f"a.{suffix}")
+    assert written.warnings == (f"{suffix.upper()} holds no transparency: the picture was laid on white",)
+    assert netpbm(tmp_path / f"a.{suffix}")[1].all()
+
+
+# --- dots per inch ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["png", "jpg", "tif", "bmp", "dib", "pcx", "webp", "avif", "gif", "jp2", "tga"])
+@pytest.mark.parametrize(
+    "source", ["png", "jpg", "exif.jpg", "tif", "unit.tif", "bmp", "pcx", "old.pcx", "webp", "gif", "tga", "jp2"]
+)
+def test_no_resolution_stays_none_in_every_direction(
+    tmp_path: Path, bicubic: Upscaler, source: str, target: str
+) -> None:
+    """Pillow reads 1 dpi of such a TIFF and 72 of such a JPEG with EXIF, and writes 96 into BMP and 100 into PCX."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    options: dict[str, dict[str, Any]] = {
+        "bmp": {"dpi": (0, 0)},
+        "unit.tif": {"resolution": 1, "resolution_unit": 1},
+        "exif.jpg": {"exif": exif},
+    }
+    path = tmp_path / f"in.{source}"
+    PICTURE.save(path, **options.get(source, {}))
+    if source.endswith("pcx"):
+        data = bytearray(path.read_bytes())
+        data[12:16] = bytes(4) if source == "pcx" else struct.pack("<2H", *PICTURE.size)
+        path.write_bytes(data)
+    assert "dpi" not in reading.read_document(path).info
+    through(bicubic, path, tmp_path / f"out.{target}")
+    assert "dpi" not in reading.read_document(tmp_path / f"out.{target}").info
+    with Image.open(tmp_path / f"out.{target}") as image:
+        if target == "tif":
+            assert not {282, 283, 296} & set(image.tag_v2)  # type: ignore[attr-defined]
+        elif (source, target) != ("exif.jpg", "jpg"):  # of which Pillow says 72 again
+            assert image.info.get("dpi", (0, 0)) == (0, 0)
+
+
+def test_16_bits_have_no_made_up_resolution_either(tmp_path: Path, bicubic: Upscaler) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "in.tif", np.zeros((6, 8, 3), np.uint16), photometric="rgb", metadata=None)
+    for suffix in ("tif", "png"):
+        through(bicubic, tmp_path / "in.tif", tmp_path / f"out.{suffix}")
+        assert "dpi" not in reading.read_document(tmp_path / f"out.{suffix}").info
+        with Image.open(tmp_path / f"out.{suffix}") as image:
+            assert "dpi" not in image.info
+
+
+@pytest.mark.parametrize("target", ["png", "jpg", "tif", "bmp", "pcx"])
+@pytest.mark.parametrize("source", ["png", "jpg", "tif", "cm.tif", "bmp", "pcx", "exif.jpg"])
+def test_a_resolution_is_kept(tmp_path: Path, bicubic: Upscaler, source: str, target: str) -> None:
+    options: dict[str, Any] = {"dpi": (300, 150)}
+    if source == "cm.tif":
+        options = {"x_resolution": 300 / 2.54, "y_resolution": 150 / 2.54, "resolution_unit": 3}
+    elif source == "exif.jpg":
+        exif = Image.Exif()
+        exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 150.0, 2
+        options = {"exif": exif}
+    path = tmp_path / f"in.{source}"
+    PICTURE.save(path, **options)
+    if source == "pcx":
+        data = bytearray(path.read_bytes())
+        data[12:16] = struct.pack("<2H", 300, 150)
+        path.write_bytes(data)
+    through(bicubic, path, tmp_path / f"out.{target}")
+    with Image.open(tmp_path / f"out.{target}") as image:
+        assert tuple(map(float, image.info["dpi"])) == pytest.approx((300, 150), abs=0.5)
+
+
+def test_what_exif_says_of_resolution_is_not_lost_where_it_is_kept(tmp_path: Path, bicubic: Upscaler) -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 300.0, 2
+    PICTURE.save(tmp_path / "in.jpg", exif=exif)
+    assert through(bicubic, tmp_path / "in.jpg", tmp_path / "out.webp") == ()
+    PICTURE.save(tmp_path / "in.jpg", dpi=(300, 300))
+    [note] = through(bicubic, tmp_path / "in.jpg", tmp_path / "out.webp")
+    assert note == "WEBP has no place for the resolution in dpi"

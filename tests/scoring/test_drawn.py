@@ -49,3 +49,52 @@ def test_single_pixels_are_of_two_colours() -> None:
         pattern = drawn.single_pixels(random, (40, 30))
         assert pattern.shape == (30, 40, 3)
         assert len(np.unique(pattern.reshape(-1, 3), axis=0)) <= 2
+
+
+def test_a_pattern_may_be_asked_for_with_its_colours() -> None:
+    """A chequerboard of light grey and white, whose mean is 223."""
+    pattern = drawn.single_pixels(rng(), (8, 6), "chequerboard", ((191,) * 3, (255,) * 3))
+    assert pattern[:2, :2, 0].tolist() == [[191, 255], [255, 191]]
+    assert pattern.mean() == 223
+
+
+@pytest.mark.parametrize("kind", drawn.PATTERNS)
+def test_every_pattern_has_both_colours(kind: drawn.Pattern) -> None:
+    pattern = drawn.single_pixels(rng(), (64, 48), kind, ((0, 0, 0), (255, 255, 255)))
+    assert np.unique(pattern).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_shapes_have_smooth_edges_or_steps_of_whole_pixels(smooth: bool) -> None:
+    things = [
+        drawn._ellipse(3, 4, 20, 14, (255,) * 3, smooth),
+        drawn._line([(30, 5), (60, 40)], 2, (255,) * 3, smooth),
+        drawn._polygon([(5, 45), (25, 28), (31, 50)], (255,) * 3, smooth),
+    ]
+    page = Page((64, 56), (0, 0, 0), things).draw(2)
+    between = ((page > 0) & (page < 255)).mean()
+    assert 0.01 < between < 0.05 if smooth else between == 0
+    assert 0.08 < (page == 255).mean() < 0.2
+
+
+def test_shapes_may_hang_over_the_edge_and_boxes_lie_on_whole_pixels() -> None:
+    things = drawn._framed(-3, 2, 8, 5, 0, (255,) * 3, (9,) * 3, smooth=True)
+    page = Page((8, 8), (0, 0, 0), things).draw(1)[..., 0]
+    assert page[2:7, :5].tolist() == [[9] * 5, [255] * 4 + [9], [255] * 4 + [9], [255] * 4 + [9], [9] * 5]
+    assert not page[:2].any() and not page[:, 5:].any()
+
+
+def test_a_box_too_small_for_a_frame_is_all_frame() -> None:
+    page = Page((4, 4), (0, 0, 0), drawn._framed(1, 1, 2, 3, 0, (255,) * 3, (9,) * 3, smooth=False)).draw(1)
+    assert set(page[1:4, 1:3].ravel().tolist()) == {9}
+
+
+def test_a_font_writes_only_the_letters_that_it_has() -> None:
+    """Computer Modern has no letters with accents: it draws a box for each."""
+    every = {path.stem if path else None: drawn.letters_of(path) for path in drawn.fonts()}
+    assert all(set("abcxyzABCXYZ0123456789") <= letters for letters in every.values())
+    assert {"é", "ß"} <= every["DejaVuSans"]
+    assert not {"é", "ß"} & every["cmr10"]
+    path = next(path for path in drawn.fonts() if path and path.stem == "cmr10")
+    words = "".join(drawn._words(rng(), 40, path) for _ in range(20))
+    assert set(words) <= drawn.letters_of(path) | {" "}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from espcn_cli.scoring.metrics import HIGHEST_PSNR, psnr, shave, ssim
+from espcn_cli.scoring.metrics import HIGHEST_PSNR, brightness_error, psnr, shave, ssim
 
 
 def noise(seed: int, height: int = 16, width: int = 19) -> Tensor:
@@ -150,3 +150,40 @@ def test_shave_leaves_out_each_side() -> None:
 def test_shaving_all_or_less_than_nothing_is_refused(border: int) -> None:
     with pytest.raises(ValueError, match=f"cannot shave {border} pixels off each side of 6 x 5"):
         shave(torch.zeros(1, 1, 5, 6), border)
+
+
+# --- brightness ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_repeated_pixels_are_as_bright_as_before(scale: int, planes: int) -> None:
+    lr = noise(3).expand(1, planes, -1, -1)
+    sr = lr.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    assert brightness_error(sr, lr, scale) == pytest.approx(0, abs=1e-5)
+    assert brightness_error(sr - 3 / 255, lr, scale) == pytest.approx(3 / 255, abs=1e-5)
+
+
+def test_what_is_darker_here_and_lighter_there_does_not_cancel_but_within_a_window_it_does() -> None:
+    lr = torch.full((1, 1, 8, 16), 0.5)
+    sr = torch.full((1, 1, 16, 32), 0.5)
+    sr[..., :16] += 0.1
+    sr[..., 16:] -= 0.1
+    assert brightness_error(sr, lr, 2) == pytest.approx(0.1, abs=1e-5)
+    sr = torch.full((1, 1, 16, 32), 0.5)
+    sr[..., ::2] += 0.1
+    sr[..., 1::2] -= 0.1
+    assert brightness_error(sr, lr, 2) == pytest.approx(0, abs=1e-5)
+
+
+def test_brightness_takes_grey_and_colours_side_by_side() -> None:
+    """Green at full is 0.587 bright."""
+    green = torch.zeros(1, 3, 16, 16)
+    green[:, 1] = 1
+    assert brightness_error(green, torch.full((1, 1, 8, 8), 0.587), 2) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 8, 7), (17, 16, 8, 8), (14, 16, 7, 8)])
+def test_brightness_of_sizes_that_do_not_fit_is_refused(shape: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="times 2"):
+        brightness_error(torch.zeros(1, 1, *shape[:2]), torch.zeros(1, 1, *shape[2:]), 2)

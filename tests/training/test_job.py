@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network import checkpoint
 from espcn_cli.settings import TrainSettings, architecture
 from espcn_cli.training import loop
-from espcn_cli.training.job import Job, make_job
+from espcn_cli.training.job import Job, make_job, refuse_existing
 
 
 def test_no_pictures_is_an_error(tmp_path: Path) -> None:
@@ -109,3 +110,55 @@ def test_a_patch_larger_than_a_scene_is_refused(tmp_path: Path) -> None:
         make_job(
             [tmp_path], tmp_path / "o.safetensors", "tiny", TINY, replace(QUICK, degradation="real", patch_size=290)
         )
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_pictures_are_read(tmp_path: Path) -> None:
+    """The training's own, beside its checkpoint."""
+    save_picture(tmp_path / "data" / "a.png")
+    output = tmp_path / "m.safetensors"
+    (tmp_path / "m.run").touch()
+    with pytest.raises(EspcnError, match=r"cannot write .*m\.run .Not a directory."):
+        make_job([tmp_path / "data"], output, "tiny", TINY, QUICK)
+    (tmp_path / "m.run").unlink()
+    for name in ("last.safetensors", "state.safetensors", "log.csv", "sample.png", "curves.png"):
+        (tmp_path / "m.run" / name).mkdir(parents=True)
+        with pytest.raises(EspcnError, match=f"{name} is a folder: name a file"):
+            make_job([tmp_path / "data"], output, "tiny", TINY, QUICK)
+        (tmp_path / "m.run" / name).rmdir()
+    make_job([tmp_path / "data"], output, "tiny", TINY, QUICK)
+
+
+def test_a_checkpoint_does_not_go_into_a_pipe(tmp_path: Path) -> None:
+    """It is written again and again, and read at the end."""
+    save_picture(tmp_path / "data" / "a.png")
+    (tmp_path / "m.safetensors").symlink_to(os.devnull)
+    with pytest.raises(EspcnError, match="is a device or a pipe: name a file"):
+        make_job([tmp_path / "data"], tmp_path / "m.safetensors", "tiny", TINY, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("there", "resume", "refused"),
+    [
+        ("", False, ""),
+        ("sample.png", False, ""),
+        ("m", False, "1 output exists already, .*m.safetensors: .* --overwrite, .* --skip-existing$"),
+        ("m last", True, "1 output exists already"),
+        ("m last state", False, "--skip-existing, or continue its training with --resume$"),
+        ("m last state", True, ""),
+        ("state", False, "m.run holds another training: replace it with --overwrite, or continue .* with --resume"),
+        ("state", True, ""),
+        ("last", False, "m.run holds another training: replace it with --overwrite$"),
+        ("last", True, "m.run holds another training: replace it with --overwrite$"),
+    ],
+)
+def test_what_another_training_left_is_not_replaced(tmp_path: Path, there: str, resume: bool, refused: str) -> None:
+    """`resume` replaces what it continues."""
+    (tmp_path / "m.run").mkdir()
+    for name in there.split():
+        path = tmp_path if name == "m" else tmp_path / "m.run"
+        (path / (name if "." in name else f"{name}.safetensors")).touch()
+    if refused:
+        with pytest.raises(UsageError, match=refused):
+            refuse_existing(tmp_path / "m.safetensors", resume)
+    else:
+        refuse_existing(tmp_path / "m.safetensors", resume)

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 from command import strict_json
+from making import save_checkpoint
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trainings import QUICK, TINY, StopAt
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint, weights
+from espcn_cli.network import checkpoint, mixing, weights
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import loop, validation
-from espcn_cli.training.events import Event, Validation
+from espcn_cli.training.events import Event, Step, Validation
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
 from espcn_cli.training.run_folder import RunFolder
@@ -36,6 +37,20 @@ def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
     assert set(card.training["versions"]) == {"espcn", "torch", "python"}
     assert card.metrics["validation"]["images"] == 1
     assert "MATLAB bicubic" in card.metrics["validation"]["protocol"]
+
+
+def test_weights_for_real_pictures_name_the_clean_ones_that_they_come_from(job: Job, tmp_path: Path) -> None:
+    """So the two can be mixed; a training on real pictures from nothing has no sister, nor has one on clean ones."""
+    start = save_checkpoint(tmp_path / "start.safetensors", job.model)
+    real = replace(QUICK, steps=5, degradation="real")
+    for settings, init, has_sister in (
+        (real, start, True),
+        (real, None, False),
+        (replace(QUICK, steps=5), start, False),
+    ):
+        loop.carry_out(replace(job, settings=settings, init=init))
+        assert (mixing.find_sister(job.output) == start) is has_sister
+    assert mixing.find_sister(start) is None
 
 
 def test_a_picture_that_all_get_right_leaves_the_best_to_be_found(job: Job) -> None:
@@ -121,3 +136,23 @@ def test_a_full_disk_is_named_by_the_file_that_does_not_fit(job: Job, monkeypatc
     with pytest.raises(EspcnError, match=r"cannot write .*No space left on device"):
         loop.carry_out(job)
     assert not job.output.exists()
+
+
+def test_a_checkpoint_made_by_another_meanwhile_is_not_replaced(job: Job) -> None:
+    """The training ends; its own weights are in its folder."""
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 2:
+            job.output.write_text("theirs")
+
+    with pytest.raises(EspcnError, match=r"out\.safetensors was made by another meanwhile, and stays"):
+        loop.carry_out(job, report=meanwhile)
+    assert job.output.read_text() == "theirs"
+    assert checkpoint.read_card(RunFolder.of(job.output).last).training["step"] == 5
+
+
+def test_a_checkpoint_that_was_there_at_the_start_is_replaced(job: Job) -> None:
+    """Whether it may be was settled before."""
+    job.output.write_text("old")
+    loop.carry_out(job)
+    assert checkpoint.read_card(job.output).name == "tiny"

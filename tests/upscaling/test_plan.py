@@ -11,7 +11,7 @@ from making import save_picture
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.upscaling.outcome import Outcome, Task
-from espcn_cli.upscaling.plan import plan
+from espcn_cli.upscaling.plan import plan, stream_format
 
 
 def test_file_to_file(tmp_path: Path) -> None:
@@ -167,3 +167,62 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
     bad, good = plan([tmp_path / "in"], tmp_path / "out", recursive=True)
     assert isinstance(bad, Outcome) and str(bad.error) == f"{closed}: cannot be read (Permission denied)"
     assert isinstance(good, Task)
+
+
+# --- paths as they are typed -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["/", "//", "/.", "/x/.."])
+@pytest.mark.parametrize("name", ["2024.11", "out.png", "out"])
+def test_what_can_only_be_a_folder_is_one_whatever_its_name(tmp_path: Path, name: str, end: str) -> None:
+    source = save_picture(tmp_path / "a.png")
+    folder = Path(f"{tmp_path}/{name}{end}")
+    assert plan([str(source)], f"{tmp_path}/{name}{end}") == [Task(source, folder / "a.png")]
+    (tmp_path / name).touch()
+    with pytest.raises(UsageError, match="is a file"):
+        plan([str(source)], f"{tmp_path}/{name}/")
+
+
+def test_a_name_with_a_suffix_that_is_no_format_s_may_be_meant_for_a_folder(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"2024\.11: cannot write \.11: .*, or .*2024\.11/ for a folder"):
+        plan([source], tmp_path / "2024.11")
+    assert len(plan([source, save_picture(tmp_path / "b.png")], tmp_path / "2024.11")) == 2
+
+
+def test_a_source_that_means_a_folder_fails_where_a_file_is(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "in" / "a.png")
+    bad, good = plan([f"{source}/", f"{tmp_path}/in/"], tmp_path / "out")
+    assert isinstance(bad, Outcome) and f"{source}/ is no folder" in str(bad.error)
+    assert good == Task(source, tmp_path / "out" / "a.png")
+
+
+def test_files_called_like_the_streams_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_picture(tmp_path / "a.png").rename("-")
+    assert plan(["./-"], "out.png") == [Task(tmp_path / "-", Path("out.png"))]
+    assert plan(["-"], "out.png") == [Task(Path("-"), Path("out.png"))]
+    save_picture(tmp_path / "b.png")
+    Path("-").unlink()
+    assert plan(["b.png"], "-/") == [Task(Path("b.png"), tmp_path / "-" / "b.png")]
+    with pytest.raises(UsageError, match="is a folder: a picture from standard input needs a file name"):
+        plan(["-"], "new/")
+
+
+def test_empty_names_are_misuse(tmp_path: Path) -> None:
+    for sources, destination in (([""], "out"), (["a.png", ""], "out"), (["a.png"], "")):
+        with pytest.raises(UsageError, match="is empty"):
+            plan(sources, destination)
+
+
+def test_what_goes_into_a_pipe_or_a_device_needs_no_suffix(tmp_path: Path) -> None:
+    source = save_picture(tmp_path / "a.png")
+    for name, suffix, kind in (("pipe", None, "PNG"), ("pipe.jpg", None, "JPEG"), ("pipe.jpg", ".webp", "WEBP")):
+        os.mkfifo(tmp_path / name) if not (tmp_path / name).exists() else None
+        [task] = plan([source], tmp_path / name, suffix=suffix)
+        assert isinstance(task, Task) and task.streams
+        assert stream_format(suffix, tmp_path / name) == kind
+    with pytest.raises(UsageError, match="need a folder"):
+        plan([source, tmp_path], tmp_path / "pipe")
+    with pytest.raises(UsageError, match="different formats"):
+        plan(["-"], tmp_path / "b.png", suffix=".webp")

@@ -123,3 +123,14 @@ def test_a_picture_that_overflows_changes_nothing_for_the_next(delicate: ESPCN) 
     assert np.array_equal(after.frames[1].array(), alone)
     assert half.engine.precision == torch.bfloat16  # type: ignore[attr-defined]
     assert not np.array_equal(alone, Upscaler(TorchEngine(delicate)).raster(HARMLESS)[0].array())
+
+
+def test_frames_of_an_animation_are_all_done_in_fp32_if_one_overflows(delicate: ESPCN) -> None:
+    """Else what stands still would change by a level from frame to frame."""
+    half, full = Upscaler(TorchEngine(delicate, CPU, torch.bfloat16)), Upscaler(TorchEngine(delicate))
+    for size in (None, Size(width=31)):
+        document = Document((HARMLESS, BRIGHT, HARMLESS), durations=(40.0,) * 3)
+        after = half.document(document, size)
+        assert after.warnings == (NOTE,)
+        for frame, exact in zip(after.frames, full.document(document, size).frames, strict=True):
+            assert np.array_equal(frame.array(), exact.array())
