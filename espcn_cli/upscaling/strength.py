@@ -37,8 +37,11 @@ FRAMES = 3
 MISSING = 0.6
 """What is less, in levels, counts as a frequency that is not there."""
 
-SLOPES = (1, 2, 4, 8, 16, 32, 64)
-"""Differences between neighbours, in levels, whose shares are told."""
+SHARES = (0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
+"""Of the differences between neighbours: how large those are that so many do not exceed."""
+
+FINENESS = 4
+"""Parts of a level in which differences are counted."""
 
 STEEPEST = 0.05
 """The share of differences that are taken for edges."""
@@ -188,12 +191,12 @@ def _frequencies(luma: Floats) -> Floats:
 
 
 def _slopes(differences: tuple[Floats, Floats]) -> Floats:
-    """How many differences between neighbours are how large, and how they differ on a grid of blocks."""
+    """How large differences between neighbours are, how many there are none, and what they are on a grid of blocks."""
     every = np.concatenate([np.abs(steps).ravel() for steps in differences])
-    counts = np.bincount((every + 0.5).astype(np.intp), minlength=SLOPES[-1] + 1)
-    shares = [counts[:most].sum() / every.size for most in SLOPES]
+    counts = np.bincount((every * FINENESS + 0.5).astype(np.intp)).cumsum()
+    shares = np.searchsorted(counts, np.array(SHARES) * every.size) / FINENESS
     grid = np.mean([_on_grid(steps) for steps in differences], axis=0)
-    return np.concatenate([_log(1 - np.array(shares), 1e-3), grid])
+    return np.concatenate([_log(shares, 0.3), [counts[: FINENESS // 2].max() / every.size], grid])
 
 
 def _on_grid(steps: Floats) -> Floats:
