@@ -57,11 +57,12 @@ def in_steps(strength: float) -> float:
 
 def choose(frames: Sequence[Raster], traces: Traces) -> float:
     """The strength in [0, 1] for a picture, or for all frames of an animation, which go by its first."""
-    return float(decide(np.concatenate([statistics(windows(frames)), facts(traces)]), fitted()))
+    values = np.concatenate([statistics(windows(frames)), facts(traces)])
+    return float(decide(values[None], fitted())[0])
 
 
 def decide(values: Floats, fitted: Mapping[str, Floats]) -> NDArray[np.float64]:
-    """Statistics and facts (..., n) -> strengths (...): a network of one hidden layer."""
+    """Statistics and facts (N, n) -> strengths (N): a network of one hidden layer."""
     usual = ((values - fitted["mean"]) / fitted["deviation"]).clip(-FARTHEST, FARTHEST)
     hidden = np.tanh(usual @ fitted["hidden.weight"].T + fitted["hidden.bias"])
     strength: NDArray[np.float64] = 1 / (1 + np.exp(-(hidden @ fitted["output.weight"] + fitted["output.bias"])))
