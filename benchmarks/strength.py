@@ -116,7 +116,8 @@ class Table:
         steps = np.arange(STRENGTH_STEPS + 1) / STRENGTH_STEPS
         shifts = np.stack([np.interp(steps, STRENGTHS, row) for row in self.shifts])
         gained = self.psnr() - SHIFT_COSTS * np.maximum(shifts - MOST_SHIFT, 0)
-        return gained.max(axis=1, keepdims=True) - gained
+        lost: Floats = gained.max(axis=1, keepdims=True) - gained
+        return lost
 
 
 def to_psnr(squared_error: Floats) -> Floats:

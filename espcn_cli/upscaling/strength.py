@@ -164,7 +164,8 @@ def _bands() -> Floats:
     k = np.arange(BLOCK)
     band = np.maximum(k[:, None], k).ravel()
     member = (band[:, None] == k[1:]).astype(np.float32)
-    return member / member.sum(axis=0)
+    result: Floats = member / member.sum(axis=0)
+    return result
 
 
 def _frequencies(luma: Floats) -> Floats:
@@ -209,7 +210,8 @@ def _on_grid(steps: Floats) -> Floats:
 
 def _edges(differences: tuple[Floats, Floats]) -> Floats:
     """How steep edges are, how they ring, and how differences go with the next ones; the mean of both directions."""
-    return np.mean([_edges_along(steps) for steps in differences], axis=0)
+    result: Floats = np.mean([_edges_along(steps) for steps in differences], axis=0)
+    return result
 
 
 def _edges_along(steps: Floats) -> Floats:

@@ -172,5 +172,3 @@ def test_every_damage_has_a_strength_of_its_own_kind() -> None:
     """More noise, more of it."""
     few, many = (taken(replace(Damage("lanczos"), noise=deviation)) for deviation in (1, 8))
     assert few <= many
-
-
