@@ -65,8 +65,9 @@ clean:
 
 DATA ?= ../shared/data/train
 VALID ?= ../shared/data/valid
+DRAWINGS ?= ../shared/data/drawings/train
 TERMS := MIT; trained on research sets and freely licensed photographs, see weights/README.md
-NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$(name)_x$(scale)))
+NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$(name)_x$(scale))) espcn-m-real_x2
 
 .PHONY: $(NETWORKS) autoencoder scores
 weights: $(NETWORKS) autoencoder
@@ -77,7 +78,7 @@ $(NETWORKS): %: runs/%.safetensors ; cp $< weights/
 PARTS = $(subst _, ,$(basename $(@F)))
 UNFINISHED = runs/unfinished/$(basename $(@F))
 TRAIN = mkdir -p runs/unfinished && $(BIN)/espcn train $(DATA) --valid $(VALID) --license "$(TERMS)" \
-	-m $(word 1,$(PARTS)) -s $(subst x,,$(word 2,$(PARTS))) $(addprefix --init ,$<) $(1) \
+	-m $(patsubst %-real,%,$(word 1,$(PARTS))) -s $(subst x,,$(word 2,$(PARTS))) $(addprefix --init ,$<) $(1) \
 	--output $(UNFINISHED).safetensors --$(if $(wildcard $(UNFINISHED).run/state.safetensors),resume,overwrite) \
 	&& cp $(UNFINISHED).safetensors $@
 
@@ -126,6 +127,11 @@ runs/espcn-l_x3.safetensors: runs/espcn-l_x3_2.safetensors
 	$(call TRAIN,$(WIDE) --minutes 80 --learning-rate 1e-3 --finish 0.15 --seed 4)
 runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors
 	$(call TRAIN,$(WIDE) --minutes 42 --learning-rate 1e-3 --patch-size 128 --finish 0.15)
+
+# For the pictures that people have: from the clean weights that are shipped, with which they can be mixed.
+DAMAGED := --degradation real --drawings $(DRAWINGS) --precision fp32 --patch-size 64 --finish 0.15 --validate-every 1000
+runs/espcn-m-real_x2.safetensors: weights/espcn-m_x2.safetensors | install
+	$(call TRAIN,$(DAMAGED) --minutes 80 --learning-rate 7e-4)
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install
