@@ -46,6 +46,9 @@ FINENESS = 4
 STEEPEST = 0.05
 """The share of differences that are taken for edges."""
 
+MARKED = 1.1
+"""How much greater differences over the edges of blocks are than the usual ones, where blocks show."""
+
 FARTHEST = 4.0
 """No statistic counts as farther from what is usual, in standard deviations: what is odder tells nothing more."""
 
@@ -133,13 +136,36 @@ def statistics(rgb: Floats) -> Floats:
     """Windows (N, H, W, 3) in levels of 255, H and W multiples of BLOCK -> statistics (n)."""
     luma = rgb @ np.array(LUMA, np.float32)
     differences = np.diff(luma, axis=2), np.diff(luma, axis=1).swapaxes(1, 2)  # along the last axis, both
-    parts = [_frequencies(luma), _slopes(differences), _edges(differences), _flatness(luma), _colours(rgb, luma)]
+    parts = [
+        _frequencies(_on_blocks(luma, differences)),
+        _slopes(differences),
+        _edges(differences),
+        _flatness(luma),
+        _colours(rgb, luma),
+    ]
     return np.concatenate(parts).astype(np.float32)
 
 
 def _log(value: NDArray[np.floating] | float, least: float = 0.05) -> Floats:
     logarithm: Floats = np.log(np.asarray(value, float) + least)
     return logarithm
+
+
+def _on_blocks(luma: Floats, differences: tuple[Floats, Floats]) -> Floats:
+    """The windows from the first edge of blocks on: what was cut out of a JPEG has them anywhere."""
+    columns, rows = map(_first_edge, differences)
+    height, width = (
+        (side - start) // BLOCK * BLOCK for side, start in zip(luma.shape[1:], (rows, columns), strict=True)
+    )
+    if not (height and width):
+        return luma
+    return luma[:, rows : rows + height, columns : columns + width]
+
+
+def _first_edge(steps: Floats) -> int:
+    """Where the first block begins: at 0 if nothing tells of blocks."""
+    profile = _profile(steps)
+    return int(profile.argmax() + 1) % BLOCK if profile.max() > MARKED * np.median(profile) else 0
 
 
 def _blocks(luma: Floats) -> Floats:
@@ -203,9 +229,14 @@ def _slopes(differences: tuple[Floats, Floats]) -> Floats:
 
 def _on_grid(steps: Floats) -> Floats:
     """Differences over the edges of blocks, as they lie and where they are greatest, beside the usual ones."""
-    profile = np.array([np.abs(steps[..., start::BLOCK]).mean() for start in range(min(BLOCK, steps.shape[-1]))])
+    profile = _profile(steps)
     usual = np.median(profile) + 0.05
     return _log(np.array([profile[-1], profile.max()]) / usual)
+
+
+def _profile(steps: Floats) -> Floats:
+    """The mean difference at each of the places in a block, up to 8: over its edge the last, if blocks begin at 0."""
+    return np.array([np.abs(steps[..., start::BLOCK]).mean() for start in range(min(BLOCK, steps.shape[-1]))])
 
 
 def _edges(differences: tuple[Floats, Floats]) -> Floats:
