@@ -84,7 +84,6 @@ def collect(image: Image.Image, before: Beside | None = None, made: Turn = AS_IT
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
     found = _of_tags(tags) if tags is not None else _of_image(image, before.fields)
     found.gone[:0] = before.gone
-    found.notes += _shape(image.info)
     turn = AS_IT_IS
     try:
         read = image.getexif()
@@ -131,7 +130,7 @@ def stored_turn(image: Image.Image) -> Turn:
 
 def _of_image(image: Image.Image, fields: boxes.Fields) -> _Found:
     """Everything but EXIF of any file but a TIFF."""
-    found = _Found({}, [])
+    found = _Found({}, [], _note_on_shape(_shape(image.info)))
     text = dict(getattr(image, "text", {})) if image.format == "PNG" else {}
     if text and isinstance(image.info.get("xmp"), str):
         del image.info["xmp"]  # text of this keyword, which Pillow would look for orientation in
@@ -173,6 +172,7 @@ def _of_tags(tags: tiff_tags.Directory) -> _Found:
         found.info["dpi"] = dpi
     _sort(found, tiff_tags.resources_of(tags))
     found.dpi = None
+    found.notes += _note_on_shape(tiff_tags.shape(tags))
     return found
 
 
@@ -260,9 +260,13 @@ def _sensible(value: Any) -> tuple[float, float] | None:
     return (x, y) if all(math.isfinite(number) and 0 < number < 65535 for number in (x, y)) else None
 
 
-def _shape(info: dict[Any, Any]) -> list[str]:
+def _shape(info: dict[Any, Any]) -> Any:
+    """How wide a pixel is for its height, where a file that is no TIFF says that alone."""
+    return info.get("aspect") or (info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
+
+
+def _note_on_shape(aspect: Any) -> list[str]:
     """A note on pixels that are not square."""
-    aspect = info.get("aspect") or (info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
     is_oblong = isinstance(aspect, tuple) and len(aspect) == 2 and aspect[0] != aspect[1] and all(aspect)
     return ["the pixels are not square, and are taken for square"] if is_oblong else []
 

@@ -48,14 +48,30 @@ def data_of(tags: Directory, tag: int) -> bytes:
     return tags._tagdata.get(tag, b"")
 
 
+SIDES = (TiffImagePlugin.X_RESOLUTION, TiffImagePlugin.Y_RESOLUTION)
+INCH, NO_UNIT = 2, 1
+
+
 def resolution(tags: Directory) -> tuple[float, float] | None:
     """Dots per inch; None if the file does not say, or only how wide a pixel is for its height."""
-    sides = (TiffImagePlugin.X_RESOLUTION, TiffImagePlugin.Y_RESOLUTION)
-    to_inch = {2: 1.0, 3: 2.54}.get(tags.get(TiffImagePlugin.RESOLUTION_UNIT, 2))
-    if to_inch is None or not all(side in tags for side in sides):
+    to_inch = {INCH: 1.0, 3: 2.54}.get(_unit(tags))
+    if to_inch is None or not all(side in tags for side in SIDES):
         return None
-    across, down = (float(tags[side]) * to_inch for side in sides)
+    across, down = (float(tags[side]) * to_inch for side in SIDES)
     return across, down
+
+
+def shape(tags: Directory) -> tuple[float, float] | None:
+    """Pixels on two equal lengths, across and down, where a file has no unit for its resolution; else None."""
+    if _unit(tags) != NO_UNIT or not all(side in tags for side in SIDES):
+        return None
+    across, down = (float(tags[side]) for side in SIDES)
+    return across, down
+
+
+def _unit(tags: Directory) -> int:
+    unit: int = tags.get(TiffImagePlugin.RESOLUTION_UNIT, INCH)
+    return unit
 
 
 def written(info: dict[str, Any]) -> tuple[Directory, dict[int, dict[int, Any]]]:

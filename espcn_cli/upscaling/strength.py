@@ -20,7 +20,7 @@ from espcn_cli.maths.levels import Floats, white_of
 from espcn_cli.network.checkpoint import weights_folder
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.traces import Traces
-from espcn_cli.settings import STRENGTH_STEPS
+from espcn_cli.settings import STRENGTH_STEPS, Alpha
 
 BLOCK = 8
 """Pixels of a side of the blocks whose frequencies are measured: JPEG's, and they lie where its blocks do."""
@@ -58,9 +58,12 @@ def in_steps(strength: float) -> float:
     return round(strength * STRENGTH_STEPS) / STRENGTH_STEPS
 
 
-def choose(frames: Sequence[Raster], traces: Traces) -> float:
-    """The strength in [0, 1] for a picture, or for all frames of an animation, which go by its first."""
-    values = np.concatenate([statistics(windows(frames)), facts(traces)])
+def choose(frames: Sequence[Raster], traces: Traces, alpha: Alpha = "blend") -> float:
+    """The strength in [0, 1] for a picture, or for all frames of an animation, which go by its first.
+
+    With `separate` alpha it goes by the colours alone, whatever alpha is.
+    """
+    values = np.concatenate([statistics(windows(frames, alpha)), facts(traces)])
     return float(decide(values[None], fitted())[0])
 
 
@@ -98,15 +101,17 @@ def facts(traces: Traces) -> Floats:
 # --- where it is looked ----------------------------------------------------------------------------------------------
 
 
-def windows(frames: Sequence[Raster]) -> Floats:
-    """Windows of the first frames, evenly spread, (N, H, W, 3): RGB in levels of 255; what is transparent is white.
+def windows(frames: Sequence[Raster], alpha: Alpha = "blend") -> Floats:
+    """Windows of the first frames, evenly spread, (N, H, W, 3): RGB in levels of 255.
+
+    What is transparent is white; with `separate` alpha nothing is, and the colours are as if it were not there.
 
     Frames of another size than the first, pages of a document, are passed over.
     """
     alike = [frame for frame in frames if frame.size == frames[0].size][:FRAMES]
     width, height = frames[0].size
     spots = [(rows, columns) for rows in _spread(height) for columns in _spread(width)]
-    return np.stack([_opaque(frame, *spot) for frame in alike for spot in spots])
+    return np.stack([_opaque(frame, *spot, alpha) for frame in alike for spot in spots])
 
 
 def _spread(length: int) -> Iterator[slice]:
@@ -118,12 +123,12 @@ def _spread(length: int) -> Iterator[slice]:
         yield slice(start, start + (size if length >= BLOCK else length))
 
 
-def _opaque(frame: Raster, rows: slice, columns: slice) -> Floats:
+def _opaque(frame: Raster, rows: slice, columns: slice, alpha: Alpha) -> Floats:
     levels = frame.window(rows, columns)
     window = levels.astype(np.float32) * np.float32(255 / white_of(levels))
     if frame.has_alpha:
-        alpha = window[..., -1:] / 255
-        window = window[..., :-1] * alpha + 255 * (1 - alpha)
+        opacity = window[..., -1:] / 255 if alpha == "blend" else 1
+        window = window[..., :-1] * opacity + 255 * (1 - opacity)
     missing = [(0, max(BLOCK - side, 0)) for side in window.shape[:2]]
     window = np.pad(window, (*missing, (0, 0)), mode="edge")
     return np.broadcast_to(window, (*window.shape[:2], 3))

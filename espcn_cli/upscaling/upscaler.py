@@ -97,7 +97,7 @@ class Upscaler:
         """The strength that all frames of a document get, in eighths; None where nothing is mixed."""
         if self.mixture is None or self.strength != "auto":
             return self.fixed_strength
-        return strengths.in_steps(strengths.choose(document.frames, document.traces))
+        return strengths.in_steps(strengths.choose(document.frames, document.traces, self.alpha))
 
     @property
     def fixed_strength(self) -> float | None:

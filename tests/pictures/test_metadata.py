@@ -13,6 +13,7 @@ from making_animations import through
 from making_png import ICC, PICTURE, chunk, chunks_of, read, rgb_png
 from PIL import ExifTags, Image, PngImagePlugin
 
+from espcn_cli.maths.levels import Levels
 from espcn_cli.pictures import reading, writing
 from espcn_cli.upscaling.upscaler import Upscaler
 
@@ -213,6 +214,23 @@ def test_a_profile_rules_over_gamma(tmp_path: Path) -> None:
     assert document.info["icc_profile"] == ICC and "colour" not in document.info
 
 
+NOT_SQUARE = ("the pixels are not square, and are taken for square",)
+
+
 def test_pixels_that_are_not_square_are_said(tmp_path: Path) -> None:
     document = read(tmp_path / "in.png", rgb_png(chunk(b"pHYs", struct.pack(">IIB", 1, 2, 0))))
-    assert document.warnings == ("the pixels are not square, and are taken for square",)
+    assert document.warnings == NOT_SQUARE
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("sides", "unit", "said"), [((1, 2), 1, NOT_SQUARE), ((3, 3), 1, ()), ((1, 2), 2, ())])
+def test_so_are_those_of_a_tiff_unless_its_resolution_is_kept(
+    tmp_path: Path, dtype: type, sides: tuple[int, int], unit: int, said: tuple[str, ...]
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    levels: Levels = natural(24, 18).astype(dtype)
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, levels, photometric="rgb", metadata=None, resolution=sides, resolutionunit=unit)
+    document = reading.read_document(path)
+    assert document.warnings == said
+    assert document.info.get("dpi") == (sides if unit == 2 else None)

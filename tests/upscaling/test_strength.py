@@ -19,6 +19,7 @@ from espcn_cli.pictures.traces import Traces
 from espcn_cli.scoring import drawn
 from espcn_cli.scoring.damages import Damage, Jpeg, shrink
 from espcn_cli.upscaling.strength import ACROSS, FRAMES, WINDOW, choose, in_steps, statistics, windows
+from espcn_cli.upscaling.upscaler import load
 
 CAT = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "cat.png").convert("RGB"))
 
@@ -165,6 +166,20 @@ def test_anything_gets_a_strength(name: str) -> None:
     assert np.isfinite(statistics(windows([picture]))).all()
     for traces in (Traces(), Traces(jpeg=1), Traces(jpeg=100), Traces(webp=127.0), Traces(colours=1)):
         assert 0 <= choose([picture], traces) <= 1
+
+
+@pytest.mark.parametrize("gloss", [0, 77, "chequered", "noisy"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_that_is_data_does_not_count(gloss: int | str, dtype: type) -> None:
+    colours = after(Damage("bicubic")).frames[0].array()
+    height, width = colours.shape[:2]
+    made = {"chequered": np.indices((height, width)).sum(0) // 4 % 2 * 255, "noisy": natural(width, height)[..., 0]}
+    alpha = np.broadcast_to(made.get(str(gloss), gloss), (height, width)).astype(np.uint8)
+    white = np.iinfo(dtype).max // 255
+    texture = raster.from_array((np.dstack([colours, alpha]) * dtype(white)).astype(dtype))
+    assert choose([texture], Traces(), "separate") == of(colours.astype(dtype) * dtype(white))
+    assert choose([texture], Traces(), "blend") != of(colours)
+    assert load("espcn-m-real", 2, alpha="separate").strength_of(Document((texture,))) == in_steps(of(colours))
 
 
 def test_a_grid_may_lie_anywhere() -> None:
