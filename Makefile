@@ -67,7 +67,7 @@ DATA ?= ../shared/data/train
 VALID ?= ../shared/data/valid
 DRAWINGS ?= ../shared/data/drawings/train
 TERMS := MIT; trained on research sets and freely licensed photographs, see weights/README.md
-NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$(name)_x$(scale))) espcn-m-real_x2
+NETWORKS := $(foreach name,espcn espcn-s espcn-m espcn-l,$(foreach scale,2 3 4,$(name)_x$(scale))) espcn-s-real_x2 espcn-m-real_x2
 
 .PHONY: $(NETWORKS) autoencoder scores
 weights: $(NETWORKS) autoencoder
@@ -129,9 +129,11 @@ runs/espcn-l_x4.safetensors: runs/espcn-l_x2.safetensors
 	$(call TRAIN,$(WIDE) --minutes 42 --learning-rate 1e-3 --patch-size 128 --finish 0.15)
 
 # For the pictures that people have: from the clean weights that are shipped, with which they can be mixed.
-DAMAGED := --degradation real --drawings $(DRAWINGS) --precision fp32 --patch-size 64 --finish 0.15 --validate-every 1000
+DAMAGED := --degradation real --drawings $(DRAWINGS) --precision fp32 --patch-size 64 --finish 0.15 --learning-rate 7e-4
+runs/espcn-s-real_x2.safetensors: weights/espcn-s_x2.safetensors | install
+	$(call TRAIN,$(DAMAGED) --minutes 30 --validate-every 2000)
 runs/espcn-m-real_x2.safetensors: weights/espcn-m_x2.safetensors | install
-	$(call TRAIN,$(DAMAGED) --minutes 80 --learning-rate 7e-4)
+	$(call TRAIN,$(DAMAGED) --minutes 80 --validate-every 1000)
 
 MNIST ?= ../shared/data/mnist
 autoencoder: install
