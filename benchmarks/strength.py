@@ -16,25 +16,23 @@ import argparse
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from espcn_cli.engines.torch_engine import TorchEngine, to_planes
 from espcn_cli.files import replacing, write_tensors
 from espcn_cli.maths.colour import luma, studio_luma
-from espcn_cli.maths.levels import Floats, Levels, to_8_bits
+from espcn_cli.maths.levels import Floats, Levels
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network import checkpoint, espcn, mixing
-from espcn_cli.pictures import folders, raster, reading
+from espcn_cli.pictures import folders
 from espcn_cli.pictures.traces import Traces
-from espcn_cli.scoring import drawn
+from espcn_cli.scoring import drawn, suite
 from espcn_cli.scoring.damages import Damage, Jpeg, any_damage, shrink
 from espcn_cli.settings import STRENGTH_STEPS
 from espcn_cli.upscaling import strength
@@ -171,8 +169,7 @@ def pair(scene: Scene, scale: int, rng: np.random.Generator) -> tuple[Levels, Le
 
 def part_of(path: Path, scale: int, side: int, rng: np.random.Generator) -> Levels:
     """A random square of a picture, in grey now and then; a picture smaller than that whole."""
-    frame, _, _ = reading.read_first(path)
-    levels = to_8_bits(raster.on_white(frame).array())
+    levels = suite.read_hr(path)
     height, width = (min(scale * side, length // scale * scale) for length in levels.shape[:2])
     y, x = (int(rng.integers(whole - part + 1)) for whole, part in zip(levels.shape, (height, width), strict=False))
     part = np.ascontiguousarray(levels[y : y + height, x : x + width])
@@ -209,9 +206,8 @@ def score(
     file: bytes, hr: Levels, scale: int, engines: Sequence[TorchEngine]
 ) -> tuple[list[float], list[float], float]:
     """Squared errors and shifts of brightness at each strength, and Lanczos' squared error."""
-    with Image.open(BytesIO(file)) as image:
-        frame, _, _ = reading.from_image(image)
-    y, truth = (luma(to_planes(levels, 0, 255)) for levels in (frame.array(), hr))
+    lr = suite.as_read(file).frames[0].array()
+    y, truth = (luma(to_planes(levels, 0, 255)) for levels in (lr, hr))
     results = [engine.planes(y).clamp(0, 1) for engine in engines]
     errors = [squared_error(result, truth, 2 * scale) for result in results]
     lanczos = squared_error(interpolate(y, scale, "lanczos").clamp(0, 1), truth, 2 * scale)
@@ -247,8 +243,7 @@ def read(scenes_and_files: Sequence[tuple[Scene, Path]]) -> Table:
 
 def describe(file: bytes) -> Floats:
     """Statistics and facts of a file."""
-    with Image.open(BytesIO(file)) as image:
-        document = reading.from_frames(image)
+    document = suite.as_read(file)
     return np.concatenate([strength.statistics(strength.windows(document.frames)), strength.facts(document.traces)])
 
 

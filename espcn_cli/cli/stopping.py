@@ -19,7 +19,7 @@ from espcn_cli import files
 from espcn_cli.interruption import SIGNALS, as_exception, is_waiting
 
 PATIENCE = 3.0
-"""Seconds that a command may take to stop before it is said that there is a quicker way."""
+"""Seconds that a command may take to stop before a line tells of the quicker way."""
 
 DELAY = 1.0
 """Seconds that the last words may take: standard error may be a pipe that nobody reads."""
@@ -95,7 +95,7 @@ _stopping = _Stopping()
 
 @contextmanager
 def watching(whole: bool = False) -> Iterator[None]:
-    """Heed signals until the block ends. What stops it is said, if nobody has said it yet.
+    """Heed signals until the block ends. A line tells what stopped it, if none has yet.
 
     `whole`: the process is there for this alone, so it need not be tidied up after a signal, and one that comes later
     ends it at once. Does nothing within another such block, or outside the main thread, where Python allows no signal
@@ -137,7 +137,7 @@ def watching(whole: bool = False) -> Iterator[None]:
 
 @contextmanager
 def last_words(words: Words) -> Iterator[None]:
-    """Within the block, what is said when a signal ends it."""
+    """Within the block, the lines that tell of a signal that ends it."""
     before, _stopping.words = _stopping.words, words
     try:
         yield

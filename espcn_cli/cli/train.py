@@ -104,8 +104,8 @@ def train(
         ),
     ] = TRAIN.degradation,
     drawings: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of drawings, a fifth of what --degradation real learns from."),
+        str | None,
+        typer.Option(metavar="FOLDER", help="Folder of drawings, a fifth of what --degradation real learns from."),
     ] = None,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")

@@ -32,7 +32,7 @@ def is_clip(path: Path) -> bool:
 
 
 def read(path: Path, count: int) -> Iterator[Levels]:
-    """At most so many frames from the start, as grey pictures: luma in full range, uint8 (H, W, 1).
+    """The first `count` frames as grey pictures: luma in full range, uint8 (H, W, 1).
 
     Raises EspcnError naming the file if it holds no video, cannot be decoded, or PyAV is not installed.
     """

@@ -47,7 +47,7 @@ PILLOW_KERNELS: dict[Kernel, Image.Resampling] = {
 class Jpeg:
     """One compression: Pillow's quality, 1 to 95 or more, and whether chroma is halved.
 
-    `cropped`: so many rows and columns are cut off afterwards, so that the blocks of 8 no longer start at the corner.
+    `cropped`: rows and columns that are cut off afterwards, so that the blocks of 8 no longer start at the corner.
     """
 
     quality: int
@@ -175,7 +175,7 @@ def _shares() -> Levels:
 
 
 def dithered(levels: Levels, colours: int) -> Levels:
-    """In at most so many colours, chosen for the picture, errors spread to the neighbours (Floyd-Steinberg)."""
+    """In at most this many colours, chosen for the picture, errors spread to the neighbours (Floyd-Steinberg)."""
     image = to_image(levels).convert("RGB")
     palette = image.quantize(colours, Image.Quantize.MEDIANCUT)
     small = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")

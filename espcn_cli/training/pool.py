@@ -17,7 +17,7 @@ FIRST = 256
 """Scenes that a training starts with."""
 
 PATCHES_PER_SCENE = 64
-"""There is one more scene for so many patches that were drawn."""
+"""Drawn patches after which there is one more scene."""
 
 MOST_BYTES = 500_000_000
 """What the pool may take; then each new scene replaces the oldest."""
@@ -43,7 +43,7 @@ class Pool:
         self._scenes: dict[int, Future[Scene]] = {}
 
     def reach(self, patches: int) -> None:
-        """Hold the scenes that are due after so many patches, and have the next ones made."""
+        """Hold the scenes that are due when this many patches are drawn, and have the next ones made."""
         end = FIRST + patches // PATCHES_PER_SCENE
         if end == self.numbers.stop:
             return

@@ -254,7 +254,7 @@ def load(
     elif strength == "auto":
         engine = open_weights(card.settings, weights)
     else:
-        raise UsageError(f"strength {strength:g}: {model or card.name} {_why_not_mixed(card)}", path)
+        raise UsageError(f"strength {strength:g}: {_why_not_mixed(model, card)}", path)
     if scale is not None or (model is not None and path == Path(model)):
         return Upscaler(engine, tile, strength=strength, name=card.name, alpha=alpha)
     at = partial(
@@ -280,7 +280,11 @@ def check_strength(strength: Strength) -> None:
         raise UsageError(f"strength {strength!r}: use auto, or a number from 0 to 1")
 
 
-def _why_not_mixed(card: checkpoint.ModelCard) -> str:
+def _why_not_mixed(model: str | None, card: checkpoint.ModelCard) -> str:
+    name = model or card.name
     if card.sister:
-        return f"was trained from {card.sister.name}, whose weights are not there: put them beside it"
-    return f"has no clean sister to be mixed with: leave it out, or choose weights whose name ends in {REAL}"
+        return f"{name} was trained from {card.sister.name}, whose weights are not there: put them beside it"
+    alone = f"{name} has no clean sister to be mixed with"
+    if model is None:  # the default, where there are no real weights
+        return f"{alone}, and no weights for real pictures are shipped at x{card.settings.scale}: leave it out"
+    return f"{alone}: leave it out, or choose weights whose name ends in {REAL}"

@@ -130,3 +130,8 @@ def test_bad_training_input_gets_one_line(photos: Path, arguments: list[str], co
         save_picture(folder / "small" / f"{index}.png", 9, 9)
     one_line(run("train", *arguments, "-q", cwd=folder), code, *words)
     assert not list(folder.glob("*.safetensors"))
+
+
+def test_an_empty_name_of_a_folder_of_drawings_is_misuse_not_this_folder(photos: Path) -> None:
+    words = ("train", "photos", "--degradation", "real", "--drawings", "", *QUICK)
+    one_line(run(*words, cwd=photos.parent), 2, "the name of a file or a folder is empty")

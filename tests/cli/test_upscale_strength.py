@@ -110,7 +110,7 @@ def test_an_animation_has_one_strength(shelf: Path) -> None:
         (["--strength", "strong"], ["'strong'", "use auto, or a number from 0 to 1"]),
         (["--strength", ""], ["use auto, or a number from 0 to 1"]),
         (["--strength", "0.5", "-m", "espcn-m"], ["espcn-m has no clean sister", "-real"]),
-        (["--strength", "0", "-s", "3"], ["espcn-m has no clean sister"]),
+        (["--strength", "0", "-s", "3"], ["espcn-m has no clean sister", "shipped at x3: leave it out"]),
         (["--strength", "1", "-m", "mine.safetensors"], ["mine.safetensors has no clean sister"]),
     ],
     ids=lambda value: " ".join(value),
