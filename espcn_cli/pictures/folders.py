@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_folder, is_special, is_there
-from espcn_cli.paths import STREAM as STREAM
+from espcn_cli.paths import STREAM
 
 WRITTEN = frozenset(
     f".{name}"

@@ -16,8 +16,9 @@ from typing import IO, Any
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import decoders
-from espcn_cli.pictures.folders import STREAM, source_name
+from espcn_cli.pictures.folders import source_name
 from espcn_cli.settings import MAX_PIXELS
 
 PngImagePlugin.MAX_TEXT_CHUNK = 2**24

@@ -18,9 +18,9 @@ from making_png import PICTURE, read
 from PIL import Image
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import reading
 from espcn_cli.pictures.extent import Extent, extent_of
-from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.opening import opened
 from espcn_cli.scoring import tensors
 from espcn_cli.settings import MAX_PIXELS

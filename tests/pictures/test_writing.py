@@ -17,9 +17,9 @@ from making_png import PICTURE
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.paths import STREAM
 from espcn_cli.pictures import raster, reading, writing
 from espcn_cli.pictures.document import Document
-from espcn_cli.pictures.folders import STREAM
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.scoring import tensors
