@@ -29,8 +29,8 @@ from espcn_cli.training import patches
 from espcn_cli.training.job import Job
 from espcn_cli.training.linear_blocks import plain_network
 from espcn_cli.training.loop import finished, take_step
-from espcn_cli.training.parallel import Group, Threads
-from espcn_cli.training.run import Run, make_state
+from espcn_cli.training.parallel import Group
+from espcn_cli.training.run import Run, make_state, make_stepper
 from espcn_cli.training.samples import Recipe
 from espcn_cli.training.warm_start import warm_start
 
@@ -118,10 +118,10 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     network = draw_all(model, seed) if row.random else warm_start(start, model, seed) if start else None
     state = make_state(job, CPU, network)
     small = patches.make_patches(training, job.patch, settings, CPU)
-    worker = Threads(state.network.network, 1, CPU)
+    descend = make_stepper(state, settings, CPU, Group())
     precision = choose_precision("auto", CPU, training=True)
     large = small.of_size(min(2 * job.patch, training.largest_patch))
-    loop = Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, worker, None)
+    loop = Run(job, Group(), CPU, precision, small, large, pairs, 0.0, {}, state, descend, None)
     began = time.process_time()
     while not finished(loop):
         take_step(loop)

@@ -30,12 +30,11 @@ from torch.utils.data import DataLoader, Dataset
 from espcn_cli.engines.device import choose_device, choose_precision
 from espcn_cli.pictures import folders
 from espcn_cli.settings import ARCHITECTURES, ModelSettings, TrainSettings, architecture
-from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.job import Job
 from espcn_cli.training.loop import take_step
-from espcn_cli.training.parallel import Group, Threads, own_device
+from espcn_cli.training.parallel import Group, own_device
 from espcn_cli.training.patches import Patches, load_data
-from espcn_cli.training.run import Run, make_state
+from espcn_cli.training.run import Run, make_state, make_stepper
 from espcn_cli.training.samples import Recipe
 
 BATCH, PATCH = 16, 96
@@ -95,11 +94,10 @@ def our_steps(settings: ModelSettings, patches: Patches, device: torch.device, e
     job = Job(Path("unused.safetensors"), "timed", settings, options, [], [])
     precision = choose_precision("auto", device, training=True)
     state = make_state(job, device)
-    network = state.network.network
-    worker = Recorded(network) if device.type == "cuda" else Threads(network, BATCH, device)
-    run = Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, worker, None)
+    descend = make_stepper(state, options, device, Group())
+    run = Run(job, Group(), device, precision, patches, patches, [], 0.0, {}, state, descend, None)
     while True:
-        take_step(run)
+        take_step(run).item()
         yield
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from espcn_cli.engines.device import choose_device
 from espcn_cli.errors import EspcnError
@@ -37,6 +40,9 @@ from espcn_cli.training.validation import keep, validate, validations_since_best
 
 DIVERGED = 1.0
 """A loss that no start has: pixels are in [0, 1]."""
+
+UNREAD = defaultdict(lambda: 1, cuda=10)
+"""Steps after which their losses are looked at: a look waits for the GPU, which could have been told the next steps."""
 
 
 def train(
@@ -139,6 +145,7 @@ def descend(run: Run, interruption: Interruption, report: Report) -> None:
     while not (stop := run.group.greatest(interruption.signal)) and not finished(run):
         advance(run, began, report)
     interruption.signal = interruption.signal or stop
+    read_losses(run)
     if not run.group.leads:
         return
     if finished(run):
@@ -152,15 +159,20 @@ def advance(run: Run, began: float, report: Report) -> None:
     """One step, and a validation if it is time; back to the last one if the training diverges."""
     state, settings = run.state, run.job.settings
     started = time.perf_counter()
-    loss = fitting_step(run)
-    state.stepping += time.perf_counter() - started
+    run.unread.append(fitting_step(run))
     (state.seconds,) = run.group.from_leader(time.monotonic() - began)
+    done = progress(state, settings)
+    validating = state.step % settings.validate_every == 0 or done >= 1
+    losses = read_losses(run) if validating or len(run.unread) == UNREAD[run.device.type] else []
+    state.stepping += time.perf_counter() - started
+    if not losses:
+        return
+    loss = max(losses, key=lambda loss: loss if loss < DIVERGED else math.inf)
     if not loss < DIVERGED:
         report(retreat_(run, loss))
         return
-    done = progress(state, settings)
-    report(Step(state.step, round(state.step / done), loss))
-    if state.step % settings.validate_every and done < 1:
+    report(Step(state.step, round(state.step / done), losses[-1]))
+    if not validating:
         return
     result = validate(run)
     if result is None:
@@ -171,6 +183,14 @@ def advance(run: Run, began: float, report: Report) -> None:
     report(result)
 
 
+def read_losses(run: Run) -> list[float]:
+    """The losses of the steps since the last look, also noted in the state: on a GPU, this waits for the steps."""
+    losses: list[float] = torch.stack(run.unread).tolist() if run.unread else []
+    run.unread.clear()
+    run.state.losses += losses
+    return losses
+
+
 def finished(run: Run) -> bool:
     """Whether the steps or the minutes are over, or patience is."""
     patience = run.job.settings.patience
@@ -178,7 +198,7 @@ def finished(run: Run) -> bool:
     return stalled or progress(run.state, run.job.settings) >= 1
 
 
-def fitting_step(run: Run) -> float:
+def fitting_step(run: Run) -> Tensor:
     """Take a step. Raises EspcnError with the remedy if the batch does not fit in memory."""
     try:
         return take_step(run)
@@ -193,8 +213,8 @@ def fitting_step(run: Run) -> float:
 
 
 @one_thread()
-def take_step(run: Run) -> float:
-    """Draw a batch, descend once on its loss, move the average. Returns the loss.
+def take_step(run: Run) -> Tensor:
+    """Draw a batch, descend once on its loss, move the average. Returns the loss, a scalar on the device.
 
     The last share of the training, `finish`, takes MSE and larger patches: what PSNR measures, with less border.
     """
@@ -204,21 +224,12 @@ def take_step(run: Run) -> float:
     started = time.perf_counter()
     lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator, state.step))
     state.drawing += time.perf_counter() - started
-    loss_of = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
-    merged = state.network.merged()
-    loss, gradients = run.worker.gradients(loss_of, merged, lr.to(run.device), hr.to(run.device))
-    run.group.average_([*gradients, loss])
-    state.network.zero_grad()
-    torch.autograd.backward(list(merged.values()), gradients)
-    if settings.clip:
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-    state.optimiser.step(state.share * learning_rate(settings, state.step, done))
+    loss = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
+    rate = state.share * learning_rate(settings, state.step, done)
+    decay = min(settings.ema_decay, (state.step + 1) / (state.step + 11))  # the first steps are soon forgotten
+    mean = run.descend(state, loss, lr.to(run.device), hr.to(run.device), rate, 1 - decay)
     state.step += 1
-    decay = min(settings.ema_decay, state.step / (state.step + 10))  # the first steps are soon forgotten
-    with torch.no_grad():
-        torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
-    state.losses.append(loss.item())
-    return state.losses[-1]
+    return mean
 
 
 def retreat_(run: Run, loss: float) -> Retreat:

@@ -65,6 +65,7 @@ class Stack:
 class Soap:
     """Adam, rotated: each axis of a kernel's gradient is turned into the eigenvectors of its own running Gram matrix.
 
+    Its step is in three parts: the first and the last can be recorded as a CUDA graph, the one between cannot.
     There, Adam's one rate per coordinate fits the directions that matter. Biases and slopes get plain Adam. Weights
     without a gradient are taken to have none: their gradient is zero.
     """
@@ -74,25 +75,44 @@ class Soap:
         for parameter in parameters:
             by_shape.setdefault(parameter.shape, []).append(parameter)
         self.stacks = [Stack.of(alike) for alike in by_shape.values()]
-        self.steps = torch.zeros(())
+        self.steps = self.stacks[0].momentum.new_zeros(())
 
-    @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Move the parameters against their gradients."""
-        due = int(self.steps) % REFRESH == 0
+        before = int(self.steps)
+        self.observe()
+        self.turn(before)
+        self.move(learning_rate)
+
+    @torch.no_grad()
+    def observe(self) -> None:
+        """Take notice of the gradients."""
         self.steps += 1
+        new = torch.where(self.steps > 1, 1 - CURVATURE, 1.0)
         for stack in self.stacks:
             gradient = stack.gradient
             for axis, gram in stack.grams.items():
-                gram.lerp_(_gram(axis, gradient), 1 - CURVATURE if self.steps > 1 else 1.0)
-            if due:
-                _turn_(stack, first=bool(self.steps == 1))
+                gram.lerp_(_gram(axis, gradient), new)
+
+    @torch.no_grad()
+    def turn(self, step: int) -> None:
+        """Look at the eigenvectors again, if that is due at this step (from 0)."""
+        if step % REFRESH == 0:
+            for stack in self.stacks:
+                _turn_(stack, first=step == 0)
+
+    @torch.no_grad()
+    def move(self, learning_rate: float | Tensor) -> None:
+        """Move the parameters against the gradients that were observed."""
+        for stack in self.stacks:
+            gradient = stack.gradient
             stack.momentum.lerp_(gradient, 1 - MOMENTUM)
             stack.variance.lerp_(stack.rotate(gradient).square_(), 1 - VARIANCE)
             mean = stack.rotate(stack.momentum) / (1 - MOMENTUM**self.steps)
             deviation = (stack.variance / (1 - VARIANCE**self.steps)).sqrt_().add_(TINY)
-            for parameter, change in zip(stack.parameters, stack.rotate(mean / deviation, back=True), strict=True):
-                parameter.sub_(change.view_as(parameter), alpha=learning_rate)
+            changes = stack.rotate(mean / deviation, back=True) * learning_rate
+            for parameter, change in zip(stack.parameters, changes, strict=True):
+                parameter.sub_(change.view_as(parameter))
 
     def tensors(self) -> dict[str, Tensor]:
         """What the next steps depend on, by name; whoever writes these tensors into another one makes it go on here."""
@@ -101,16 +121,26 @@ class Soap:
 
 
 class Adam:
-    """PyTorch's Adam behind the same two methods."""
+    """PyTorch's Adam behind the same methods."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self.adam = torch.optim.Adam(parameters, fused=True)
+        given = list(parameters)
+        self.adam = torch.optim.Adam(given, fused=True, capturable=given[0].device.type == "cuda")
         for parameter in self.adam.param_groups[0]["params"]:  # what it makes itself at its first step
             steps = torch.zeros((), device=parameter.device)
             moments = {name: torch.zeros_like(parameter.detach()) for name in ("exp_avg", "exp_avg_sq")}
             self.adam.state[parameter] = {"step": steps, **moments}
 
     def step(self, learning_rate: float) -> None:
+        self.move(learning_rate)
+
+    def observe(self) -> None:
+        """Nothing: Adam looks at the gradients as it moves."""
+
+    def turn(self, step: int) -> None:
+        """Nothing: Adam has no bases."""
+
+    def move(self, learning_rate: float | Tensor) -> None:
         for group in self.adam.param_groups:
             group["lr"] = learning_rate
         self.adam.step()
@@ -156,6 +186,7 @@ def _turn_(stack: Stack, first: bool) -> None:
             continue
         strength = torch.diagonal(basis.mT @ gram @ basis, dim1=-2, dim2=-1)
         order = strength.argsort(dim=-1, descending=True)  # orthogonal iteration keeps the strongest first
-        basis.copy_(torch.linalg.qr(gram @ basis.gather(-1, order[:, None].expand_as(basis)))[0])
+        turned = gram @ basis.gather(-1, order[:, None].expand_as(basis))
+        basis.copy_(torch.linalg.qr(turned.cpu())[0])  # a GPU takes five times as long for matrices as small as these
         shape = [len(order), *(-1 if other == axis else 1 for other in range(1, stack.variance.dim()))]
         stack.variance.copy_(stack.variance.gather(axis, order.view(shape).expand_as(stack.variance)))

@@ -223,7 +223,7 @@ class DevicePatches(Patches):
         self.sizes = torch.tensor([sample.size for sample in data.samples], device=device)
         areas = self.sizes.prod(dim=1)
         self.starts = F.pad(areas.cumsum(0), (1, 0))[:-1] * data.planes
-        self.planes = torch.arange(data.planes, device=device).view(1, -1, 1, 1)
+        self.planes = data.planes
 
     def draw(self, generator: torch.Generator, step: int = 0) -> tuple[Tensor, Tensor]:
         pictures, positions, orientations = (t.to(self.sizes.device) for t in self.places(generator))
@@ -234,14 +234,28 @@ class DevicePatches(Patches):
 
     def _gather(self, buffer: Tensor, r: int, pictures: Tensor, corners: Tensor, orientations: Tensor) -> Tensor:
         """Patches (batch, planes, r·patch, r·patch) in [0, 1] from a buffer of pictures r times as large as LR."""
-        height, width = (self.sizes[pictures] * r).T.view(2, -1, 1, 1, 1)
-        start = (self.starts[pictures] * r**2).view(-1, 1, 1, 1)
-        y, x = (
-            (_grids(self.patch * r, buffer.device)[orientations] + (corners * r)[:, :, None, None])
-            .unsqueeze(2)
-            .unbind(1)
+        return gathered(
+            buffer,
+            self.starts[pictures] * r**2,
+            self.sizes[pictures] * r,
+            corners * r,
+            orientations,
+            self.patch * r,
+            self.planes,
         )
-        return buffer[start + (self.planes * height + y) * width + x].float().div_(255)
+
+
+def gathered(
+    buffer: Tensor, starts: Tensor, sizes: Tensor, corners: Tensor, turns: Tensor, side: int, planes: int
+) -> Tensor:
+    """Square patches (batch, planes, side, side) in [0, 1] from pictures (planes, H, W) of a flat uint8 buffer.
+
+    Of each patch: where its picture starts, that picture's height and width, the patch's upper left corner and turn.
+    """
+    height, width = sizes.T.reshape(2, -1, 1, 1, 1)
+    y, x = (_grids(side, buffer.device)[turns] + corners[:, :, None, None]).unsqueeze(2).unbind(1)
+    plane = torch.arange(planes, device=buffer.device).view(1, -1, 1, 1)
+    return buffer[starts.view(-1, 1, 1, 1) + (plane * height + y) * width + x].float().div_(255)
 
 
 @cache

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -16,8 +24,8 @@ from espcn_cli.training.scenes import SIDE, Scene
 FIRST = 256
 """Scenes that a training starts with."""
 
-PATCHES_PER_SCENE = 64
-"""Drawn patches after which there is one more scene."""
+STEPS_PER_SCENE = 4
+"""Steps after which there is one more scene."""
 
 MOST_BYTES = 500_000_000
 """What the pool may take; then each new scene replaces the oldest."""
@@ -25,43 +33,94 @@ MOST_BYTES = 500_000_000
 AHEAD = 4
 """Scenes that are made before they are due."""
 
+Make = Callable[[int], Scene]
+
 
 class Pool:
-    """Scenes by number, made in threads of their own.
+    """Scenes by number, made in threads or processes of their own.
 
-    Which ones there are follows from the patches drawn so far alone: a training that resumes finds the same.
+    Which ones there are follows from the step alone: a training that resumes finds the same. Processes leave the
+    interpreter to a step that takes no more than a millisecond; threads are enough where it takes many.
     """
 
-    def __init__(self, make: Callable[[int], Scene], workers: int | None = None) -> None:
+    def __init__(self, make: Make, workers: int | None = None, processes: bool = False) -> None:
         first = make(0)
+        self.planes = len(first.hr)
         self.most = max(MOST_BYTES // (first.hr.numel() + first.lr.numel()), FIRST)
         self.numbers = range(0)
-        self._make = make
-        self._threads = ThreadPoolExecutor(
-            workers or torch.get_num_threads(), initializer=lambda: torch.set_num_threads(1)
-        )
+        self._makers, self._make = make_executor(make, workers, processes)
+        self._ahead = AHEAD * (workers or torch.get_num_threads()) if processes else AHEAD
         self._scenes: dict[int, Future[Scene]] = {}
 
-    def reach(self, patches: int) -> None:
-        """Hold the scenes that are due when this many patches are drawn, and have the next ones made."""
-        end = FIRST + patches // PATCHES_PER_SCENE
+    def reach(self, step: int) -> None:
+        """Hold the scenes that are due at a step, and have the next ones made."""
+        end = FIRST + step // STEPS_PER_SCENE
         if end == self.numbers.stop:
             return
         self.numbers = range(max(end - self.most, 0), end)
-        kept = range(self.numbers.start, end + AHEAD)
-        self._scenes = {n: self._scenes.get(n) or self._threads.submit(self._make, n) for n in kept}
+        for number in [n for n in self._scenes if n < self.numbers.start]:
+            del self._scenes[number]
+        for number in range(self.numbers.start, end + self._ahead):
+            if number not in self._scenes:
+                self._scenes[number] = self._makers.submit(self._make, number)
 
-    def from_(self, place: int) -> Iterator[Scene]:
-        """All scenes, one after another, from one in the row on; each is waited for.
+    def from_(self, place: int) -> Iterator[tuple[int, Scene]]:
+        """All scenes with their numbers, one after another, from one in the row on; each is waited for.
 
         Raises EspcnError if a picture's file is no longer what it was.
         """
         for offset in range(len(self.numbers)):
-            yield self._scenes[self.numbers[(place + offset) % len(self.numbers)]].result()
+            number = self.numbers[(place + offset) % len(self.numbers)]
+            yield number, self._scenes[number].result()
 
     def close(self) -> None:
         """Make no more scenes."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._makers.shutdown(wait=False, cancel_futures=True)
+
+
+def make_executor(make: Make, workers: int | None, processes: bool) -> tuple[Executor, Make]:
+    """Threads, or processes that share this one's memory as it is now where the system can fork; and their work."""
+    count = workers or torch.get_num_threads()
+    if processes and "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin":
+        executor = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), partial(_serve, make, os.getpid()))
+        with warnings.catch_warnings():  # of threads that are not there afterwards: none holds what a scene needs
+            warnings.simplefilter("ignore", DeprecationWarning)
+            executor.submit(int).result()  # all are forked now, before there is more to share
+        return executor, _make_here
+    return ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1)), make
+
+
+_served: list[Make] = []
+"""In a process that makes scenes, how: it came with the memory, since pictures are too much to be sent."""
+
+
+def _make_here(number: int) -> Scene:
+    return _served[-1](number)
+
+
+def _serve(make: Make, parent: int) -> None:
+    """A process that only makes scenes: signals are its parent's affair, and it does not outlive that."""
+    _served.append(make)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+class Place(NamedTuple):
+    """Where a patch lies: in which scene, at which LR row and column, in which of the `TURNS`."""
+
+    number: int
+    scene: Scene
+    y: int
+    x: int
+    turn: int
 
 
 class ScenePatches:
@@ -86,23 +145,35 @@ class ScenePatches:
 
     def draw(self, generator: torch.Generator, step: int) -> tuple[Tensor, Tensor]:
         """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]."""
-        self.pool.reach(step * self.batch)
+        pairs = [self._cut(place) for place in self.places(generator, step)]
+        lr, hr = (torch.stack(side).float().div_(255) for side in zip(*pairs, strict=True))
+        return lr, hr
+
+    def places(self, generator: torch.Generator, step: int) -> Iterator[Place]:
+        """Where a batch's patches lie."""
+        self.pool.reach(step)
         places = torch.randint(len(self.pool.numbers), (self.batch,), generator=generator).tolist()
         where = torch.rand(self.batch, self.candidates, 2, generator=generator).tolist()
         turns = torch.randint(len(TURNS), (self.batch,), generator=generator).tolist()
-        pairs = [self._cut(*of_each) for of_each in zip(places, where, turns, strict=True)]
-        lr, hr = (torch.stack(side).float().div_(255) for side in zip(*pairs, strict=True))
-        return lr, hr
+        for place, corners, turn in zip(places, where, turns, strict=True):
+            large_enough = (found for found in self.pool.from_(place) if min(found[1].size) >= self.patch)
+            number, scene = next(large_enough)
+            yield Place(number, scene, *self._corner(scene, corners), turn)
 
     def close(self) -> None:
         self.pool.close()
 
-    def _cut(self, place: int, where: list[list[float]], turn: int) -> tuple[Tensor, Tensor]:
-        """LR and HR patch, uint8."""
-        scene = next(scene for scene in self.pool.from_(place) if min(scene.size) >= self.patch)
+    def _corner(self, scene: Scene, where: list[list[float]]) -> tuple[int, int]:
+        """Row and column of the most detailed patch of those that begin at these shares of the way."""
         free = [side - self.patch + 1 for side in scene.size]
         corners = [(int(down * free[0]), int(right * free[1])) for down, right in where]
-        y, x = max(corners, key=lambda at: scene.detail(at[0], at[1], self.patch)) if len(corners) > 1 else corners[0]
+        if len(corners) == 1:
+            return corners[0]
+        return max(corners, key=lambda at: scene.detail(at[0], at[1], self.patch))
+
+    def _cut(self, place: Place) -> tuple[Tensor, Tensor]:
+        """LR and HR patch, uint8."""
+        _, scene, y, x, turn = place
         size, r = self.patch, self.scale
         lr = scene.lr[:, y : y + size, x : x + size]
         hr = scene.hr[:, y * r : (y + size) * r, x * r : (x + size) * r]

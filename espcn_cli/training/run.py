@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from espcn_cli.engines.device import PRECISIONS, choose_precision
 from espcn_cli.errors import EspcnError
@@ -17,6 +19,7 @@ from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.cuda_graph import Recorded
+from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
 from espcn_cli.training.job import Job, identity
 from espcn_cli.training.linear_blocks import TrainingForm
@@ -28,6 +31,7 @@ from espcn_cli.training.run_folder import EventWriter, RunFolder
 from espcn_cli.training.samples import Recipe, choose_cache
 from espcn_cli.training.scenes import Scenes
 from espcn_cli.training.state import State, check_state, restore_
+from espcn_cli.training.step import Replayed, Stepper, Stepwise
 from espcn_cli.training.warm_start import warm_start
 
 AnyPatches = Patches | ScenePatches
@@ -47,10 +51,12 @@ class Run:
     bicubic: float
     fingerprint: dict[str, int | str]
     state: State
-    worker: Threads | Recorded
+    descend: Stepper
     events: EventWriter | None
     replaces: bool = True
     """Whether there was a file of the output's name at the start, which may be replaced: one made since may not."""
+    unread: list[Tensor] = field(default_factory=list)
+    """Losses of the last steps, on the device."""
 
     @property
     def folder(self) -> RunFolder:
@@ -95,16 +101,13 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     if group.leads:
         folder.make()
     events = folder.event_writer(state.step) if group.leads and job.tensorboard else None
-    batch = job.settings.batch_size
     small: AnyPatches
     if degradation == "real":
-        small = draw_scenes(pictures, drawings, job)
+        small = draw_scenes(pictures, drawings, job, device)
     else:
         small = make_patches(pictures, job.patch, job.settings, device)
     large = small.of_size(min(2 * job.patch, small.largest_patch))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
-    plain = state.network.network
-    worker = Recorded(plain) if device.type == "cuda" else Threads(plain, batch // group.size, device)
     return Run(
         job,
         group,
@@ -116,19 +119,28 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         bicubic,
         fingerprint,
         state,
-        worker,
+        make_stepper(state, job.settings, device, group),
         events,
         is_there(job.output),
     )
 
 
-def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job) -> ScenePatches:
-    """Patches for `--degradation real`."""
+def make_stepper(state: State, settings: TrainSettings, device: torch.device, group: Group) -> Stepper:
+    """A step's way: a GPU without others is told whole steps at once, as graphs."""
+    plain = state.network.network
+    if device.type != "cuda":
+        return Stepwise(Threads(plain, settings.batch_size // group.size, device), group, settings.clip)
+    return Stepwise(Recorded(plain), group, settings.clip) if group.size > 1 else Replayed(settings.clip)
+
+
+def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job, device: torch.device) -> ScenePatches:
+    """Patches for `--degradation real`, from where they are drawn fastest."""
     model, settings = job.model, job.settings
     more = drawings.samples if drawings else []
     scenes = Scenes(pictures.samples, more, model.scale, model.planes, settings.seed)
-    pool = Pool(scenes.make, job.workers)
-    return ScenePatches(pool, model.scale, job.patch, settings.batch_size, settings.candidates)
+    pool = Pool(scenes.make, job.workers, processes=device.type == "cuda")
+    kind = partial(DeviceScenePatches, device=device) if fits_scenes(pool, model.scale, device) else ScenePatches
+    return kind(pool, model.scale, job.patch, settings.batch_size, settings.candidates)
 
 
 def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[Skipped]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ class Scene:
     @classmethod
     def of(cls, hr: Tensor, lr: Tensor) -> Scene:
         return cls(hr, lr, np.pad(detail(lr).numpy(), ((1, 0), (1, 0))).cumsum(0).cumsum(1))
+
+    @classmethod
+    def from_arrays(cls, hr: Levels, lr: Levels, sums: Floats) -> Scene:
+        return cls(torch.from_numpy(hr), torch.from_numpy(lr), sums)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Scenes travel between processes as arrays: each tensor would take a file handle."""
+        return Scene.from_arrays, (self.hr.numpy(), self.lr.numpy(), self.sums)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command import COMMAND, PLAIN, QUICK, Result, run
 from digits import save_mnist
 from PIL import Image
@@ -97,7 +98,7 @@ def stopped_at(step: int, number: int, *options: object, folder: Path) -> Result
     """A training, in this process, that gets a signal within a step."""
     steps = []
 
-    def signalled(run: Run) -> float:
+    def signalled(run: Run) -> torch.Tensor:
         steps.append(run.state.step)
         if len(steps) == step:
             signal.raise_signal(number)

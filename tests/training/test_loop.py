@@ -108,7 +108,7 @@ def test_what_killed_trainings_left_is_removed(job: Job) -> None:
 def test_a_batch_that_does_not_fit_is_one_clear_line(
     job: Job, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(run: Run) -> float:
+    def full(run: Run) -> torch.Tensor:
         raise error
 
     monkeypatch.setattr(loop, "take_step", full)
@@ -117,7 +117,7 @@ def test_a_batch_that_does_not_fit_is_one_clear_line(
 
 
 def test_another_error_of_a_step_is_no_matter_of_memory(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(run: Run) -> float:
+    def wrong(run: Run) -> torch.Tensor:
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(loop, "take_step", wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import torch
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.training import pool
-from espcn_cli.training.pool import FIRST, PATCHES_PER_SCENE, Pool, ScenePatches
+from espcn_cli.training.pool import FIRST, STEPS_PER_SCENE, Pool, ScenePatches
 from espcn_cli.training.scenes import Scene
 
 
@@ -28,17 +29,17 @@ def scenes() -> Iterator[Pool]:
 
 
 def test_it_starts_with_a_stock_and_grows_by_what_is_drawn(scenes: Pool) -> None:
-    for patches, count in ((0, FIRST), (PATCHES_PER_SCENE - 1, FIRST), (10 * PATCHES_PER_SCENE, FIRST + 10)):
-        scenes.reach(patches)
+    for step, count in ((0, FIRST), (STEPS_PER_SCENE - 1, FIRST), (10 * STEPS_PER_SCENE, FIRST + 10)):
+        scenes.reach(step)
         assert scenes.numbers == range(count)
-        assert int(next(scenes.from_(count - 1)).lr[0, 0, 0]) == (count - 1) % 256
+        assert int(next(scenes.from_(count - 1))[1].lr[0, 0, 0]) == (count - 1) % 256
 
 
 def test_a_full_pool_forgets_the_oldest(scenes: Pool) -> None:
     scenes.most = FIRST
-    scenes.reach(5 * PATCHES_PER_SCENE)
+    scenes.reach(5 * STEPS_PER_SCENE)
     assert scenes.numbers == range(5, FIRST + 5)
-    assert int(next(scenes.from_(0)).lr[0, 0, 0]) == 5
+    assert int(next(scenes.from_(0))[1].lr[0, 0, 0]) == 5
 
 
 def test_what_is_held_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,5 +113,36 @@ def test_closing_waits_for_no_more_than_what_is_being_made() -> None:
     scenes.reach(0)
     scenes.close()
     gate.set()
-    scenes._threads.shutdown(wait=True)
-    assert len(made) <= 2
+    scenes._makers.shutdown(wait=True)
+    assert len(made) <= 3  # the pool's first look, and two at most
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_processes_make_the_same_scenes_and_end_with_the_pool() -> None:
+    pool = Pool(numbered, workers=2, processes=True)
+    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+    by_threads = Pool(numbered, workers=1)
+    for side, other in zip(
+        *(ScenePatches(p, 2, 16, 8).draw(g, 40) for p, g in zip((pool, by_threads), generators, strict=True)),
+        strict=True,
+    ):
+        assert torch.equal(side, other)
+    children = [*pool._makers._processes.values()]  # type: ignore[attr-defined]
+    pool.close()
+    by_threads.close()
+    for child in children:
+        child.join(10)
+        assert child.exitcode == 0
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_what_goes_wrong_in_a_process_is_told_too() -> None:
+    def make(number: int) -> Scene:
+        if number:
+            raise EspcnError("a.png was changed during the training: start again")
+        return numbered(0)
+
+    pool = Pool(make, workers=1, processes=True)
+    with pytest.raises(EspcnError, match="was changed"):
+        ScenePatches(pool, 2, 16, 8).draw(torch.Generator().manual_seed(0), 0)
+    pool.close()
