@@ -33,7 +33,7 @@ def survive_forks() -> None:
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` is CUDA when there is one, else the CPU. Raises EspcnError for a device that is not there."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -45,7 +45,18 @@ def choose_device(name: str = "auto") -> torch.device:
     }
     if not available.get(device.type, False):
         raise EspcnError(f"device {name!r} is not available here: use --device cpu")
+    if device.type == "cuda":
+        keep_to_the_bit()
     return device
+
+
+def keep_to_the_bit() -> None:
+    """From now on fp32 is fp32 on a GPU, and the same work gives the same bits.
+
+    Otherwise cuDNN rounds a convolution's inputs to TF32's ten bits, and sums gradients in the order of chance.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
 
 
 def choose_precision(name: str, device: torch.device, training: bool = False) -> torch.dtype:

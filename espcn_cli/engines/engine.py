@@ -30,6 +30,10 @@ class Engine(Protocol):
     def halo(self) -> int:
         """LR pixels of context to each side that an output pixel depends on, or more."""
 
+    @property
+    def window(self) -> int:
+        """LR pixels of the windows that suit it best."""
+
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
 

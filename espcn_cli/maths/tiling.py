@@ -78,10 +78,10 @@ def strip_height(width: int, halo: int, pixels: int) -> int:
     return max(pixels // max(width, 1) - 2 * halo, 2 * halo, 1)
 
 
-def choose_tile(tile: int | None, height: int, width: int, halo: int) -> tuple[int, int]:
-    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to suit the cache."""
+def choose_tile(tile: int | None, height: int, width: int, halo: int, pixels: int = STRIP_PIXELS) -> tuple[int, int]:
+    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to windows of `pixels`."""
     if tile is None:
-        columns = column_width(width, STRIP_PIXELS)
+        columns = column_width(width, pixels)
         window = columns if columns == width else columns + 2 * halo
-        return min(strip_height(window, halo, STRIP_PIXELS), height), columns
+        return min(strip_height(window, halo, pixels), height), columns
     return (tile, tile) if tile else (height, width)
