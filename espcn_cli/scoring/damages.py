@@ -28,6 +28,12 @@ UNSHARP_RADIUS = 1
 MOST_NOISE = 8.0
 """Largest standard deviation of the noise that `any_damage` draws, in levels."""
 
+SCANS = 0.02
+"""Share of pictures of which `any_damage` makes scans of prints."""
+
+CROPPED = 0.1
+"""Share of JPEGs that `any_damage` crops after decoding."""
+
 SCREEN_ANGLES = {1: (45,), 3: (15, 75, 30)}
 """Degrees by which the screens of a print are turned: of grey; of cyan, magenta and yellow."""
 
@@ -250,7 +256,8 @@ def any_damage(rng: Rng) -> Damage:
         webp = int(rng.integers(40, 96))
     elif last < 0.62:
         colours = int(2 ** rng.uniform(3, 8))
-    return Damage(kernel, blur, sharpen, 0.0, noise, shot, colours, webp, jpegs)
+    halftone = rng.uniform(2, 5) if rng.random() < SCANS else 0.0
+    return Damage(kernel, blur, sharpen, halftone, noise, shot, colours, webp, jpegs)
 
 
 def _any_kernel(rng: Rng) -> tuple[Kernel, float, float]:
@@ -270,4 +277,6 @@ def _any_kernel(rng: Rng) -> tuple[Kernel, float, float]:
 
 
 def _any_jpeg(rng: Rng) -> Jpeg:
-    return Jpeg(int(rng.integers(30, 98)), "4:2:0" if rng.random() < 0.6 else "4:4:4")
+    quality = int(rng.integers(30, 98))
+    chroma: Subsampling = "4:2:0" if rng.random() < 0.6 else "4:4:4"
+    return Jpeg(quality, chroma, int(rng.integers(1, 8)) if rng.random() < CROPPED else 0)
