@@ -17,6 +17,7 @@ Cache = Literal["auto", "memory", "disk", "none"]
 Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera", "real"]
 Protocol = Literal["picture", "plane"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+EngineName = Literal["auto", "torch", "openvino"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
 Alpha = Literal["blend", "separate"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, survive_forks
-from espcn_cli.engines.engine import NotFiniteError, highest
-from espcn_cli.engines.tiles import stream
+from espcn_cli.engines.engine import NotFiniteError, PlaneEngine, highest
+from espcn_cli.engines.tiles import fill
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import BicubicSkip
@@ -64,6 +65,10 @@ class TorchEngine:
     def halo(self) -> int:
         """RGB needs bicubic's reach at least."""
         return max(self.settings.halo, BICUBIC_REACH, STEADY_HALO)
+
+    @property
+    def window(self) -> int:
+        return STRIP_PIXELS
 
     def exact(self) -> Self:
         """The same network in fp32; itself if it is in fp32."""
@@ -116,17 +121,18 @@ class TorchEngine:
             return phase_shift(self.bicubic(x), self.settings.scale)
 
 
-def upscale_planes(engine: TorchEngine, lr: Tensor, tile: int | None = None) -> Tensor:
+def upscale_planes(engine: PlaneEngine, lr: Tensor, tile: int | None = None) -> Tensor:
     """(N, C, H, W) in [0, 1] -> (N, C, H·scale, W·scale) in [0, 1], float32 on the CPU, clipped but not rounded.
 
-    `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
+    By any engine that takes planes. `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
     """
     n, c, height, width = lr.shape
     scale = engine.settings.scale
     out = torch.empty(n, c, height * scale, width * scale)
-    for piece, sr in stream(engine.planes, lr, engine.halo, tile):
-        inner = sr[..., piece.rows.inner(scale), piece.columns.inner(scale)]
-        out[..., piece.rows.output(scale), piece.columns.output(scale)] = inner
+    if isinstance(engine, TorchEngine):
+        fill(out, engine, lr, tile)
+    else:  # of arrays
+        fill(out.numpy(), engine, lr.cpu().numpy(), tile)
     return out.clamp_(0, 1)
 
 

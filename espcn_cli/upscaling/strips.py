@@ -33,8 +33,8 @@ def strips(
     start, smaller = 0, False
     reach = alpha.reach(engine) if picture.has_alpha and treatment == "blend" else engine.halo
     while start < height:
-        tall, wide = choose_tile(tile, height, width, reach)
-        rows = span(start, min(start + tall, height), height, reach)
+        tall, wide = choose_tile(tile, height, width, reach, engine.window)
+        rows = span(start, tall, height, reach)
         try:
             strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
             _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, treatment)

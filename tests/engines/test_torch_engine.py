@@ -113,11 +113,12 @@ def test_tile_sizes() -> None:
     assert choose_tile(64, 500, 700, 4) == (64, 64)
     assert choose_tile(None, 50, 70, 4) == (50, 70)
     height, width = choose_tile(None, 5000, 600, 4)
-    assert width == 600
-    assert (height + 8) * width <= STRIP_PIXELS < (height + 9) * width
+    assert (height, width) == (152, 600)  # 33 strips; 32 would be too high
+    assert (height + 8) * width <= STRIP_PIXELS < (5000 // 32 + 8) * width
     height, width = choose_tile(None, 5000, 1920, 4)
-    assert width == 1920 / 4
-    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (height + 9) * (width + 8)
+    assert (height, width) == (193, 1920 / 4)  # 26 strips
+    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (5000 // 25 + 8) * (width + 8)
+    assert choose_tile(None, 540, 960, 12, 540 * 960) == (540, 960)
 
 
 @pytest.mark.parametrize("width", [1, 627, 20_000, 1_000_000])

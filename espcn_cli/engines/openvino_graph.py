@@ -1,0 +1,221 @@
+"""A network as one graph of OpenVINO's own operations: whole levels in, whole levels out.
+
+Weights are read as arrays; neither PyTorch nor ONNX is on the way. Planes inside are (N, C, H, W). Before the phase
+shift the planes of an LR pixel lie as its HR pixels will, row by row, their colours together: scale·scale·colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as op
+
+from espcn_cli.engines.engine import highest
+from espcn_cli.maths.colour import LUMA
+from espcn_cli.maths.levels import Floats
+from espcn_cli.maths.resize import cubic, phase_taps
+from espcn_cli.maths.turns import TURNS
+from espcn_cli.network.checkpoint import Weights
+from espcn_cli.network.turning import turned_weights
+from espcn_cli.settings import BICUBIC_REACH, ModelSettings
+
+Node = Any
+"""An output of an OpenVINO operation."""
+
+Shape = tuple[int, ...]
+"""Of what goes in; -1 is any length."""
+
+HIDDEN = "hidden"
+"""What the names of those operations begin with that may be done in half precision; all others are done in fp32."""
+
+CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What goes through a graph: `levels` (N, H, W, channels) of a dtype, black and white at 0 and 1, or `planes`.
+
+    Planes are float32 (N, channels, H, W) in [0, 1], neither rounded nor clipped. Without `network` it is bicubic
+    interpolation alone, of any number of channels.
+    """
+
+    channels: int
+    dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    black: int = 0
+    white: int = 255
+    network: bool = True
+
+    @property
+    def is_planes(self) -> bool:
+        return self.dtype == "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """A network, and whether the mean over the eight flips and quarter turns is taken."""
+
+    settings: ModelSettings
+    weights: Weights
+    ensemble: bool = False
+
+
+def build(blueprint: Blueprint, form: Form, shape: Shape) -> ov.Model:
+    """The graph of a form; `shape` is that of what goes in.
+
+    Its outputs: the picture, scale times larger, and the sum of all that the network gave, which is not finite if
+    anything in it is not.
+    """
+    source = op.parameter(ov.PartialShape(list(shape)), np.dtype(form.dtype))
+    x = source if form.is_planes else _from_levels(source, form)
+    if form.network:
+        sr, found = _upscaled(x, blueprint, form)
+        total = op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
+    else:
+        sr = _interpolated(x, form.channels, blueprint.settings.scale)
+        total = op.constant(np.float32(0))
+    return ov.Model([_shifted(sr, blueprint.settings.scale, form), total], [source], "espcn")
+
+
+# --- levels and planes -----------------------------------------------------------------------------------------------
+
+
+def _from_levels(levels: Node, form: Form) -> Node:
+    """(N, H, W, C) -> float32 (N, C, H, W), 0 at black and 1 at white."""
+    x = op.transpose(op.convert(levels, "f32"), _whole(CHANNELS_FIRST))
+    x = op.subtract(x, _number(form.black)) if form.black else x
+    return op.divide(x, _number(form.white - form.black))
+
+
+def _shifted(sr: Node, scale: int, form: Form) -> Node:
+    """The phase shift, (N, scale·scale·C, H, W) -> what the form wants: levels rounded once, or planes as they are."""
+    if not form.is_planes:
+        sr = op.add(op.multiply(sr, _number(form.white - form.black)), _number(form.black + 0.5))
+        sr = op.convert(op.clamp(sr, 0, highest(form.white)), "u8" if form.dtype == "uint8" else "u16")
+    rows, columns = (op.gather(op.shape_of(sr), _whole(axis), _whole(0)) for axis in (2, 3))
+    count = op.gather(op.shape_of(sr), _whole(0), _whole(0))
+    parted = op.concat([_one(count), _whole([scale, scale * form.channels]), _one(rows), _one(columns)], 0)
+    pixels = op.transpose(op.reshape(sr, parted, False), _whole((0, 3, 1, 4, 2)))
+    tall, wide = (_one(op.multiply(side, _whole(scale))) for side in (rows, columns))
+    large = op.reshape(pixels, op.concat([_one(count), tall, wide, _whole([form.channels])], 0), False)
+    return op.transpose(large, _whole(CHANNELS_FIRST)) if form.is_planes else large
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+
+def _upscaled(x: Node, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
+    """Planes -> the result before the phase shift, and what the network gave; see `TorchEngine` for the ways."""
+    settings, scale = blueprint.settings, blueprint.settings.scale
+    if form.channels == settings.planes:
+        found = _mean_of_stacks(x, blueprint)
+        return (op.add(found, _interpolated(x, form.channels, scale)) if settings.skip == "bicubic" else found), found
+    if settings.planes == 3:
+        colours = op.concat([x, x, x], 1)
+        sr, found = _upscaled(colours, blueprint, Form(3, form.dtype, form.black, form.white))
+        return _luma_of_phases(sr, scale), found
+    y = _luma(x)
+    change = found = _mean_of_stacks(y, blueprint)
+    if settings.skip == "none":
+        change = op.subtract(found, _interpolated(y, 1, scale))
+    return op.add(_interpolated(x, 3, scale), _for_each_colour(change, scale)), found
+
+
+def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
+    turns = TURNS if blueprint.ensemble else TURNS[:1]
+    settings = blueprint.settings
+    stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
+    total = stacks[0]
+    for stack in stacks[1:]:
+        total = op.add(total, stack)
+    return op.divide(total, _number(len(turns))) if len(turns) > 1 else total
+
+
+def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
+    """The convolutions, and between them the activation."""
+    last = len(settings.widths)
+    for layer in range(last):
+        x = _convolution(x, weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"], HIDDEN)
+        x = _named(_activation(x, settings, weights, layer), HIDDEN)
+    order = _order(settings.planes, settings.scale)
+    return _convolution(x, weights[f"body.{2 * last}.weight"][order], weights[f"body.{2 * last}.bias"][order])
+
+
+def _activation(x: Node, settings: ModelSettings, weights: Weights, layer: int) -> Node:
+    if settings.activation == "prelu":
+        return op.prelu(x, op.constant(weights[f"body.{2 * layer + 1}.weight"]))
+    kinds: dict[str, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
+    return kinds[settings.activation](x)
+
+
+def _order(planes: int, scale: int) -> NDArray[np.int64]:
+    """Where each channel is found in PyTorch's order, whose colours vary slowest: ours vary fastest."""
+    return np.arange(planes * scale**2).reshape(planes, scale**2).T.ravel()
+
+
+def _convolution(x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "") -> Node:
+    pads = [weight.shape[2] // 2, weight.shape[3] // 2]
+    x = _named(op.convolution(x, op.constant(weight), [1, 1], pads, pads, [1, 1]), name)
+    return _named(op.add(x, op.constant(bias.reshape(1, -1, 1, 1))), name)
+
+
+# --- colours and interpolation ---------------------------------------------------------------------------------------
+
+
+def _luma(x: Node) -> Node:
+    return _mixed(x, np.array([LUMA]))
+
+
+def _luma_of_phases(sr: Node, scale: int) -> Node:
+    """(N, scale·scale·3, H, W) -> (N, scale·scale, H, W)."""
+    return _mixed(sr, np.kron(np.eye(scale**2), np.array([LUMA])))
+
+
+def _for_each_colour(phases: Node, scale: int) -> Node:
+    """(N, scale·scale, H, W) -> (N, scale·scale·3, H, W)."""
+    return _mixed(phases, np.eye(scale**2).repeat(3, axis=0))
+
+
+def _mixed(x: Node, matrix: Floats) -> Node:
+    """Sums of channels by the rows of a matrix."""
+    weight = matrix.astype(np.float32)[:, :, None, None]
+    return op.convolution(x, op.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+def _interpolated(x: Node, channels: int, scale: int) -> Node:
+    """Bicubic upsampling before the phase shift: rows, then columns, each with as many kernels as there are phases."""
+    taps = phase_taps(scale, BICUBIC_REACH, cubic)
+    rows = np.einsum("at,dc->adct", taps, np.eye(channels)).reshape(-1, channels, len(taps[0]), 1)
+    among = np.einsum("bt,ae,dc->abdect", taps, np.eye(scale), np.eye(channels))
+    columns = among.reshape(scale**2 * channels, scale * channels, 1, len(taps[0]))
+    reach = _whole([0, 0, BICUBIC_REACH, BICUBIC_REACH])
+    x = op.pad(x, reach, reach, "edge")
+    for weight in (rows, columns):
+        x = op.convolution(x, op.constant(weight.astype(np.float32)), [1, 1], [0, 0], [0, 0], [1, 1])
+    return x
+
+
+# --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _whole(values: Any) -> Node:
+    return op.constant(np.array(values, np.int64))
+
+
+def _number(value: float) -> Node:
+    return op.constant(np.float32(value))
+
+
+def _one(value: Node) -> Node:
+    """A scalar as a list of one."""
+    return op.unsqueeze(value, _whole(0))
+
+
+def _named(node: Node, name: str) -> Node:
+    if name:
+        node.set_friendly_name(f"{name}/{node.get_friendly_name()}")
+    return node
