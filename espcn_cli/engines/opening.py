@@ -6,6 +6,7 @@ import ctypes
 import re
 import sys
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
@@ -20,6 +21,16 @@ Name = Literal["torch", "openvino"]
 HINT = "pip install 'espcn[fast]' makes this several times faster on a CPU"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a network runs by; `device` is the engine's name of one, and `reason` tells why in that precision."""
+
+    engine: Name
+    device: str
+    precision: str
+    reason: str
+
+
 def open_engine(
     settings: ModelSettings,
     weights: Weights,
@@ -32,14 +43,32 @@ def open_engine(
 
     Where `auto` would take OpenVINO and that does not work here, PyTorch is taken, with a warning.
     """
-    if choose(engine, device, precision) == "openvino":
+    choice = decide(settings, device, precision, engine)
+    if choice.engine == "openvino":
         from espcn_cli.engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(settings, weights, choice.device, choice.precision, ensemble)
+    from espcn_cli.engines.device import PRECISIONS, choose_device
+    from espcn_cli.engines.torch_engine import TorchEngine
+    from espcn_cli.network import espcn
+
+    network = espcn.build(settings, weights)
+    return TorchEngine(network, choose_device(choice.device), PRECISIONS[choice.precision], ensemble)
+
+
+def decide(settings: ModelSettings, device: str = "auto", precision: str = "auto", engine: str = "auto") -> Choice:
+    """What `open_engine` takes, and why. Raises what it raises."""
+    if choose(engine, device, precision) == "openvino":
         from espcn_cli.engines.precision import choose_for_openvino
 
         place = openvino_device(device)
-        chosen, _ = choose_for_openvino(precision, place, settings)
-        return OpenVinoEngine(settings, weights, place, chosen, ensemble)
-    return _open_torch(settings, weights, device, precision, ensemble)
+        return Choice("openvino", place, *choose_for_openvino(precision, place, settings))
+    from espcn_cli.engines.device import PRECISION_NAMES, choose_device, choose_precision
+
+    chosen = choose_device(device)
+    name = PRECISION_NAMES[choose_precision(precision, chosen)]
+    reason = "asked for" if precision != "auto" else "PyTorch keeps the bits" if name == "fp32" else "the GPU's own"
+    return Choice("torch", str(chosen), name, reason)
 
 
 def choose(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Name:
@@ -144,15 +173,6 @@ def _torch(device: str) -> Name:
         instead = "" if is_installed("openvino") else ", or the light engine: pip install 'espcn[fast]'"
         raise EspcnError(f"PyTorch is not installed, and this needs it: pip install torch{instead}")
     return "torch"
-
-
-def _open_torch(settings: ModelSettings, weights: Weights, device: str, precision: str, ensemble: bool) -> Engine:
-    from espcn_cli.engines.device import choose_device, choose_precision
-    from espcn_cli.engines.torch_engine import TorchEngine
-    from espcn_cli.network import espcn
-
-    chosen = choose_device(device)
-    return TorchEngine(espcn.build(settings, weights), chosen, choose_precision(precision, chosen), ensemble)
 
 
 def has_cuda() -> bool:

@@ -13,7 +13,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 CONVERTER = "openvino.tools.ovc"
@@ -77,25 +78,26 @@ def request(model: Any, device: str, precision: str, rough: str) -> Any:
     """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it."""
     with LOCK:
         if precision != "fp32":
-            model = _keep_in_fp32(model, rough)
+            model = keep_in_fp32(model, rough)
         options = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         return core().compile_model(model, device, options).create_infer_request()
 
 
-def _keep_in_fp32(model: Any, rough: str) -> Any:
+def keep_in_fp32(model: Any, rough: str) -> Any:
     """Mark all operations but those called `rough`/...: OpenVINO heeds the mark where it reads a file, and only there.
 
     Set on the model itself, from Python, it has no effect.
     """
-    text, weights = BytesIO(), BytesIO()
-    ov.serialize(model, text, weights)
-    tree = ElementTree.fromstring(text.getvalue())
+    with TemporaryDirectory() as folder:
+        text, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
+        ov.serialize(model, text, weights)
+        tree, data = ElementTree.fromstring(text.read_bytes()), weights.read_bytes()
     for layer in tree.iter("layer"):
         if layer.get("type") not in ("Const", "Parameter", "Result") and not layer.get("name", "").startswith(rough):
             marks = layer.find("rt_info")
             marks = ElementTree.SubElement(layer, "rt_info") if marks is None else marks
             ElementTree.SubElement(marks, "attribute", name="precise", version="0")
-    return core().read_model(ElementTree.tostring(tree), weights.getvalue())
+    return core().read_model(ElementTree.tostring(tree), data)
 
 
 def before_forks(drop: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from espcn_cli.engines import opening, openvino_runtime, precision
+from espcn_cli.engines import opening
 from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.opening import choose, hint, open_engine
 from espcn_cli.errors import EspcnError, UsageError
@@ -144,10 +144,3 @@ def test_a_driver_without_a_gpu_or_no_driver_is_no_cuda(monkeypatch: pytest.Monk
     assert opening.has_cuda() is False
     assert "torch" not in sys.modules  # it was not even asked
     opening.driver_finds_gpu.cache_clear()
-
-
-def test_a_precision_that_the_processor_lacks_is_not_taken_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_runtime, "has", lambda device, name: name == "fp32")
-    with pytest.raises(UsageError, match="has no bf16: use --precision auto or fp32, or --engine torch"):
-        precision.choose_for_openvino("bf16", "CPU", SMALL)
-    assert precision.choose_for_openvino("fp32", "CPU", SMALL)[0] == "fp32"
