@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -9,7 +10,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 Scale = Literal[2, 3, 4]
 Planes = Literal["luma", "rgb"]
 Activation = Literal["tanh", "prelu", "hardswish"]
-Skip = Literal["none", "bicubic"]
+LastActivation = Literal["none", "tanh", "prelu", "hardswish"]
+Slopes = Literal["layer", "channel"]
+Skip = Literal["none", "bicubic", "nearest"]
 Loss = Literal["l1", "mse", "charbonnier"]
 Optimiser = Literal["soap", "adam"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -85,6 +88,9 @@ class ModelSettings:
     activation: Activation = "hardswish"
     skip: Skip = "bicubic"
     planes: int = 1
+    last_activation: LastActivation = "none"
+    slopes: Slopes = "layer"
+    value_range: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.scale, int) or self.scale not in SCALES:
@@ -98,6 +104,9 @@ class ModelSettings:
             raise ValueError(f"{len(self.widths)} widths need {len(self.widths) + 1} kernels, not {len(self.kernels)}")
         if not all(isinstance(k, int) and k % 2 == 1 and 1 <= k <= 31 for k in self.kernels):
             raise ValueError(f"kernels must be odd numbers from 1 to 31, not {self.kernels!r}")
+        check_range(self.value_range, "value_range")
+        if self.slopes == "channel" and "prelu" not in self.activations:
+            raise ValueError("slopes per channel are a prelu's, and there is none")
         if self.parameters > MOST_PARAMETERS:
             raise ValueError(f"{self.parameters:,} parameters are more than {MOST_PARAMETERS:,}")
 
@@ -115,11 +124,16 @@ class ModelSettings:
     @property
     def parameters(self) -> int:
         """Learned values: weights, biases and slopes; the fixed bicubic skip has none."""
-        return self.macs + sum(self.channels[1:]) + len(self.widths) * (self.activation == "prelu")
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def activations(self) -> tuple[LastActivation, ...]:
+        """What follows each layer, the last one included."""
+        return (*(self.activation,) * len(self.widths), self.last_activation)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, a slope (1) after a hidden one.
+        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, and a prelu's slopes (1 or O).
 
         Every second index is an activation's.
         """
@@ -128,8 +142,8 @@ class ModelSettings:
         for layer, (inputs, outputs, kernel) in enumerate(zip(channels[:-1], channels[1:], self.kernels, strict=True)):
             shapes[f"body.{2 * layer}.weight"] = (outputs, inputs, kernel, kernel)
             shapes[f"body.{2 * layer}.bias"] = (outputs,)
-            if self.activation == "prelu" and layer < len(self.widths):
-                shapes[f"body.{2 * layer + 1}.weight"] = (1,)
+            if self.activations[layer] == "prelu":
+                shapes[f"body.{2 * layer + 1}.weight"] = (1 if self.slopes == "layer" else outputs,)
         return shapes
 
     @property
@@ -137,18 +151,39 @@ class ModelSettings:
         """Multiply-adds of the convolutions per LR pixel."""
         return sum(i * o * k**2 for i, o, k in zip(self.channels[:-1], self.channels[1:], self.kernels, strict=True))
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the settings need checkpoint format 2."""
+        return self.skip == "nearest" or bool(_NEW & self.to_dict().keys())
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Every value by name; those of format 2 only where they are not as by default."""
+        usual = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name not in _NEW or value != usual[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
         """Rebuild from `to_dict`'s values; a missing, unknown or impossible one is a ValueError."""
         names = {f.name for f in fields(cls)}
-        if set(values) != names:
-            raise ValueError(f"settings must have exactly {sorted(names)}, not {sorted(values)}")
-        if not all(isinstance(values[name], (list, tuple)) for name in ("widths", "kernels")):
-            raise ValueError("widths and kernels must be lists")
-        return cls(**{**values, "widths": tuple(values["widths"]), "kernels": tuple(values["kernels"])})
+        if set(values) - _NEW != names - _NEW:
+            raise ValueError(
+                f"settings must have exactly {sorted(names - _NEW)}, and may have {sorted(_NEW)}, not {sorted(values)}"
+            )
+        lists = {name for name in ("widths", "kernels", "value_range") if name in values}
+        if not all(isinstance(values[name], (list, tuple)) for name in lists):
+            raise ValueError("widths, kernels and value_range must be lists")
+        return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
+
+
+_NEW = frozenset(("last_activation", "slopes", "value_range"))
+"""The settings that came with checkpoint format 2."""
+
+
+def check_range(values: Any, name: str) -> None:
+    """Raises ValueError for what is not two finite numbers, the second larger."""
+    numbers = isinstance(values, tuple) and all(type(value) in (int, float) for value in values)
+    if not (numbers and len(values) == 2 and -math.inf < values[0] < values[1] < math.inf):
+        raise ValueError(f"{name} must be two numbers, the second larger, not {values!r}")
 
 
 ARCHITECTURES: dict[str, ModelSettings] = {

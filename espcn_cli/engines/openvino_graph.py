@@ -7,7 +7,7 @@ shift the planes of an LR pixel lie as its HR pixels will, row by row, their col
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from espcn_cli.maths.resize import cubic, phase_taps
 from espcn_cli.maths.turns import TURNS
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.turning import turned_weights
-from espcn_cli.settings import BICUBIC_REACH, ModelSettings
+from espcn_cli.settings import BICUBIC_REACH, LastActivation, ModelSettings
 
 Node = Any
 """An output of an OpenVINO operation."""
@@ -113,43 +113,59 @@ def _upscaled(x: Node, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
     settings, scale = blueprint.settings, blueprint.settings.scale
     if form.channels == settings.planes:
         found = _mean_of_stacks(x, blueprint)
-        return (op.add(found, _interpolated(x, form.channels, scale)) if settings.skip == "bicubic" else found), found
+        return _with_skip(found, x, settings), found
     if settings.planes == 3:
-        colours = op.concat([x, x, x], 1)
-        sr, found = _upscaled(colours, blueprint, Form(3, form.dtype, form.black, form.white))
+        sr, found = _upscaled(op.concat([x, x, x], 1), blueprint, replace(form, channels=3))
         return _luma_of_phases(sr, scale), found
     y = _luma(x)
     change = found = _mean_of_stacks(y, blueprint)
-    if settings.skip == "none":
-        change = op.subtract(found, _interpolated(y, 1, scale))
+    if settings.skip != "bicubic":
+        change = op.subtract(_with_skip(found, y, settings), _interpolated(y, 1, scale))
     return op.add(_interpolated(x, 3, scale), _for_each_colour(change, scale)), found
 
 
+def _with_skip(found: Node, x: Node, settings: ModelSettings) -> Node:
+    if settings.skip == "bicubic":
+        return op.add(found, _interpolated(x, settings.planes, settings.scale))
+    if settings.skip == "nearest":
+        return op.add(found, _mixed(x, np.tile(np.eye(settings.planes), (settings.scale**2, 1))))
+    return found
+
+
 def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
+    """The network without its skip, in [0, 1]-units; skips are whole pictures and shift with the range."""
     turns = TURNS if blueprint.ensemble else TURNS[:1]
     settings = blueprint.settings
+    (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
+    if (black, white) != (0, 1):
+        x = op.add(op.multiply(x, _number(white - black)), _number(black))
     stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
     total = stacks[0]
     for stack in stacks[1:]:
         total = op.add(total, stack)
-    return op.divide(total, _number(len(turns))) if len(turns) > 1 else total
+    total = op.subtract(total, _number(shift * len(turns))) if shift else total
+    divisor = len(turns) * (white - black)
+    return op.divide(total, _number(divisor)) if divisor != 1 else total
 
 
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
-    """The convolutions, and between them the activation."""
+    """The convolutions, each with what follows it; the last planes in our order."""
     last = len(settings.widths)
-    for layer in range(last):
-        x = _convolution(x, weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"], HIDDEN)
-        x = _named(_activation(x, settings, weights, layer), HIDDEN)
-    order = _order(settings.planes, settings.scale)
-    return _convolution(x, weights[f"body.{2 * last}.weight"][order], weights[f"body.{2 * last}.bias"][order])
+    for layer, kind in enumerate(settings.activations):
+        name = HIDDEN if layer < last else ""
+        channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
+        weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
+        x = _convolution(x, weight[channels], bias[channels], name)
+        slopes = weights.get(f"body.{2 * layer + 1}.weight")
+        x = _named(_activation(x, kind, slopes if slopes is None or len(slopes) == 1 else slopes[channels]), name)
+    return x
 
 
-def _activation(x: Node, settings: ModelSettings, weights: Weights, layer: int) -> Node:
-    if settings.activation == "prelu":
-        return op.prelu(x, op.constant(weights[f"body.{2 * layer + 1}.weight"]))
-    kinds: dict[str, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
-    return kinds[settings.activation](x)
+def _activation(x: Node, kind: LastActivation, slopes: NDArray[np.float32] | None) -> Node:
+    if kind == "prelu":
+        return op.prelu(x, op.constant(slopes))
+    kinds: dict[LastActivation, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
+    return kinds[kind](x) if kind in kinds else x
 
 
 def _order(planes: int, scale: int) -> NDArray[np.int64]:

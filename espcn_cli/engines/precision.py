@@ -1,7 +1,7 @@
 """Which arithmetic OpenVINO's hidden layers are done in, and why: `auto` takes the fastest that nobody sees.
 
 The rule: at most 0.02 dB less than fp32, and on average 99.8 % of a photograph's samples within a level of 255. By
-`benchmarks/precision.py`, networks with a skip keep to it (0.003 dB; 99.80 to 99.95 %), but for wide ones at x4
+`benchmarks/precision.py`, networks with a bicubic skip keep to it (0.003 dB; 99.80 to 99.95 %), but for wide ones at x4
 (99.78 %). A network without a skip has to bring the whole picture through 8 significant bits: too few (99.2 to 99.7 %).
 """
 
@@ -64,8 +64,8 @@ def _auto(device: str, settings: ModelSettings) -> tuple[str, str]:
 
 def _shows(settings: ModelSettings) -> str | None:
     """What makes half precision break the rule, if anything does."""
-    if settings.skip == "none":
-        return "without a skip"
+    if settings.skip != "bicubic":
+        return "without a bicubic skip"
     if settings.scale == 4 and max(settings.widths) > WIDE:
         return "in a wide network at x4"
     return None

@@ -20,11 +20,12 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.paths import file_of
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings, check_range
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format. A file is written in the oldest that holds it: all are read for ever."""
 
 FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
 """What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
@@ -63,6 +64,8 @@ class Card(Generic[S]):
 
     `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
     data set -> {"psnr": dB, "ssim": ..., "protocol": line}. `sister`: of real weights, what they can be mixed with.
+    `ranges`: least and greatest value that goes into each convolution, for quantisation; none if nobody measured them.
+    Raises ValueError for ranges that are none, or not one per layer.
     """
 
     settings: S
@@ -71,18 +74,37 @@ class Card(Generic[S]):
     metrics: dict[str, Any] = field(default_factory=dict)
     license: str = ""
     sister: Sister | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for values in self.ranges:
+            check_range(values, "ranges")
+        layers = len(self.settings.kernels) if isinstance(self.settings, ModelSettings) else 0
+        if len(self.ranges) not in (0, layers):
+            raise ValueError(f"{layers} layers need as many ranges, not {len(self.ranges)}")
+
+    @property
+    def format_version(self) -> int:
+        """The oldest format that holds it."""
+        new = isinstance(self.settings, ModelSettings) and (self.settings.is_new or self.ranges)
+        return 2 if new else 1
 
     def to_metadata(self) -> dict[str, str]:
         sister = {"sister": json.dumps(asdict(self.sister))} if self.sister else {}
-        return sister | {
-            "format": FORMATS[type(self.settings)],
-            "format_version": str(FORMAT_VERSION),
-            "name": self.name,
-            "settings": to_json(self.settings.to_dict()),
-            "training": to_json(self.training),
-            "metrics": to_json(self.metrics),
-            "license": self.license,
-        }
+        ranges = {"ranges": to_json(self.ranges)} if self.ranges else {}
+        return (
+            sister
+            | ranges
+            | {
+                "format": FORMATS[type(self.settings)],
+                "format_version": str(self.format_version),
+                "name": self.name,
+                "settings": to_json(self.settings.to_dict()),
+                "training": to_json(self.training),
+                "metrics": to_json(self.metrics),
+                "license": self.license,
+            }
+        )
 
 
 ModelCard = Card[ModelSettings]
@@ -157,19 +179,23 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
         raise EspcnError(
-            f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade", path
+            f"{path} has checkpoint format {version or '?'}, this espcn reads up to {FORMAT_VERSION}: upgrade", path
         )
     try:
-        return Card(
+        card = Card(
             settings=kind.from_dict(json.loads(metadata["settings"])),
             name=metadata["name"],
             training=dict(json.loads(metadata["training"])),
             metrics=dict(json.loads(metadata["metrics"])),
             license=metadata["license"],
             sister=Sister(**json.loads(metadata["sister"])) if "sister" in metadata else None,
+            ranges=tuple(tuple(values) for values in json.loads(metadata.get("ranges", "[]"))),
         )
+        if card.format_version > int(version):
+            raise ValueError(f"format {version} has no such settings")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
+    return card
 
 
 def read(path: Path) -> tuple[ModelCard, Weights]:

@@ -17,10 +17,11 @@ from espcn_cli.settings import ModelSettings
 
 def turned_weights(settings: ModelSettings, weights: Weights, turn: Turn) -> Weights:
     """The weights that make of a picture what the given ones make of it turned, turned back."""
-    tail = f"body.{2 * len(settings.widths)}"
+    last = 2 * len(settings.widths)
     turned = {name: _turned_back(array, turn) if array.ndim == 4 else array for name, array in weights.items()}
-    for name in (f"{tail}.weight", f"{tail}.bias"):
-        turned[name] = _phases_turned_back(turned[name], settings.scale, turn)
+    for name in (f"body.{last}.weight", f"body.{last}.bias", f"body.{last + 1}.weight"):
+        if name in turned and len(turned[name]) > 1:  # not the one slope for all
+            turned[name] = _phases_turned_back(turned[name], settings.scale, turn)
     return turned
 
 
@@ -35,4 +36,4 @@ def _turned_back(array: NDArray[np.float32], turn: Turn) -> NDArray[np.float32]:
     """(..., k, k) -> the same as it was before `turned_planes`."""
     if turn.flipped:
         array = np.flip(array, -1)
-    return np.ascontiguousarray(np.rot90(array, -turn.quarters, (-2, -1)))
+    return np.rot90(array, -turn.quarters, (-2, -1)).copy()  # PyTorch takes no negative strides, not even of one pixel

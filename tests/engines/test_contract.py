@@ -32,7 +32,12 @@ FORMS = [
     replace(SMALL, scale=4, planes=3, skip="none", activation="tanh"),
     replace(SMALL, skip="none", kernels=(5, 1, 3)),
     ModelSettings(widths=(3,), kernels=(1, 1), skip="none"),
+    replace(SMALL, skip="nearest", activation="prelu", slopes="channel", value_range=(0, 255)),
+    replace(SMALL, planes=3, scale=3, last_activation="prelu", slopes="channel", value_range=(-1, 1)),
+    replace(SMALL, planes=3, skip="nearest", last_activation="tanh"),
+    replace(SMALL, scale=3, skip="none", last_activation="hardswish", value_range=(-0.5, 0.5)),
 ]
+"""Of every scale, activation, skip and field."""
 
 
 def open_openvino(network: ESPCN, ensemble: bool = False) -> Engine:
@@ -120,7 +125,7 @@ def test_a_window_with_its_halo_is_the_whole_s(make_engine: MakeEngine) -> None:
 def test_however_it_is_cut_the_bytes_are_the_same(
     make_engine: MakeEngine, channels: int, deep: bool, tile: tuple[int, int]
 ) -> None:
-    for model in (SMALL, FORMS[1], FORMS[3]):
+    for model in (SMALL, FORMS[1], FORMS[3], FORMS[4]):
         engine, levels = make_engine(model), picture(channels, 53, 41, deep)
         [whole] = engine.upscale([levels], 0, white(levels))
         out = np.zeros_like(whole)

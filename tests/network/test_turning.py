@@ -20,6 +20,8 @@ from espcn_cli.settings import ModelSettings
     [
         ModelSettings(scale=2, widths=(4, 3), kernels=(3, 5, 3), activation="prelu"),
         ModelSettings(scale=3, widths=(4,), kernels=(1, 3), planes=3, skip="none", activation="tanh"),
+        ModelSettings(widths=(4,), kernels=(3, 3), activation="prelu", last_activation="prelu", slopes="channel"),
+        ModelSettings(widths=(4,), kernels=(3, 3), last_activation="prelu", skip="nearest"),
     ],
 )
 def test_a_turned_network_sees_the_picture_turned(
