@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Scale = Literal[2, 3, 4]
@@ -65,10 +66,17 @@ STRENGTH_STEPS = 8
 
 def check_choices(settings: Any) -> None:
     """Raises ValueError if a field of a dataclass that is one of a few words holds another."""
-    for name, kind in get_type_hints(type(settings)).items():
-        value, words = getattr(settings, name), get_args(kind)
-        if get_origin(kind) is Literal and value not in words:
+    for name, words in _choices(type(settings)).items():  # type: ignore[arg-type]  # mypy takes no class for hashable
+        value = getattr(settings, name)
+        if value not in words:
             raise ValueError(f"{name} must be one of {', '.join(words)}, not {value!r}")
+
+
+@cache
+def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
+    """The words of each field that is one of a few."""
+    hints = get_type_hints(kind).items()
+    return {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
 
 
 @dataclass(frozen=True)
@@ -154,29 +162,27 @@ class ModelSettings:
     @property
     def is_new(self) -> bool:
         """Whether the settings need checkpoint format 2."""
-        return self.skip == "nearest" or bool(_NEW & self.to_dict().keys())
+        return self.skip == "nearest" or any(getattr(self, name) != usual for name, usual in _NEW.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Every value by name; those of format 2 only where they are not as by default."""
-        usual = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in asdict(self).items() if name not in _NEW or value != usual[name]}
+        return {name: value for name, value in asdict(self).items() if name not in _NEW or value != _NEW[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
         """Rebuild from `to_dict`'s values; a missing, unknown or impossible one is a ValueError."""
         names = {f.name for f in fields(cls)}
-        if set(values) - _NEW != names - _NEW:
-            raise ValueError(
-                f"settings must have exactly {sorted(names - _NEW)}, and may have {sorted(_NEW)}, not {sorted(values)}"
-            )
+        if set(values) - _NEW.keys() != names - _NEW.keys():
+            must = f"settings must have exactly {sorted(names - _NEW.keys())}, and may have {sorted(_NEW)}"
+            raise ValueError(f"{must}, not {sorted(values)}")
         lists = {name for name in ("widths", "kernels", "value_range") if name in values}
         if not all(isinstance(values[name], (list, tuple)) for name in lists):
             raise ValueError("widths, kernels and value_range must be lists")
         return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
 
 
-_NEW = frozenset(("last_activation", "slopes", "value_range"))
-"""The settings that came with checkpoint format 2."""
+_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range")}
+"""The settings that came with checkpoint format 2, and what they are by default."""
 
 
 def check_range(values: Any, name: str) -> None:

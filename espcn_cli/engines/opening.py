@@ -151,10 +151,10 @@ def _works() -> bool:
 def _fault() -> str | None:
     """Why OpenVINO does not work here; None where it does."""
     try:
-        from espcn_cli.engines import openvino_engine
+        from espcn_cli.engines import openvino_runtime
     except Exception as error:  # a library of its own that is missing, or made for another processor
         return " ".join(str(error).split())[:200] or type(error).__name__
-    return openvino_engine.fault()
+    return openvino_runtime.fault()
 
 
 def _has_bf16() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -119,16 +119,3 @@ def _form(levels: Levels, black: int, white: int, network: bool = True) -> Form:
 def _forget(blueprint: Blueprint) -> None:
     with runtime.LOCK:
         SHELF.forget(lambda kind: kind[0] is blueprint)  # type: ignore[index]
-
-
-@cache
-def fault() -> str | None:
-    """Why OpenVINO does not work here, in one line; None where it does: the smallest of networks is tried."""
-    settings = ModelSettings(widths=(1,), kernels=(1, 1))
-    weights = {name: np.ones(shape, np.float32) for name, shape in settings.shapes.items()}
-    try:
-        engine = OpenVinoEngine(settings, weights)
-        engine.upscale([np.zeros((1, 1, 1), np.uint8)], 0, 255)
-    except Exception as error:  # whatever its library throws: nothing else is tried in here
-        return " ".join(str(error).split())[:200] or type(error).__name__
-    return None

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as op
 
 from espcn_cli.engines.engine import highest
+from espcn_cli.engines.openvino_runtime import op, ov
 from espcn_cli.maths.colour import LUMA
 from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_taps
@@ -64,7 +63,7 @@ class Blueprint:
     ensemble: bool = False
 
 
-def build(blueprint: Blueprint, form: Form, shape: Shape) -> ov.Model:
+def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
     """The graph of a form; `shape` is that of what goes in.
 
     Its outputs: the picture, scale times larger, and the sum of all that the network gave, which is not finite if

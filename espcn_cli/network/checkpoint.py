@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -152,11 +153,18 @@ def scales(model: str | None) -> list[int]:
 
 def list_shipped() -> list[tuple[Path, ModelCard]]:
     """Every shipped checkpoint and its card, network by network from small to large, each by scale."""
-    cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
+    files = [(path, path.stat()) for path in weights_folder().glob("espcn*.safetensors")]
+    return list(_in_order(tuple((path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in files)))
+
+
+@lru_cache(1)
+def _in_order(files: tuple[tuple[Path, int, int, int], ...]) -> tuple[tuple[Path, ModelCard], ...]:
+    """Files, and what tells that they are still the same, with their cards: a command asks for them several times."""
+    cards = [(path, read_card(path)) for path, *_ in files]
     sizes: dict[str, int] = {}
     for _, card in cards:
         sizes[card.name] = min(card.settings.parameters, sizes.get(card.name, card.settings.parameters))
-    return sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale))
+    return tuple(sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale)))
 
 
 def read_card(path: Path) -> ModelCard:
