@@ -14,6 +14,7 @@ from espcn_cli.engines import openvino_runtime as runtime
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
 from espcn_cli.engines.shelf import Shelf, Size
+from espcn_cli.maths.colour import SLOPE_REACH
 from espcn_cli.maths.levels import Levels
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
@@ -56,8 +57,8 @@ class OpenVinoEngine:
 
     @property
     def halo(self) -> int:
-        """RGB needs bicubic's reach at least."""
-        return max(self.settings.halo, BICUBIC_REACH)
+        """RGB needs the reach of bicubic and of the slopes at least."""
+        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH)
 
     @property
     def window(self) -> int:

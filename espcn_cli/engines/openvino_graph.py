@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from espcn_cli.engines.engine import highest
 from espcn_cli.engines.openvino_runtime import op, ov
-from espcn_cli.maths.colour import LUMA
+from espcn_cli.maths.colour import EVENNESS, LUMA, MIDDLE, STEEPEST
 from espcn_cli.maths.levels import Floats
-from espcn_cli.maths.resize import cubic, phase_taps
+from espcn_cli.maths.resize import cubic, phase_taps, triangle
 from espcn_cli.maths.turns import TURNS
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.turning import turned_weights
@@ -120,7 +120,8 @@ def _upscaled(x: Node, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
     change = found = _mean_of_stacks(y, blueprint)
     if settings.skip != "bicubic":
         change = op.subtract(_with_skip(found, y, settings), _interpolated(y, 1, scale))
-    return op.add(_interpolated(x, 3, scale), _for_each_colour(change, scale)), found
+    taken = op.multiply(_for_each_colour(change, scale), _slopes(x, scale))
+    return op.add(_interpolated(x, 3, scale), taken), found
 
 
 def _with_skip(found: Node, x: Node, settings: ModelSettings) -> Node:
@@ -201,17 +202,63 @@ def _mixed(x: Node, matrix: Floats) -> Node:
     return op.convolution(x, op.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
 
 
+def _slopes(x: Node, scale: int) -> Node:
+    """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W).
+
+    What has one value for all colours is here three times: few channels cost this library as much as many, and taking
+    them apart costs more.
+    """
+    to_luma = np.tile(LUMA, (3, 1))
+    x = op.subtract(x, _number(MIDDLE))
+    y = _mixed(x, to_luma)
+    mean, product = _mean_around(x), _mean_around(op.multiply(x, y))
+    mean_y, square = _mixed(mean, to_luma), _mixed(product, to_luma)
+    covariance = op.subtract(product, op.multiply(mean, mean_y))
+    variance = op.subtract(square, op.multiply(mean_y, mean_y))
+    change = op.divide(op.subtract(covariance, variance), op.add(variance, _number(EVENNESS)))
+    bounded = op.clamp(change, -STEEPEST, STEEPEST)
+    even = np.eye(3) - to_luma  # shifts the three so that weighted as in luma they are as before: 0
+    taps = phase_taps(scale, 1, triangle)
+    return op.add(_at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even), _number(1))
+
+
+def _mean_around(x: Node) -> Node:
+    """The mean of the 3×3 pixels around, of three planes."""
+    return _each(_padded(x, 1), np.full((3, 3, 3), 1 / 9))
+
+
+def _padded(x: Node, down: int, right: int | None = None) -> Node:
+    """The picture goes on beyond its border with the edge pixel."""
+    edge = _whole([0, 0, down, down if right is None else right])
+    return op.pad(x, edge, edge, "edge")
+
+
 def _interpolated(x: Node, channels: int, scale: int) -> Node:
-    """Bicubic upsampling before the phase shift: rows, then columns, each with as many kernels as there are phases."""
+    """Bicubic upsampling before the phase shift: rows, then columns."""
     taps = phase_taps(scale, BICUBIC_REACH, cubic)
-    rows = np.einsum("at,dc->adct", taps, np.eye(channels)).reshape(-1, channels, len(taps[0]), 1)
-    among = np.einsum("bt,ae,dc->abdect", taps, np.eye(scale), np.eye(channels))
-    columns = among.reshape(scale**2 * channels, scale * channels, 1, len(taps[0]))
-    reach = _whole([0, 0, BICUBIC_REACH, BICUBIC_REACH])
-    x = op.pad(x, reach, reach, "edge")
-    for weight in (rows, columns):
-        x = op.convolution(x, op.constant(weight.astype(np.float32)), [1, 1], [0, 0], [0, 0], [1, 1])
-    return x
+    rows = _at_phases(x, taps[:, None, :, None], np.eye(channels))
+    return _at_phases(rows, taps[None, :, None, :], np.eye(scale * channels), scale)
+
+
+def _at_phases(x: Node, taps: Floats, matrix: Floats, groups: int = 1) -> Node:
+    """Planes mixed by a matrix, each then through the kernels (a, b, t, u) of the phases that it is to have.
+
+    The planes come in `groups`, the rows' phases; the result is (N, groups·a·b·colours, H, W). A plane is repeated
+    first and convolved by itself after: one convolution that does both takes twice as long.
+    """
+    phases, size = taps.shape[0] * taps.shape[1], taps.shape[2:]
+    parts = matrix.reshape(groups, -1, matrix.shape[1])
+    repeated = _mixed(
+        _padded(x, size[0] // 2, size[1] // 2), np.concatenate([part for part in parts for _ in range(phases)])
+    )
+    each = taps.reshape(phases, 1, *size).repeat(parts.shape[1], axis=1).reshape(-1, *size)
+    return _each(repeated, np.tile(each, (groups, 1, 1)))
+
+
+def _each(x: Node, kernels: Floats) -> Node:
+    """Every plane by its own kernel (t, u), without padding."""
+    weight = op.constant(kernels.astype(np.float32)[:, None, None])
+    return op.group_convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
 
 
 # --- small things ----------------------------------------------------------------------------------------------------

@@ -158,6 +158,29 @@ def test_every_engine_runs_what_is_shipped(make_engine: MakeEngine, make_network
     assert np.abs(large.astype(int) - expected).max() <= 1
 
 
+def test_grey_in_a_file_of_colour_stays_grey(make_engine: MakeEngine) -> None:
+    """Exactly, and it is what the same picture in a file of grey becomes."""
+    for deep in (False, True):
+        grey = picture(1, deep=deep)
+        for ensemble in (False, True):
+            engine = make_engine(ensemble=ensemble)
+            colour, alone = engine.upscale([grey.repeat(3, axis=2), grey], 0, white(grey))
+            assert np.array_equal(colour, colour[..., :1].repeat(3, axis=2))
+            assert np.abs(colour[..., :1].astype(int) - alone).max() <= 1
+
+
+def test_red_on_blue_is_parted_by_its_colours(make_engine: MakeEngine, make_network: Make) -> None:
+    """Where red begins, red takes more of luma's detail than blue, which goes the other way."""
+    levels = np.zeros((12, 12, 3), np.uint8)
+    levels[:, :6, 2], levels[:, 6:, 0] = 200, 200
+    [large] = make_engine().upscale([levels], 0, 255)
+    [expected] = TorchEngine(make_network(SMALL)).upscale([levels], 0, 255)
+    assert np.abs(large.astype(int) - expected).max() <= 1
+    bicubic = make_engine().interpolate(levels, 0, 255).astype(int)
+    moved = np.abs(large - bicubic)[:, 10:14].mean(axis=(0, 1))
+    assert moved[0] > 2 * moved[1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_nan_and_infinity_are_never_a_picture(kind: str, value: float, make_network: Make) -> None:
