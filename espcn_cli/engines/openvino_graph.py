@@ -209,9 +209,8 @@ def _slopes(x: Node, scale: int) -> Node:
     them apart costs more.
     """
     to_luma = np.tile(LUMA, (3, 1))
-    x = op.subtract(x, _number(MIDDLE))
-    y = _mixed(x, to_luma)
-    mean, product = _mean_around(x), _mean_around(op.multiply(x, y))
+    x = _padded(op.subtract(x, _number(MIDDLE)), 1, 1)
+    mean, product = _mean_around(x), _mean_around(op.multiply(x, _mixed(x, to_luma)))
     mean_y, square = _mixed(mean, to_luma), _mixed(product, to_luma)
     covariance = op.subtract(product, op.multiply(mean, mean_y))
     variance = op.subtract(square, op.multiply(mean_y, mean_y))
@@ -219,17 +218,18 @@ def _slopes(x: Node, scale: int) -> Node:
     bounded = op.clamp(change, -STEEPEST, STEEPEST)
     even = np.eye(3) - to_luma  # shifts the three so that weighted as in luma they are as before: 0
     taps = phase_taps(scale, 1, triangle)
-    return op.add(_at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even), _number(1))
+    changes = _at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even)
+    return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
 
 
 def _mean_around(x: Node) -> Node:
-    """The mean of the 3×3 pixels around, of three planes."""
-    return _each(_padded(x, 1), np.full((3, 3, 3), 1 / 9))
+    """The mean of the 3×3 pixels around, of three planes with a pixel of padding."""
+    return _each(x, np.full((3, 3, 3), 1 / 9))
 
 
-def _padded(x: Node, down: int, right: int | None = None) -> Node:
+def _padded(x: Node, down: int, right: int) -> Node:
     """The picture goes on beyond its border with the edge pixel."""
-    edge = _whole([0, 0, down, down if right is None else right])
+    edge = _whole([0, 0, down, right])
     return op.pad(x, edge, edge, "edge")
 
 
