@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from espcn_cli.engines import openvino_runtime as runtime
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
-from espcn_cli.engines.shelf import Shelf, Size
+from espcn_cli.engines.shelf import Shelf, Size, room_in
 from espcn_cli.maths.colour import SLOPE_REACH
 from espcn_cli.maths.levels import Levels
+from espcn_cli.memory import available_memory
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
@@ -24,7 +25,7 @@ WINDOW = 2**19
 
 PLANES = 32
 
-SHELF: Shelf[Any] = Shelf()
+SHELF: Shelf[Any] = Shelf(room_in(available_memory()))
 """The compiled graphs of all engines of this process: each strength of a mixture has its own."""
 
 runtime.before_forks(SHELF.clear)

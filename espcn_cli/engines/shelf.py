@@ -18,8 +18,19 @@ OFTEN = 2**21
 """Pixels that a size goes through the graph for any size before it gets its own. A graph of its own saves a few percent
 of the time; with this many, about what it takes to compile."""
 
-ROOM = 3 * 2**23
-"""Values of a layer's planes that the graphs on the shelf hold together: three of 16 planes of 960 × 540."""
+BYTES = 18
+"""What a graph takes for each value of its widest layer, about: 150 MB for 16 planes of 960 × 540."""
+
+SHARE = 8
+"""Graphs take no more than this part of the memory that was free: a batch has up to nine strengths, each its own."""
+
+LEAST_ROOM, MOST_ROOM = 2**24, 2**27
+"""Values that they may hold together all the same, and at most: two and sixteen of those."""
+
+
+def room_in(free: int | None) -> int:
+    """Values that the graphs on a shelf may hold together, where so many bytes of memory are free."""
+    return min(max((free or 0) // SHARE // BYTES, LEAST_ROOM), MOST_ROOM)
 
 
 @dataclass
@@ -37,7 +48,7 @@ class Shelf(Generic[T]):
     through one graph for any size, until there has been enough of them; so a thousand sizes are two graphs.
     """
 
-    def __init__(self, room: int = ROOM) -> None:
+    def __init__(self, room: int = LEAST_ROOM) -> None:
         self.room = room
         self._graphs: OrderedDict[tuple[Hashable, Size], T] = OrderedDict()
         self._held: dict[tuple[Hashable, Size], int] = {}

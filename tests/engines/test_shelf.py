@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from espcn_cli.engines.shelf import FREE, OFTEN, Shelf, Size
+from espcn_cli.engines.shelf import FREE, LEAST_ROOM, MOST_ROOM, OFTEN, Shelf, Size, room_in
 
 
 class Compiler:
@@ -57,6 +57,11 @@ def test_what_was_used_longest_ago_goes_where_they_hold_too_much() -> None:
     for kind in ("a", "c", "b"):  # b had to go
         get(shelf, make, (10, 10), kind)
     assert make.made == [(10, 10)]
+
+
+def test_the_room_is_a_share_of_the_memory_that_is_free() -> None:
+    assert [room_in(free) for free in (None, 0, 10**9, 2**40)] == [LEAST_ROOM] * 3 + [MOST_ROOM]
+    assert LEAST_ROOM < room_in(8 * 2**30) < MOST_ROOM
 
 
 def test_one_is_kept_however_large() -> None:
