@@ -25,11 +25,11 @@ from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderS
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
-FORMAT_VERSION = 2
-"""The newest format. A file is written in the oldest that holds it: all are read for ever."""
-
 FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
 """What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
+
+NEWEST: dict[type, int] = {ModelSettings: 2, AutoencoderSettings: 1}
+"""The newest format of each. A file is written in the oldest that holds it, and all are read for ever."""
 
 NATURES = {
     "espcn": "a super-resolution checkpoint: give it to `espcn upscale`",
@@ -185,9 +185,9 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
     if name != FORMATS[kind]:
         raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
     version = metadata.get("format_version", "")
-    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
+    if not version.isdecimal() or len(version) > 9 or int(version) > NEWEST[kind]:
         raise EspcnError(
-            f"{path} has checkpoint format {version or '?'}, this espcn reads up to {FORMAT_VERSION}: upgrade", path
+            f"{path} has checkpoint format {version or '?'}, this espcn reads up to {NEWEST[kind]}: upgrade", path
         )
     try:
         card = Card(
