@@ -18,7 +18,7 @@ from espcn_cli.settings import EngineName, ModelSettings, Precision
 
 Name = Literal["torch", "openvino"]
 
-HINT = "pip install 'espcn[fast]' makes this several times faster on a CPU"
+HINT = "pip install 'espcn[fast]' makes this start sooner and run faster on a CPU"
 
 
 @dataclass(frozen=True)
