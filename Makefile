@@ -20,11 +20,11 @@ help:
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(PIP) --editable '.[fast]'
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(PIP) --editable '.[deep,plots,tensorboard,video,test,lint]'
+	$(PIP) --editable '.[fast,deep,plots,tensorboard,video,test,lint]'
 	@touch $@
 
 install: $(VENV)/installed

@@ -39,6 +39,12 @@ CLAIMS = 10
 """How often it is tried to claim what others may just be giving up."""
 
 
+def cache_folder() -> Path:
+    """`espcn` in the user's folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "espcn"
+
+
 def is_there(path: Path) -> bool:
     """Whether a path leads to something; False where `Path.exists` raises: a name too long, a folder closed to us."""
     return os.path.exists(path)  # noqa: PTH110

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Scale = Literal[2, 3, 4]
 Planes = Literal["luma", "rgb"]
 Activation = Literal["tanh", "prelu", "hardswish"]
-Skip = Literal["none", "bicubic"]
+LastActivation = Literal["none", "tanh", "prelu", "hardswish"]
+Slopes = Literal["layer", "channel"]
+Skip = Literal["none", "bicubic", "nearest"]
 Loss = Literal["l1", "mse", "charbonnier"]
 Optimiser = Literal["soap", "adam"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -17,6 +21,7 @@ Cache = Literal["auto", "memory", "disk", "none"]
 Degradation = Literal["bicubic", "area", "lanczos", "aliased", "camera", "real"]
 Protocol = Literal["picture", "plane"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+EngineName = Literal["auto", "torch", "openvino"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
 Alpha = Literal["blend", "separate"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""
@@ -61,10 +66,17 @@ STRENGTH_STEPS = 8
 
 def check_choices(settings: Any) -> None:
     """Raises ValueError if a field of a dataclass that is one of a few words holds another."""
-    for name, kind in get_type_hints(type(settings)).items():
-        value, words = getattr(settings, name), get_args(kind)
-        if get_origin(kind) is Literal and value not in words:
+    for name, words in _choices(type(settings)).items():  # type: ignore[arg-type]  # mypy takes no class for hashable
+        value = getattr(settings, name)
+        if value not in words:
             raise ValueError(f"{name} must be one of {', '.join(words)}, not {value!r}")
+
+
+@cache
+def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
+    """The words of each field that is one of a few."""
+    hints = get_type_hints(kind).items()
+    return {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,9 @@ class ModelSettings:
     activation: Activation = "hardswish"
     skip: Skip = "bicubic"
     planes: int = 1
+    last_activation: LastActivation = "none"
+    slopes: Slopes = "layer"
+    value_range: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if not isinstance(self.scale, int) or self.scale not in SCALES:
@@ -97,6 +112,9 @@ class ModelSettings:
             raise ValueError(f"{len(self.widths)} widths need {len(self.widths) + 1} kernels, not {len(self.kernels)}")
         if not all(isinstance(k, int) and k % 2 == 1 and 1 <= k <= 31 for k in self.kernels):
             raise ValueError(f"kernels must be odd numbers from 1 to 31, not {self.kernels!r}")
+        check_range(self.value_range, "value_range")
+        if self.slopes == "channel" and "prelu" not in self.activations:
+            raise ValueError("slopes per channel are a prelu's, and there is none")
         if self.parameters > MOST_PARAMETERS:
             raise ValueError(f"{self.parameters:,} parameters are more than {MOST_PARAMETERS:,}")
 
@@ -114,11 +132,16 @@ class ModelSettings:
     @property
     def parameters(self) -> int:
         """Learned values: weights, biases and slopes; the fixed bicubic skip has none."""
-        return self.macs + sum(self.channels[1:]) + len(self.widths) * (self.activation == "prelu")
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def activations(self) -> tuple[LastActivation, ...]:
+        """What follows each layer, the last one included."""
+        return (*(self.activation,) * len(self.widths), self.last_activation)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, a slope (1) after a hidden one.
+        """What a checkpoint holds: a kernel (O, I, k, k) and a bias (O) for each layer, and a prelu's slopes (1 or O).
 
         Every second index is an activation's.
         """
@@ -127,8 +150,8 @@ class ModelSettings:
         for layer, (inputs, outputs, kernel) in enumerate(zip(channels[:-1], channels[1:], self.kernels, strict=True)):
             shapes[f"body.{2 * layer}.weight"] = (outputs, inputs, kernel, kernel)
             shapes[f"body.{2 * layer}.bias"] = (outputs,)
-            if self.activation == "prelu" and layer < len(self.widths):
-                shapes[f"body.{2 * layer + 1}.weight"] = (1,)
+            if self.activations[layer] == "prelu":
+                shapes[f"body.{2 * layer + 1}.weight"] = (1 if self.slopes == "layer" else outputs,)
         return shapes
 
     @property
@@ -136,18 +159,37 @@ class ModelSettings:
         """Multiply-adds of the convolutions per LR pixel."""
         return sum(i * o * k**2 for i, o, k in zip(self.channels[:-1], self.channels[1:], self.kernels, strict=True))
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the settings need checkpoint format 2."""
+        return self.skip == "nearest" or any(getattr(self, name) != usual for name, usual in _NEW.items())
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Every value by name; those of format 2 only where they are not as by default."""
+        return {name: value for name, value in asdict(self).items() if name not in _NEW or value != _NEW[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSettings:
         """Rebuild from `to_dict`'s values; a missing, unknown or impossible one is a ValueError."""
         names = {f.name for f in fields(cls)}
-        if set(values) != names:
-            raise ValueError(f"settings must have exactly {sorted(names)}, not {sorted(values)}")
-        if not all(isinstance(values[name], (list, tuple)) for name in ("widths", "kernels")):
-            raise ValueError("widths and kernels must be lists")
-        return cls(**{**values, "widths": tuple(values["widths"]), "kernels": tuple(values["kernels"])})
+        if set(values) - _NEW.keys() != names - _NEW.keys():
+            must = f"settings must have exactly {sorted(names - _NEW.keys())}, and may have {sorted(_NEW)}"
+            raise ValueError(f"{must}, not {sorted(values)}")
+        lists = {name for name in ("widths", "kernels", "value_range") if name in values}
+        if not all(isinstance(values[name], (list, tuple)) for name in lists):
+            raise ValueError("widths, kernels and value_range must be lists")
+        return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
+
+
+_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range")}
+"""The settings that came with checkpoint format 2, and what they are by default."""
+
+
+def check_range(values: Any, name: str) -> None:
+    """Raises ValueError for what is not two finite numbers, the second larger."""
+    numbers = isinstance(values, tuple) and all(type(value) in (int, float) for value in values)
+    if not (numbers and len(values) == 2 and -math.inf < values[0] < values[1] < math.inf):
+        raise ValueError(f"{name} must be two numbers, the second larger, not {values!r}")
 
 
 ARCHITECTURES: dict[str, ModelSettings] = {

@@ -73,11 +73,9 @@ def make_network() -> Callable[..., ESPCN]:
     def make(model: ModelSettings, seed: int = 0, tail: float = 0.1) -> ESPCN:
         torch.manual_seed(seed)
         network = ESPCN(model)
-        last = network.body[-1]
-        assert isinstance(last, torch.nn.Conv2d)
-        torch.nn.init.normal_(last.weight, std=tail)
+        torch.nn.init.normal_(network.tail.weight, std=tail)
         for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
+            if name.endswith("bias") or len(parameter) > 1 == parameter.ndim:  # slopes per channel
                 torch.nn.init.normal_(parameter, std=0.05)
         return network
 

@@ -127,7 +127,7 @@ def test_the_skips_reach_counts_where_it_is_wider_than_the_stack(
         *(({"scale": v}, "scale must be one of") for v in (0, 1, 5, -2, "2", 2.0, 2.5, True, None, [2])),
         *(({"planes": v}, "planes must be") for v in (0, 2, 4, "1", 1.0, True, None)),
         *(({"activation": v}, "activation must be one of") for v in ("relu", "", "Tanh", None, ["tanh"])),
-        *(({"skip": v}, "skip must be one of") for v in ("nearest", "", None, False)),
+        *(({"skip": v}, "skip must be one of") for v in ("linear", "", None, False)),
         *(({"widths": v, "kernels": (3, 3)}, "widths must be") for v in ((0,), (-4,), (4097,), (4.0,), ("4",))),
         ({"widths": (), "kernels": (3,)}, "widths must be"),
         *(({"widths": (4,), "kernels": v}, "1 widths need 2 kernels") for v in ((), (3,), (3, 3, 3))),
@@ -188,6 +188,14 @@ def test_a_missing_value_is_refused(name: str) -> None:
         ModelSettings.from_dict(values)
 
 
+def test_slopes_per_channel_are_a_prelu_s() -> None:
+    plain = ModelSettings(widths=(4, 5), kernels=(3, 3, 3), activation="prelu")
+    assert replace(plain, slopes="channel").parameters == plain.parameters - 2 + 9
+    assert replace(plain, slopes="channel", last_activation="prelu").parameters == plain.parameters - 2 + 9 + 4
+    with pytest.raises(ValueError, match="slopes per channel are a prelu's"):
+        ModelSettings(slopes="channel")
+
+
 def test_an_unknown_value_is_refused() -> None:
     with pytest.raises(ValueError, match="settings must have exactly"):
         ModelSettings.from_dict({**ModelSettings().to_dict(), "depth": 3})
@@ -203,7 +211,7 @@ def test_the_choices_are_what_help_offers() -> None:
     assert SCALES == (2, 3, 4)
     assert PLANES == {"luma": 1, "rgb": 3}
     assert ACTIVATIONS == ("tanh", "prelu", "hardswish")
-    assert SKIPS == ("none", "bicubic")
+    assert SKIPS == ("none", "bicubic", "nearest")
 
 
 def test_settings_need_neither_torch_nor_numpy() -> None:

@@ -33,6 +33,14 @@ class Commands(TyperGroup):
         except EspcnError as error:
             say(f"espcn: {error}")
             raise typer.Exit(error.exit_code) from None
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            say(
+                f"espcn: {ctx.command_path} {ctx.invoked_subcommand} needs PyTorch, which is not installed: "
+                "pip install torch"
+            )
+            raise typer.Exit(1) from None
 
 
 @contextmanager

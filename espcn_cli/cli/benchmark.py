@@ -10,7 +10,8 @@ import typer
 
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
-    Device,
+    AnyDevice,
+    Engine,
     Json,
     MaxPixels,
     Overwrite,
@@ -22,6 +23,7 @@ from espcn_cli.cli.terminal import (
     parse_strength,
     progress,
     say,
+    saying_warnings,
     show,
     show_json,
     show_skipped,
@@ -85,7 +87,8 @@ def benchmark(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     max_pixels: MaxPixels = MAX_PIXELS,
-    device: Device = "auto",
+    engine: Engine = "auto",
+    device: AnyDevice = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -128,10 +131,9 @@ def benchmark(
         if not overwrite:
             refuse_existing([file])
     share = parse_strength(strength)
-    upscalers = {
-        name: load(name, scale, strength=share, device=device, precision=precision, ensemble=ensemble)
-        for name in names.values()
-    }
+    options: Any = {"engine": engine, "device": device, "precision": precision, "ensemble": ensemble}
+    with saying_warnings(quiet):
+        upscalers = {name: load(name, scale, strength=share, **options) for name in names.values()}
     with progress(0, "picture", quiet) as bar:
         report = partial(advance, bar)
         table: flow.Table | suite.Table

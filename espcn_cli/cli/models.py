@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +29,10 @@ def list_models(
         list[str] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Load the weights too, and measure the checkerboard.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="What each runs by on this machine and why; with PyTorch also the checkerboard."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +46,7 @@ def list_models(
 
     named = [file_of(path) for path in paths or []]
     cards = [(path, checkpoint.read_card(path)) for path in named] if named else checkpoint.list_shipped()
-    described = [card_to_dict(path, card) | (measure_checkerboard(path) if verbose else {}) for path, card in cards]
+    described = [card_to_dict(path, card) | (look_closer(path, card) if verbose else {}) for path, card in cards]
     if named or as_json:
         show_json(described)
     else:
@@ -61,7 +65,25 @@ def format_models(models: list[dict[str, Any]]) -> str:
         line += f"{model['bytes'] / 1000:>6.0f}{figure(scores.get('psnr')):>8}{figure(scores.get('bicubic')):>9}"
         lines.append(line + (f"{figure(model['ripple']):>8}{figure(model['checkerboard'], 1):>8}" if measured else ""))
     lines.append("MACs per LR pixel; PSNR in dB on the pictures each model was validated on, bicubic on the same.")
-    return "\n".join([*lines, *PURPOSES])
+    return "\n".join([*lines, *PURPOSES, *format_choices(models)])
+
+
+def format_choices(models: list[dict[str, Any]]) -> list[str]:
+    """What the models run by here, a line for each way."""
+    names: dict[str, list[str]] = {}
+    for model in models:
+        if runs := model.get("runs"):
+            line = f"{runs['engine']} on {runs['device']} in {runs['precision']} ({runs['reason']})"
+            names.setdefault(line, []).append(model["name"])
+    return [f"Here {', '.join(dict.fromkeys(those))}: {line}." for line, those in names.items()]
+
+
+def look_closer(path: Path, card: ModelCard) -> dict[str, Any]:
+    """What a model runs by on this machine; and its checkerboard, which PyTorch measures."""
+    from espcn_cli.engines.opening import decide, is_installed
+
+    runs = {"runs": asdict(decide(card.settings))}
+    return runs | (measure_checkerboard(path) if is_installed("torch") else {})
 
 
 def measure_checkerboard(path: Path) -> dict[str, float]:

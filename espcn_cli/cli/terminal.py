@@ -15,13 +15,18 @@ import typer
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
-from espcn_cli.settings import SCALES, AutoencoderSettings, TrainSettings
+from espcn_cli.settings import SCALES, AutoencoderSettings, EngineName, TrainSettings
 
 S = TypeVar("S", TrainSettings, AutoencoderSettings)
 
 SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
+Engine = Annotated[
+    EngineName,
+    typer.Option(help="What computes: auto takes OpenVINO (pip install 'espcn[fast]') on a CPU, else PyTorch."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
+AnyDevice = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or OpenVINO's gpu or gpu.N")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
 Strength = Annotated[
     str,
@@ -78,6 +83,18 @@ def say(line: str) -> None:
 
     if sys.stderr is not None:  # closed before the start
         tqdm.write(printable(line), file=sys.stderr)
+
+
+@contextmanager
+def saying_warnings(quiet: bool = False) -> Iterator[None]:
+    """What the library warns of inside, a line each on stderr."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    for warning in () if quiet else caught:
+        say(f"espcn: {warning.message}")
 
 
 def show(result: str) -> None:

@@ -15,7 +15,8 @@ import typer
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
-    Device,
+    AnyDevice,
+    Engine,
     Json,
     Overwrite,
     Precision,
@@ -27,6 +28,7 @@ from espcn_cli.cli.terminal import (
     printable,
     progress,
     say,
+    saying_warnings,
     show,
     show_json,
 )
@@ -143,7 +145,8 @@ def upscale(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, with sizes, time and memory; write nothing.")
     ] = False,
-    device: Device = "auto",
+    engine: Engine = "auto",
+    device: AnyDevice = "auto",
     precision: Precision = "auto",
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Report the weights and the strength that each picture got.")
@@ -157,6 +160,7 @@ def upscale(
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
+    from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
     from espcn_cli.pictures import opening, writing
     from espcn_cli.upscaling import pipeline, sizes
@@ -187,17 +191,21 @@ def upscale(
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
     tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
-    upscaler = load(
-        model,
-        scale,
-        strength=parse_strength(strength),
-        device=device,
-        precision=precision,
-        tile=tile_size,
-        ensemble=ensemble,
-        alpha=alpha,
-    )
+    with saying_warnings(quiet):
+        upscaler = load(
+            model,
+            scale,
+            strength=parse_strength(strength),
+            engine=engine,
+            device=device,
+            precision=precision,
+            tile=tile_size,
+            ensemble=ensemble,
+            alpha=alpha,
+        )
     if not quiet:
+        if line := engine_hint(engine, device):
+            say(f"espcn: {line}")
         report_renamed(tasks)
     if dry_run:
         outcomes = list(preview(upscaler, tasks, options))

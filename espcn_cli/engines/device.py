@@ -8,10 +8,8 @@ from functools import cache, partial
 
 import torch
 
+from espcn_cli.engines.precision import CLEARLY
 from espcn_cli.errors import EspcnError, UsageError
-
-CLEARLY = 0.9
-"""What is less than this share of another time is not so by chance."""
 
 TRIES = 20
 

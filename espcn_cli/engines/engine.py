@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
@@ -32,7 +32,7 @@ class Engine(Protocol):
 
     @property
     def window(self) -> int:
-        """LR pixels of the windows that suit it best."""
+        """LR pixels of a window that suit it best, halo included; more take more memory."""
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
@@ -42,6 +42,17 @@ class Engine(Protocol):
 
     def exact(self) -> Self:
         """The same network in fp32, for what overflows in half precision; itself if it is in fp32."""
+
+
+@runtime_checkable
+class PlaneEngine(Engine, Protocol):
+    """An engine with one door more, unrounded: floats in, floats out."""
+
+    def planes(self, x: Any) -> Any:
+        """(N, 1 or 3, H, W) in [0, 1] -> the same, scale times larger, neither rounded nor clipped.
+
+        float32, a tensor or an array, as the engine has it. Raises NotFiniteError as `upscale` does.
+        """
 
 
 E = TypeVar("E", bound=Engine)

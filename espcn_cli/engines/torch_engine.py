@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, survive_forks
-from espcn_cli.engines.engine import NotFiniteError, highest
-from espcn_cli.engines.tiles import stream
-from espcn_cli.maths.colour import luma
+from espcn_cli.engines.engine import NotFiniteError, PlaneEngine, highest
+from espcn_cli.engines.tiles import fill
+from espcn_cli.maths.colour import SLOPE_REACH, luma
 from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import BicubicSkip
+from espcn_cli.network.slopes import ColourSlopes
 from espcn_cli.network.subpixel import phase_shift
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
@@ -37,9 +38,9 @@ DTYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 class TorchEngine:
     """A network on its device in its precision.
 
-    One plane goes through the network as it is. RGB through a one-plane network: luma through the network, chroma
-    through bicubic. In full-range Y'CbCr the same change added to R, G and B is a change of Y alone, so
-    bicubic(RGB) + network(Y) - bicubic(Y) is just that, without leaving RGB. Grey through a three-plane network is
+    One plane goes through the network as it is. RGB through a one-plane network: luma through the network, and each
+    colour is bicubic(C) + slope·(network(Y) - bicubic(Y)): it takes the detail in proportion to its own slope on luma
+    nearby (`network/slopes`), and the luma of the three is the network's. Grey through a three-plane network is
     repeated, and the luma of the result taken.
 
     `ensemble` takes the mean over the eight flips and quarter turns of the input, for eight times the work.
@@ -59,6 +60,7 @@ class TorchEngine:
         self.network = network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.bicubic = BicubicSkip(self.settings.scale).to(device)
+        self.slopes = ColourSlopes(self.settings.scale).to(device)
 
     @property
     def settings(self) -> ModelSettings:
@@ -66,8 +68,8 @@ class TorchEngine:
 
     @property
     def halo(self) -> int:
-        """RGB needs bicubic's reach at least."""
-        return max(self.settings.halo, BICUBIC_REACH, STEADY_HALO)
+        """RGB needs the reach of bicubic and of the slopes at least."""
+        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH, STEADY_HALO)
 
     @property
     def window(self) -> int:
@@ -114,7 +116,7 @@ class TorchEngine:
                 return luma(self._run(x.expand(-1, 3, -1, -1)))
             y = luma(x)
             change = self._run(y) - self._bicubic(y)
-            return self._bicubic(x) + change
+            return self._bicubic(x).addcmul_(self._slopes(x), change)
 
     def _run(self, x: Tensor) -> Tensor:
         sr: Tensor = self.network(x)
@@ -124,19 +126,25 @@ class TorchEngine:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             return phase_shift(self.bicubic(x), self.settings.scale)
 
+    def _slopes(self, x: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            return phase_shift(self.slopes(x), self.settings.scale)
 
-def upscale_planes(engine: TorchEngine, lr: Tensor, tile: int | None = None) -> Tensor:
+
+def upscale_planes(engine: PlaneEngine, lr: Tensor, tile: int | None = None) -> Tensor:
     """(N, C, H, W) in [0, 1] -> (N, C, H·scale, W·scale) in [0, 1], float32 on the CPU, clipped but not rounded.
 
-    `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
+    By any engine that takes planes. `tile` is in LR pixels; None chooses strips, 0 takes the picture whole.
     """
     n, c, height, width = lr.shape
     scale = engine.settings.scale
-    out = torch.empty(n, c, height * scale, width * scale, pin_memory=engine.device.type == "cuda")
-    for piece, sr in stream(engine.planes, lr, engine.halo, tile, engine.window):
-        inner = sr[..., piece.rows.inner(scale), piece.columns.inner(scale)]
-        out[..., piece.rows.output(scale), piece.columns.output(scale)] = inner.clamp(0, 1)
-    return out
+    if isinstance(engine, TorchEngine):
+        out = torch.empty(n, c, height * scale, width * scale, pin_memory=engine.device.type == "cuda")
+        fill(out, engine, lr, tile)
+    else:  # of arrays
+        out = torch.empty(n, c, height * scale, width * scale)
+        fill(out.numpy(), engine, lr.cpu().numpy(), tile)
+    return out.clamp_(0, 1)
 
 
 def to_planes(levels: Levels, black: int, white: int, device: torch.device = CPU) -> Tensor:

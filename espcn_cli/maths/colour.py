@@ -20,6 +20,19 @@ Planes = TypeVar("Planes", NDArray[np.floating[Any]], "Tensor")
 LUMA = (0.299, 0.587, 0.114)
 """BT.601's weights of R, G and B in full-range luma."""
 
+EVENNESS = 0.003
+"""What is added to covariance and variance, of values in [0, 1], before a colour's slope on luma is their quotient:
+where both are smaller, noise decides, and the slope is near 1."""
+
+MIDDLE = 0.5
+"""What is taken from values in [0, 1] before their moments are: in float32, small ones lose least."""
+
+STEEPEST = 3.0
+"""How far a colour's slope on luma may be from 1: a quotient of small numbers must not become a colour of its own."""
+
+SLOPE_REACH = 2
+"""LR pixels to each side that a slope depends on in HR: 1 of its 3×3 window, and 1 between pixels."""
+
 STUDIO_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 STUDIO_BLACK = 16 / 255
 

@@ -174,11 +174,18 @@ def interpolate(lr: Planes, scale: int, method: str = "bicubic") -> Planes:
 def phase_kernels(scale: int, reach: int, kernel: Callable[[Floats], Floats]) -> Floats:
     """An even interpolation kernel as a sub-pixel convolution: (scale², 1, 2·reach + 1, 2·reach + 1).
 
+    `phase_taps` of both axes, multiplied. The input goes on beyond its border with the edge pixel, where the result
+    is to be the clamped resize's.
+    """
+    taps, size = phase_taps(scale, reach, kernel), 2 * reach + 1
+    return (taps[:, None, :, None] * taps[:, None, :]).reshape(scale**2, 1, size, size)
+
+
+def phase_taps(scale: int, reach: int, kernel: Callable[[Floats], Floats]) -> Floats:
+    """One axis of `phase_kernels`: (scale, 2·reach + 1).
+
     Phase a of a row lies (a + 1/2)/scale - 1/2 LR pixels from its LR pixel's centre (half-pixel centres); its taps
-    are the kernel's values there, within `reach` LR pixels over all phases. Two axes multiply. The input goes on
-    beyond its border with the edge pixel, where the result is to be the clamped resize's.
+    are the kernel's values there, within `reach` LR pixels over all phases.
     """
     offset = (np.arange(scale) + 0.5) / scale - 0.5
-    taps = kernel(offset[:, None] - np.arange(-reach, reach + 1))  # (phase, tap)
-    size = 2 * reach + 1
-    return (taps[:, None, :, None] * taps[:, None, :]).reshape(scale**2, 1, size, size)
+    return kernel(offset[:, None] - np.arange(-reach, reach + 1))

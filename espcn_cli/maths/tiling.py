@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 STRIP_PIXELS = 96 * 1024
-"""LR pixels of a window when the tile size is `auto`: its 16 planes of 4 bytes stay near the last-level cache."""
+"""LR pixels of a window when the tile size is `auto` and the engine wants no other: its 16 planes of 4 bytes stay near
+the last-level cache."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,23 @@ class Tile:
 
 
 def spans(length: int, size: int, halo: int) -> list[Span]:
-    """Cut [0, length) into pieces of at most `size`, each with `halo` around it as far as the picture reaches.
+    """Cut [0, length) into pieces of at most `size`, each with at least `halo` around it, or all that there is.
 
-    spans(10, 4, 1) fills [0, 4), [4, 8), [8, 10) from the windows [0, 5), [3, 9), [7, 10).
+    All windows are equally long. spans(10, 4, 1) fills [0, 4), [4, 8), [8, 10) from [0, 6), [3, 9), [4, 10).
     """
     if length < 1 or size < 1 or halo < 0:
         raise ValueError(f"cannot cut {length} pixels into pieces of {size} with a halo of {halo}")
-    return [span(start, min(start + size, length), length, halo) for start in range(0, length, size)]
+    return [span(start, size, length, halo) for start in range(0, length, size)]
 
 
-def span(start: int, stop: int, length: int, halo: int) -> Span:
-    """[start, stop) of [0, length) with `halo` around it as far as that reaches."""
-    return Span(start, stop, max(start - halo, 0), min(stop + halo, length))
+def span(start: int, size: int, length: int, halo: int) -> Span:
+    """The piece of at most `size` from `start` on of [0, length), in a window of size + 2·halo or all that there is.
+
+    At an end the window slides inwards, so that it is as long as the others: engines like one shape best.
+    """
+    window = min(size + 2 * halo, length)
+    first = min(max(start - halo, 0), length - window)
+    return Span(start, min(start + size, length), first, first + window)
 
 
 def tiles(height: int, width: int, tile_height: int, tile_width: int, halo: int) -> Iterator[Tile]:
@@ -66,8 +72,7 @@ def column_width(width: int, pixels: int) -> int:
 
     A strip across a very wide picture would be all halo, and its windows would outgrow `pixels`.
     """
-    widest = max(2 * math.isqrt(pixels), 1)
-    return -(-width // -(-width // widest))
+    return _evenly(width, max(2 * math.isqrt(pixels), 1))
 
 
 def strip_height(width: int, halo: int, pixels: int) -> int:
@@ -79,9 +84,19 @@ def strip_height(width: int, halo: int, pixels: int) -> int:
 
 
 def choose_tile(tile: int | None, height: int, width: int, halo: int, pixels: int = STRIP_PIXELS) -> tuple[int, int]:
-    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None cuts it to windows of `pixels`."""
+    """Height and width of the tiles in LR pixels: 0 takes the picture whole, None makes windows of about `pixels`.
+
+    These are equally high too, but for what does not divide.
+    """
     if tile is None:
         columns = column_width(width, pixels)
         window = columns if columns == width else columns + 2 * halo
-        return min(strip_height(window, halo, pixels), height), columns
+        if height * window <= pixels:
+            return height, columns
+        return _evenly(height, strip_height(window, halo, pixels)), columns
     return (tile, tile) if tile else (height, width)
+
+
+def _evenly(length: int, most: int) -> int:
+    """The size of as many equal pieces as pieces of `most` would be: 10 in pieces of at most 6 -> 5."""
+    return -(-length // -(-length // most))

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,14 +21,15 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
 from espcn_cli.files import is_file, write_tensors
 from espcn_cli.paths import file_of
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings, check_range
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
-FORMAT_VERSION = 1
-
 FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
 """What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
+
+NEWEST: dict[type, int] = {ModelSettings: 2, AutoencoderSettings: 1}
+"""The newest format of each. A file is written in the oldest that holds it, and all are read for ever."""
 
 NATURES = {
     "espcn": "a super-resolution checkpoint: give it to `espcn upscale`",
@@ -63,6 +65,8 @@ class Card(Generic[S]):
 
     `training` says how it was made (data, steps, seed, versions), `metrics` what it scores:
     data set -> {"psnr": dB, "ssim": ..., "protocol": line}. `sister`: of real weights, what they can be mixed with.
+    `ranges`: least and greatest value that goes into each convolution, for quantisation; none if nobody measured them.
+    Raises ValueError for ranges that are none, or not one per layer.
     """
 
     settings: S
@@ -71,18 +75,37 @@ class Card(Generic[S]):
     metrics: dict[str, Any] = field(default_factory=dict)
     license: str = ""
     sister: Sister | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for values in self.ranges:
+            check_range(values, "ranges")
+        layers = len(self.settings.kernels) if isinstance(self.settings, ModelSettings) else 0
+        if len(self.ranges) not in (0, layers):
+            raise ValueError(f"{layers} layers need as many ranges, not {len(self.ranges)}")
+
+    @property
+    def format_version(self) -> int:
+        """The oldest format that holds it."""
+        new = isinstance(self.settings, ModelSettings) and (self.settings.is_new or self.ranges)
+        return 2 if new else 1
 
     def to_metadata(self) -> dict[str, str]:
         sister = {"sister": json.dumps(asdict(self.sister))} if self.sister else {}
-        return sister | {
-            "format": FORMATS[type(self.settings)],
-            "format_version": str(FORMAT_VERSION),
-            "name": self.name,
-            "settings": to_json(self.settings.to_dict()),
-            "training": to_json(self.training),
-            "metrics": to_json(self.metrics),
-            "license": self.license,
-        }
+        ranges = {"ranges": to_json(self.ranges)} if self.ranges else {}
+        return (
+            sister
+            | ranges
+            | {
+                "format": FORMATS[type(self.settings)],
+                "format_version": str(self.format_version),
+                "name": self.name,
+                "settings": to_json(self.settings.to_dict()),
+                "training": to_json(self.training),
+                "metrics": to_json(self.metrics),
+                "license": self.license,
+            }
+        )
 
 
 ModelCard = Card[ModelSettings]
@@ -130,11 +153,18 @@ def scales(model: str | None) -> list[int]:
 
 def list_shipped() -> list[tuple[Path, ModelCard]]:
     """Every shipped checkpoint and its card, network by network from small to large, each by scale."""
-    cards = [(path, read_card(path)) for path in weights_folder().glob("espcn*.safetensors")]
+    files = [(path, path.stat()) for path in weights_folder().glob("espcn*.safetensors")]
+    return list(_in_order(tuple((path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in files)))
+
+
+@lru_cache(1)
+def _in_order(files: tuple[tuple[Path, int, int, int], ...]) -> tuple[tuple[Path, ModelCard], ...]:
+    """Files, and what tells that they are still the same, with their cards: a command asks for them several times."""
+    cards = [(path, read_card(path)) for path, *_ in files]
     sizes: dict[str, int] = {}
     for _, card in cards:
         sizes[card.name] = min(card.settings.parameters, sizes.get(card.name, card.settings.parameters))
-    return sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale))
+    return tuple(sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale)))
 
 
 def read_card(path: Path) -> ModelCard:
@@ -155,21 +185,25 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
     if name != FORMATS[kind]:
         raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
     version = metadata.get("format_version", "")
-    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
+    if not version.isdecimal() or len(version) > 9 or int(version) > NEWEST[kind]:
         raise EspcnError(
-            f"{path} has checkpoint format {version or '?'}, this espcn reads {FORMAT_VERSION}: upgrade", path
+            f"{path} has checkpoint format {version or '?'}, this espcn reads up to {NEWEST[kind]}: upgrade", path
         )
     try:
-        return Card(
+        card = Card(
             settings=kind.from_dict(json.loads(metadata["settings"])),
             name=metadata["name"],
             training=dict(json.loads(metadata["training"])),
             metrics=dict(json.loads(metadata["metrics"])),
             license=metadata["license"],
             sister=Sister(**json.loads(metadata["sister"])) if "sister" in metadata else None,
+            ranges=tuple(tuple(values) for values in json.loads(metadata.get("ranges", "[]"))),
         )
+        if card.format_version > int(version):
+            raise ValueError(f"format {version} has no such settings")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
+    return card
 
 
 def read(path: Path) -> tuple[ModelCard, Weights]:

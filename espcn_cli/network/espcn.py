@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import ModelCard, Weights
-from espcn_cli.network.layers import BicubicSkip, Convolution, activation, channels_last
+from espcn_cli.network.layers import BicubicSkip, Convolution, NearestSkip, activation, channels_last
 from espcn_cli.network.linear_path import GREY, linear_path
 from espcn_cli.network.subpixel import phase_shift
 from espcn_cli.settings import ModelSettings
@@ -31,10 +31,15 @@ class ESPCN(nn.Module):
         self.settings = settings
         channels = settings.channels
         layers: list[nn.Module] = []
-        for inputs, outputs, kernel in zip(channels[:-1], channels[1:], settings.kernels, strict=True):
-            layers += [Convolution(inputs, outputs, kernel), activation(settings.activation)]
-        self.body = nn.Sequential(*layers[:-1])  # no activation after the last layer
-        self.skip = BicubicSkip(settings.scale) if settings.skip == "bicubic" else None
+        kinds = zip(channels[:-1], channels[1:], settings.kernels, settings.activations, strict=True)
+        for inputs, outputs, kernel, name in kinds:
+            layers.append(Convolution(inputs, outputs, kernel))
+            if name != "none":
+                layers.append(activation(name, outputs, settings.slopes))
+        self.body = nn.Sequential(*layers)
+        skips = {"none": None, "bicubic": BicubicSkip, "nearest": NearestSkip}
+        skip = skips[settings.skip]
+        self.skip = skip(settings.scale) if skip else None
         self._initialise_()
 
     def _initialise_(self) -> None:
@@ -54,16 +59,24 @@ class ESPCN(nn.Module):
     @property
     def tail(self) -> Convolution:
         """The last convolution, whose planes the phase shift interleaves."""
-        layer = self.body[-1]
+        layer = self.body[self._last]
         assert isinstance(layer, Convolution)
         return layer
 
+    @property
+    def _last(self) -> int:
+        return 2 * len(self.settings.widths)
+
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.body[:-1](channels_last(x))
+        black, white = self.settings.value_range
+        plain = (black, white) == (0, 1)
+        x = x if plain else x * (white - black) + black
+        hidden = self.body[: self._last](channels_last(x))
         with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
-            planes = self.tail(hidden.float() if hidden.dtype.itemsize < 4 else hidden)
+            planes = self.body[self._last :](hidden.float() if hidden.dtype.itemsize < 4 else hidden)
             if self.skip is not None:
                 planes = planes + self.skip(x)
+            planes = planes if plain else (planes - black) / (white - black)
         return phase_shift(planes, self.settings.scale)
 
 

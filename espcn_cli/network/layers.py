@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from espcn_cli.network.subpixel import bicubic_kernel
-from espcn_cli.settings import BICUBIC_REACH
+from espcn_cli.settings import BICUBIC_REACH, Slopes
 
 HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
@@ -123,8 +123,20 @@ class Hardswish(nn.Hardswish):
         return F.hardswish(x, inplace=not torch.is_grad_enabled())
 
 
-def activation(name: str) -> nn.Module:
-    """One of `settings.ACTIVATIONS` as a layer."""
+class ChannelPReLU(nn.PReLU):
+    """Leaky ReLU with a learned slope for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(num_parameters=channels, init=PRELU_SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.weight.to(x.dtype))
+
+
+def activation(name: str, channels: int = 1, slopes: Slopes = "layer") -> nn.Module:
+    """One of `settings.ACTIVATIONS` as a layer; a prelu with one slope, or with one per channel."""
+    if name == "prelu" and slopes == "channel":
+        return ChannelPReLU(channels)
     kinds: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "prelu": ScalarPReLU, "hardswish": Hardswish}
     return kinds[name]()
 
@@ -149,6 +161,17 @@ class BicubicSkip(nn.Module):
         else:
             out = F.conv2d(padded, self.kernel)
         return out.reshape(n, -1, h, w)
+
+
+class NearestSkip(nn.Module):
+    """The nearest pixel, before the phase shift: (N, C, H, W) -> (N, C·scale², H, W)."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.phases = scale**2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(self.phases, dim=1)
 
 
 def channels_last(x: Tensor) -> Tensor:

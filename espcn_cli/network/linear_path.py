@@ -42,7 +42,7 @@ def linear_path(settings: ModelSettings) -> dict[str, Held]:
     """
     widths, kernels, channels = settings.widths, settings.kernels, settings.channels
     roomy = len(widths) > 1 and widths[-1] > len(DIAGONALS) and min(kernels[-2:]) > 1
-    if settings.skip != "none" or settings.activation != "tanh" or settings.planes > 1 or not roomy:
+    if settings.skip != "none" or settings.activation != "tanh" or settings.planes > 1 or settings.is_new or not roomy:
         return {}
     path = {}
     for layer, (inputs, outputs, kernel) in enumerate(zip(channels[:-1], channels[1:], kernels, strict=True)):

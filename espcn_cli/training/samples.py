@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.files import clean, write_tensors
+from espcn_cli.files import cache_folder, clean, write_tensors
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple
 from espcn_cli.memory import available_memory
@@ -194,7 +194,7 @@ def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | No
 
     Raises EspcnError if the disk is asked for and has too little space.
     """
-    folder = folder or default_folder()
+    folder = folder or cache_folder()
     clean(folder)
     if kind in ("memory", "none"):
         return Cache(kind, folder)
@@ -213,12 +213,6 @@ def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | No
             f"{folder} has {_size(free)} free, the pictures need {_size(needed)}: use --cache memory or none"
         )
     return Cache("disk", folder, f"pictures are kept in {folder}")
-
-
-def default_folder() -> Path:
-    """`espcn` in the user's folder for what can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "espcn"
 
 
 def key(path: Path, recipe: Recipe) -> str:

@@ -34,7 +34,7 @@ def strips(
     reach = alpha.reach(engine) if picture.has_alpha and treatment == "blend" else engine.halo
     while start < height:
         tall, wide = choose_tile(tile, height, width, reach, engine.window)
-        rows = span(start, min(start + tall, height), height, reach)
+        rows = span(start, tall, height, reach)
         try:
             strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
             _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, treatment)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
+from espcn_cli.engines.engine import Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Pixels
@@ -149,10 +149,10 @@ class Upscaler:
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
         from torch import cat
 
-        from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
+        from espcn_cli.engines.torch_engine import upscale_planes
 
-        if not isinstance(engine, TorchEngine):
-            raise EspcnError("only PyTorch's engine takes tensors: load the model with it, or upscale an image")
+        if not isinstance(engine, PlaneEngine):
+            raise EspcnError("this engine does not take tensors: load the model with another, or upscale an image")
         try:
             return upscale_planes(engine, x, self.tile)
         except NotFiniteError:
@@ -227,6 +227,7 @@ def load(
     scale: int | None = None,
     *,
     strength: Strength = "auto",
+    engine: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     tile: int | None = None,
@@ -237,30 +238,32 @@ def load(
 
     A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
     is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
-    `auto` chooses for each picture. At a scale without real weights the default is `espcn-m`.
+    `auto` chooses for each picture. At a scale without real weights the default is `espcn-m`. The `engine` is `torch`
+    or `openvino`; `auto` takes OpenVINO on a CPU where it is installed.
 
-    Raises EspcnError if the model is not there or not that scale, UsageError for a strength that is none, or is given
-    for weights that cannot be mixed.
+    Raises EspcnError if the model is not there or not that scale, or the engine, device or precision is not there;
+    UsageError for a strength that is none, or is given for weights that cannot be mixed.
     """
     check_strength(strength)
     path = checkpoint.find(model, scale)
     card, weights = checkpoint.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
-    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble)
-    engine: Engine | Mixture
+    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
+    opened: Engine | Mixture
     if sister := mixing.find_sister(path):
-        engine = Mixture(mixing.read_pair(sister, path), open_weights)
+        opened = Mixture(mixing.read_pair(sister, path), open_weights)
     elif strength == "auto":
-        engine = open_weights(card.settings, weights)
+        opened = open_weights(card.settings, weights)
     else:
         raise UsageError(f"strength {strength:g}: {_why_not_mixed(model, card)}", path)
     if scale is not None or (model is not None and path == Path(model)):
-        return Upscaler(engine, tile, strength=strength, name=card.name, alpha=alpha)
+        return Upscaler(opened, tile, strength=strength, name=card.name, alpha=alpha)
     at = partial(
         load,
         model,
         strength=strength,
+        engine=engine,
         device=device,
         precision=precision,
         tile=tile,
@@ -270,7 +273,7 @@ def load(
     scales = checkpoint.scales(model)
     if strength != "auto":
         scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
-    return Upscaler(engine, tile, tuple(scales), at, strength, card.name, alpha)
+    return Upscaler(opened, tile, tuple(scales), at, strength, card.name, alpha)
 
 
 def check_strength(strength: Strength) -> None:

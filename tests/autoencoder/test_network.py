@@ -198,7 +198,7 @@ def with_metadata(path: Path, **changes: str) -> None:
     ("change", "reason"),
     [
         ({"format": "other"}, "not an espcn checkpoint"),
-        ({"format_version": "2"}, "format 2, this espcn reads 1"),
+        ({"format_version": "2"}, "format 2, this espcn reads up to 1"),
         ({"format_version": ""}, r"format \?"),
         ({"settings": "{}"}, "damaged metadata"),
         ({"settings": "["}, "damaged metadata"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from command import one_line, run, run_process
 from making import save_picture
 
@@ -32,6 +33,23 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     program = "import sys, espcn_cli; print(sorted(m for m in sys.modules if m in ('torch', 'numpy', 'PIL', 'typer')))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+HEAVY = ("torch", "imagecodecs", "tifffile", "matplotlib", "av", "scipy", "openvino.tools.ovc", "openvino_telemetry")
+
+
+@pytest.mark.parametrize(("engine", "found"), [("openvino", "[]"), ("torch", "['torch']")])
+def test_a_picture_imports_only_what_it_needs(tmp_path: Path, engine: str, found: str) -> None:
+    """With the other engine, PyTorch is found: the check can fail."""
+    pytest.importorskip("openvino")
+    save_picture(tmp_path / "a.png")
+    program = (
+        "import sys; from espcn_cli.cli.app import app\n"
+        f"app(['upscale', 'a.png', 'b.png', '-q', '--engine', '{engine}'], standalone_mode=False)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert result.stdout.strip() == found, result.stderr
 
 
 def test_version_and_module_entry() -> None:

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from espcn_cli.engines.tiles import stream
 from espcn_cli.engines.torch_engine import CPU, TorchEngine, upscale_planes
-from espcn_cli.maths.colour import luma, rgb_to_ycbcr, ycbcr_to_rgb
+from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.maths.tiling import STRIP_PIXELS, choose_tile
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import HAS_ONEDNN
+from espcn_cli.network.slopes import slopes
 from espcn_cli.scoring.tensors import quantise
 from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, SKIPS, ModelSettings, architecture
 
@@ -113,11 +114,12 @@ def test_tile_sizes() -> None:
     assert choose_tile(64, 500, 700, 4) == (64, 64)
     assert choose_tile(None, 50, 70, 4) == (50, 70)
     height, width = choose_tile(None, 5000, 600, 4)
-    assert width == 600
-    assert (height + 8) * width <= STRIP_PIXELS < (height + 9) * width
+    assert (height, width) == (152, 600)  # 33 strips; 32 would be too high
+    assert (height + 8) * width <= STRIP_PIXELS < (5000 // 32 + 8) * width
     height, width = choose_tile(None, 5000, 1920, 4)
-    assert width == 1920 / 4
-    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (height + 9) * (width + 8)
+    assert (height, width) == (193, 1920 / 4)  # 26 strips
+    assert (height + 8) * (width + 8) <= STRIP_PIXELS < (5000 // 25 + 8) * (width + 8)
+    assert choose_tile(None, 540, 960, 12, 540 * 960) == (540, 960)
 
 
 @pytest.mark.parametrize("width", [1, 627, 20_000, 1_000_000])
@@ -149,17 +151,26 @@ def test_a_batch_is_its_pictures_one_by_one(
 
 
 @given(size=sizes, scale=st.sampled_from(SCALES), seed=st.integers(0, 100))
-def test_rgb_through_a_luma_network_is_the_ycbcr_route(
+def test_rgb_through_a_luma_network_takes_its_detail_by_slopes(
     size: tuple[int, int], scale: int, seed: int, make_network: Make
 ) -> None:
-    """Y through the network, Cb and Cr through bicubic, and back: spelt out here, done in RGB there."""
+    """Bicubic colours, and luma's detail in proportion to their slopes, which are linear in HR: spelt out here."""
     network = make_network(replace(SMALL, scale=scale), seed)
     rgb = noise(seed, 1, 3, *size)
-    ycbcr = rgb_to_ycbcr(rgb)
-    y, chroma = ycbcr[:, :1], ycbcr[:, 1:]
+    y = luma(rgb)
     with torch.no_grad():
-        explicit = ycbcr_to_rgb(torch.cat([network(y), interpolate(chroma, scale)], dim=1)).clamp(0, 1)
-    torch.testing.assert_close(upscale_planes(TorchEngine(network), rgb), explicit, atol=3e-6, rtol=0)
+        detail = network(y) - interpolate(y, scale)
+    explicit = interpolate(rgb, scale) + interpolate(slopes(rgb), scale, "bilinear") * detail
+    torch.testing.assert_close(upscale_planes(TorchEngine(network), rgb), explicit.clamp(0, 1), atol=2e-5, rtol=0)
+
+
+@given(size=sizes, scale=st.sampled_from(SCALES), seed=st.integers(0, 100))
+def test_the_luma_of_a_picture_in_colour_is_the_network_s(
+    size: tuple[int, int], scale: int, seed: int, make_network: Make
+) -> None:
+    engine = TorchEngine(make_network(replace(SMALL, scale=scale), seed))
+    rgb = noise(seed, 1, 3, *size)
+    torch.testing.assert_close(luma(engine.planes(rgb)), engine.planes(luma(rgb)), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("scale", SCALES)

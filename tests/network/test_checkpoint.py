@@ -108,6 +108,74 @@ def test_the_metadata_is_strings_and_json_where_structured(path: Path) -> None:
     assert json.loads(metadata["metrics"]) == CARD.metrics
 
 
+# --- format 2 --------------------------------------------------------------------------------------------------------
+
+NEW: list[dict[str, Any]] = [
+    {"skip": "nearest"},
+    {"last_activation": "tanh"},
+    {"last_activation": "prelu", "slopes": "channel"},
+    {"slopes": "channel"},
+    {"value_range": (0, 255)},
+    {"value_range": (-1.0, 1.0), "skip": "none", "last_activation": "hardswish"},
+]
+RANGES = ((0.0, 1.0), (-0.5, 3.25), (-1e-3, 2.0))
+
+
+def version_of(path: Path) -> str:
+    with safe_open(path, framework="numpy") as file:
+        return str(file.metadata()["format_version"])
+
+
+@pytest.mark.parametrize("planes", PLANES.values())
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("change", NEW, ids=str)
+def test_what_is_new_comes_back_from_format_2(
+    change: dict[str, Any], scale: int, planes: int, tmp_path: Path, make_network: Make
+) -> None:
+    settings = replace(SMALL, scale=scale, planes=planes, **change)
+    network = make_network(settings)
+    card = Card(settings, "foreign", ranges=RANGES)
+    save(tmp_path / "n.safetensors", network, card)
+    assert version_of(tmp_path / "n.safetensors") == "2"
+    again, read = load(tmp_path / "n.safetensors")
+    assert read == card
+    assert again.settings.parameters == sum(p.numel() for p in again.parameters())
+    x = torch.rand(1, planes, 6, 7, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(again(x), network(x))
+
+
+def test_format_2_is_written_only_where_it_is_needed(path: Path, tmp_path: Path, make_network: Make) -> None:
+    assert version_of(path) == "1"
+    save(tmp_path / "r.safetensors", make_network(SMALL), replace(CARD, ranges=RANGES))
+    assert version_of(tmp_path / "r.safetensors") == "2"
+    assert not {"last_activation", "slopes", "value_range"} & SMALL.to_dict().keys()
+
+
+@pytest.mark.parametrize(
+    "change", [{"skip": "nearest"}, {"last_activation": "tanh"}, {"value_range": [0, 255]}, {"slopes": "channel"}]
+)
+def test_format_1_holds_nothing_new(change: dict[str, Any], path: Path) -> None:
+    values = {**SMALL.to_dict(), **change}
+    rewrite(path, lambda tensors, metadata: metadata.update(settings=json.dumps(values)))
+    assert "format 1 has no such settings" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "ranges", ["[[0, 1]]", "[[0, 1], [1, 0], [0, 1]]", "[[0, 1], [0, NaN], [0, 1]]", "[[0, 1], [0], [0, 1]]", "5", "{"]
+)
+def test_ranges_that_are_none_are_refused(ranges: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: metadata.update(ranges=ranges, format_version="2"))
+    assert "damaged metadata" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [[0], [1, 0], [0, float("inf")], ["0", "1"], [True, 2], 1, "01", [0, 1, 2]])
+def test_value_ranges_that_are_none_are_refused(value: object, path: Path) -> None:
+    values = {**SMALL.to_dict(), "value_range": value}
+    rewrite(path, lambda tensors, metadata: metadata.update(settings=json.dumps(values), format_version="2"))
+    assert "damaged metadata" in refusal(path)
+
+
 def test_a_loaded_network_is_ready_for_inference(path: Path) -> None:
     network, _ = load(path)
     assert not network.training
@@ -211,10 +279,10 @@ def test_somebody_elses_safetensors_file(metadata: dict[str, str] | None, tmp_pa
 # --- what is damaged -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["2", "10", "1.5", "-1", "", "one", "9" * 5000])
+@pytest.mark.parametrize("version", ["3", "10", "1.5", "-1", "", "one", "9" * 5000])
 def test_a_format_this_espcn_does_not_read(version: str, path: Path) -> None:
     rewrite(path, lambda tensors, metadata: metadata.update(format_version=version))
-    assert "this espcn reads 1: upgrade" in refusal(path)
+    assert "this espcn reads up to 2: upgrade" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["body.0.weight", "body.0.bias", "body.1.weight", "body.4.weight"])

@@ -289,3 +289,55 @@ def test_the_settings_know_the_shapes_of_the_weights(activation: Activation, pla
     shapes = {name: tuple(tensor.shape) for name, tensor in ESPCN(model).state_dict().items()}
     assert model.shapes == shapes
     assert sum(math.prod(shape) for shape in shapes.values()) == model.parameters
+
+
+# --- forms that others have trained ----------------------------------------------------------------------------------
+
+
+def only(settings: ModelSettings, **values: float) -> ESPCN:
+    """A network of 1×1 kernels whose parameters are one value each, by `LAYER_KIND`; the others are zero."""
+    network = ESPCN(settings).eval()
+    for name, parameter in network.named_parameters():
+        torch.nn.init.constant_(parameter, values.get(name.removeprefix("body.").replace(".", "_"), 0.0))
+    return network
+
+
+def at(network: ESPCN, value: float) -> Tensor:
+    with torch.no_grad():
+        sr: Tensor = network(torch.full((1, network.settings.planes, 3, 3), value))
+    return sr
+
+
+PIXELWISE = ModelSettings(widths=(1,), kernels=(1, 1), activation="prelu", skip="none")
+
+
+def test_the_nearest_skip_repeats_pixels() -> None:
+    network = ESPCN(replace(PIXELWISE, skip="nearest", planes=3, scale=3)).eval()
+    x = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(network(x), x.repeat_interleave(3, 2).repeat_interleave(3, 3))
+    assert network.settings.halo == 0
+
+
+def test_a_last_activation_comes_before_the_skip() -> None:
+    """tanh(0.5·x) + x at x = 0.8: tanh(0.4) = 0.379949 (from any table)."""
+    settings = replace(PIXELWISE, last_activation="tanh", skip="nearest")
+    sr = at(only(settings, **{"0_weight": 1.0, "2_weight": 0.5}), 0.8)
+    torch.testing.assert_close(sr, torch.full_like(sr, 0.379949 + 0.8))
+
+
+def test_slopes_per_channel() -> None:
+    """-x through two channels of slopes 0.5 and 0.25, added up: -0.75·x."""
+    network = only(replace(PIXELWISE, widths=(2,), slopes="channel"), **{"0_weight": -1.0, "2_weight": 1.0})
+    with torch.no_grad():
+        network.get_parameter("body.1.weight").copy_(torch.tensor([0.5, 0.25]))
+    torch.testing.assert_close(at(network, 0.4), torch.full((1, 1, 6, 6), -0.3))
+
+
+@pytest.mark.parametrize("skip", ["none", "nearest", "bicubic"])
+def test_a_network_on_another_range_of_values(skip: str) -> None:
+    """On [-1, 3], 0.25 is 0. The last layer gives 1 there: 0.5 as a picture, and a quarter as a change of one."""
+    settings = replace(PIXELWISE, skip=skip, value_range=(-1, 3))  # type: ignore[arg-type]
+    network = only(settings, **{"0_weight": 7.0, "2_weight": 5.0, "2_bias": 1.0})
+    expected = 0.5 if skip == "none" else 0.25 + 0.25
+    torch.testing.assert_close(at(network, 0.25), torch.full((1, 1, 6, 6), expected))

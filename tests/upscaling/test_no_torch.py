@@ -24,7 +24,7 @@ from espcn_cli.upscaling.upscaler import Upscaler
 
 
 class Nearest:
-    settings, halo, window = ModelSettings(), 1, 4096
+    settings, halo, window = ModelSettings(), 1, 96
 
     def upscale(self, windows, black, white):
         return [levels.repeat(2, axis=0).repeat(2, axis=1) for levels in windows]

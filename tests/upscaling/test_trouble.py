@@ -22,10 +22,10 @@ TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 
 
 class Small(TorchEngine):
-    """Has memory for windows of 80×80 pixels."""
+    """Has memory for windows of 90×90 pixels."""
 
     def planes(self, x: Tensor) -> Tensor:
-        if x.shape[2] * x.shape[3] > 80 * 80:
+        if x.shape[2] * x.shape[3] > 90 * 90:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
         return super().planes(x)
 

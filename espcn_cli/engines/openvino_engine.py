@@ -1,0 +1,123 @@
+"""The light engine: OpenVINO, on a CPU or an Intel GPU. One graph from levels to levels, without PyTorch."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espcn_cli.engines import openvino_runtime as runtime
+from espcn_cli.engines.engine import NotFiniteError
+from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
+from espcn_cli.engines.shelf import Shelf, Size, room_in
+from espcn_cli.maths.colour import SLOPE_REACH
+from espcn_cli.maths.levels import Levels
+from espcn_cli.memory import available_memory
+from espcn_cli.network.checkpoint import Weights
+from espcn_cli.settings import BICUBIC_REACH, ModelSettings
+
+WINDOW = 2**19
+"""LR pixels of a window of 32 planes or fewer: smaller ones take longer in all, larger ones more memory."""
+
+PLANES = 32
+
+SHELF: Shelf[Any] = Shelf(room_in(available_memory()))
+"""The compiled graphs of all engines of this process: each strength of a mixture has its own."""
+
+runtime.before_forks(SHELF.clear)
+
+
+class OpenVinoEngine:
+    """A network in OpenVINO; see `TorchEngine` for what it does with colours. Threads may share it.
+
+    `device` is OpenVINO's name of one, `precision` that of the hidden layers: interpolation, the last layer and all
+    that is done with levels stay in fp32. Graphs are compiled when windows first ask for them, and the bytes are the
+    same whichever graph does the work.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        weights: Weights,
+        device: str = "CPU",
+        precision: str = "fp32",
+        ensemble: bool = False,
+    ) -> None:
+        self.device = device
+        self.precision = precision
+        self._blueprint = Blueprint(settings, weights, ensemble)
+        weakref.finalize(self, _forget, self._blueprint).atexit = False
+
+    @property
+    def settings(self) -> ModelSettings:
+        return self._blueprint.settings
+
+    @property
+    def halo(self) -> int:
+        """RGB needs the reach of bicubic and of the slopes at least."""
+        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH)
+
+    @property
+    def window(self) -> int:
+        return WINDOW * PLANES // max(self._widest, PLANES)
+
+    @property
+    def _widest(self) -> int:
+        return max(self.settings.channels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plan = self._blueprint
+        return type(self), (plan.settings, plan.weights, self.device, self.precision, plan.ensemble)
+
+    def exact(self) -> Self:
+        """The same network in fp32; itself if it is in fp32."""
+        if self.precision == "fp32":
+            return self
+        return type(self)(self.settings, self._blueprint.weights, self.device, "fp32", self._blueprint.ensemble)
+
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        """Windows (H, W, 1 or 3) through the network. Raises NotFiniteError if it gives NaN or infinity."""
+        return [self._run(levels[None], _form(levels, black, white))[0] for levels in windows]
+
+    def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
+        """A window by bicubic interpolation alone; any number of channels."""
+        large: Levels = self._run(levels[None], _form(levels, black, white, network=False))[0]
+        return large
+
+    def planes(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 1 or 3, H, W) in [0, 1] -> the same, scale times larger, neither rounded nor clipped.
+
+        Raises NotFiniteError if the network gives NaN or infinity.
+        """
+        form = Form(x.shape[1], "float32")
+        results: list[NDArray[np.float32]] = [self._run(picture[None], form) for picture in x]
+        return np.concatenate(results)
+
+    def _run(self, x: NDArray[Any], form: Form) -> NDArray[Any]:
+        size = x.shape[-2:] if form.is_planes else x.shape[1:3]
+        with runtime.LOCK:
+            request = SHELF.get((self._blueprint, form, self.precision), size, self._widest, partial(self._make, form))
+            request.infer([np.ascontiguousarray(x)], share_inputs=True)
+            large, total = (request.get_output_tensor(index).data for index in (0, 1))
+            if not np.isfinite(total):
+                raise NotFiniteError(f"{self.precision} overflows on this picture")
+            copy: NDArray[Any] = large.copy()
+            return copy
+
+    def _make(self, form: Form, size: Size) -> Any:
+        shape = (1, form.channels, *size) if form.is_planes else (1, *size, form.channels)
+        return runtime.request(build(self._blueprint, form, shape), self.device, self.precision, HIDDEN)
+
+
+def _form(levels: Levels, black: int, white: int, network: bool = True) -> Form:
+    dtype = "uint8" if levels.dtype == np.uint8 else "uint16"
+    return Form(levels.shape[2], dtype, black, white, network)  # type: ignore[arg-type]
+
+
+def _forget(blueprint: Blueprint) -> None:
+    with runtime.LOCK:
+        SHELF.forget(lambda kind: kind[0] is blueprint)  # type: ignore[index]

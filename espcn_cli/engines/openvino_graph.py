@@ -1,0 +1,283 @@
+"""A network as one graph of OpenVINO's own operations: whole levels in, whole levels out.
+
+Weights are read as arrays; neither PyTorch nor ONNX is on the way. Planes inside are (N, C, H, W). Before the phase
+shift the planes of an LR pixel lie as its HR pixels will, row by row, their colours together: scale·scale·colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espcn_cli.engines.engine import highest
+from espcn_cli.engines.openvino_runtime import op, ov
+from espcn_cli.maths.colour import EVENNESS, LUMA, MIDDLE, STEEPEST
+from espcn_cli.maths.levels import Floats
+from espcn_cli.maths.resize import cubic, phase_taps, triangle
+from espcn_cli.maths.turns import TURNS
+from espcn_cli.network.checkpoint import Weights
+from espcn_cli.network.turning import turned_weights
+from espcn_cli.settings import BICUBIC_REACH, LastActivation, ModelSettings
+
+Node = Any
+"""An output of an OpenVINO operation."""
+
+Shape = tuple[int, ...]
+"""Of what goes in; -1 is any length."""
+
+HIDDEN = "hidden"
+"""What the names of those operations begin with that may be done in half precision; all others are done in fp32."""
+
+CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What goes through a graph: `levels` (N, H, W, channels) of a dtype, black and white at 0 and 1, or `planes`.
+
+    Planes are float32 (N, channels, H, W) in [0, 1], neither rounded nor clipped. Without `network` it is bicubic
+    interpolation alone, of any number of channels.
+    """
+
+    channels: int
+    dtype: Literal["uint8", "uint16", "float32"] = "uint8"
+    black: int = 0
+    white: int = 255
+    network: bool = True
+
+    @property
+    def is_planes(self) -> bool:
+        return self.dtype == "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """A network, and whether the mean over the eight flips and quarter turns is taken."""
+
+    settings: ModelSettings
+    weights: Weights
+    ensemble: bool = False
+
+
+def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
+    """The graph of a form; `shape` is that of what goes in.
+
+    Its outputs: the picture, scale times larger, and the sum of all that the network gave, which is not finite if
+    anything in it is not.
+    """
+    source = op.parameter(ov.PartialShape(list(shape)), np.dtype(form.dtype))
+    x = source if form.is_planes else _from_levels(source, form)
+    if form.network:
+        sr, found = _upscaled(x, blueprint, form)
+        total = op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
+    else:
+        sr = _interpolated(x, form.channels, blueprint.settings.scale)
+        total = op.constant(np.float32(0))
+    return ov.Model([_shifted(sr, blueprint.settings.scale, form), total], [source], "espcn")
+
+
+# --- levels and planes -----------------------------------------------------------------------------------------------
+
+
+def _from_levels(levels: Node, form: Form) -> Node:
+    """(N, H, W, C) -> float32 (N, C, H, W), 0 at black and 1 at white."""
+    x = op.transpose(op.convert(levels, "f32"), _whole(CHANNELS_FIRST))
+    x = op.subtract(x, _number(form.black)) if form.black else x
+    return op.divide(x, _number(form.white - form.black))
+
+
+def _shifted(sr: Node, scale: int, form: Form) -> Node:
+    """The phase shift, (N, scale·scale·C, H, W) -> what the form wants: levels rounded once, or planes as they are."""
+    if not form.is_planes:
+        sr = op.add(op.multiply(sr, _number(form.white - form.black)), _number(form.black + 0.5))
+        sr = op.convert(op.clamp(sr, 0, highest(form.white)), "u8" if form.dtype == "uint8" else "u16")
+    rows, columns = (op.gather(op.shape_of(sr), _whole(axis), _whole(0)) for axis in (2, 3))
+    count = op.gather(op.shape_of(sr), _whole(0), _whole(0))
+    parted = op.concat([_one(count), _whole([scale, scale * form.channels]), _one(rows), _one(columns)], 0)
+    pixels = op.transpose(op.reshape(sr, parted, False), _whole((0, 3, 1, 4, 2)))
+    tall, wide = (_one(op.multiply(side, _whole(scale))) for side in (rows, columns))
+    large = op.reshape(pixels, op.concat([_one(count), tall, wide, _whole([form.channels])], 0), False)
+    return op.transpose(large, _whole(CHANNELS_FIRST)) if form.is_planes else large
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+
+def _upscaled(x: Node, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
+    """Planes -> the result before the phase shift, and what the network gave; see `TorchEngine` for the ways."""
+    settings, scale = blueprint.settings, blueprint.settings.scale
+    if form.channels == settings.planes:
+        found = _mean_of_stacks(x, blueprint)
+        return _with_skip(found, x, settings), found
+    if settings.planes == 3:
+        sr, found = _upscaled(op.concat([x, x, x], 1), blueprint, replace(form, channels=3))
+        return _luma_of_phases(sr, scale), found
+    y = _luma(x)
+    change = found = _mean_of_stacks(y, blueprint)
+    if settings.skip != "bicubic":
+        change = op.subtract(_with_skip(found, y, settings), _interpolated(y, 1, scale))
+    taken = op.multiply(_for_each_colour(change, scale), _slopes(x, scale))
+    return op.add(_interpolated(x, 3, scale), taken), found
+
+
+def _with_skip(found: Node, x: Node, settings: ModelSettings) -> Node:
+    if settings.skip == "bicubic":
+        return op.add(found, _interpolated(x, settings.planes, settings.scale))
+    if settings.skip == "nearest":
+        return op.add(found, _mixed(x, np.tile(np.eye(settings.planes), (settings.scale**2, 1))))
+    return found
+
+
+def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
+    """The network without its skip, in [0, 1]-units; skips are whole pictures and shift with the range."""
+    turns = TURNS if blueprint.ensemble else TURNS[:1]
+    settings = blueprint.settings
+    (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
+    if (black, white) != (0, 1):
+        x = op.add(op.multiply(x, _number(white - black)), _number(black))
+    stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
+    total = stacks[0]
+    for stack in stacks[1:]:
+        total = op.add(total, stack)
+    total = op.subtract(total, _number(shift * len(turns))) if shift else total
+    divisor = len(turns) * (white - black)
+    return op.divide(total, _number(divisor)) if divisor != 1 else total
+
+
+def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
+    """The convolutions, each with what follows it; the last planes in our order."""
+    last = len(settings.widths)
+    for layer, kind in enumerate(settings.activations):
+        name = HIDDEN if layer < last else ""
+        channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
+        weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
+        x = _convolution(x, weight[channels], bias[channels], name)
+        slopes = weights.get(f"body.{2 * layer + 1}.weight")
+        x = _named(_activation(x, kind, slopes if slopes is None or len(slopes) == 1 else slopes[channels]), name)
+    return x
+
+
+def _activation(x: Node, kind: LastActivation, slopes: NDArray[np.float32] | None) -> Node:
+    if kind == "prelu":
+        return op.prelu(x, op.constant(slopes))
+    kinds: dict[LastActivation, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
+    return kinds[kind](x) if kind in kinds else x
+
+
+def _order(planes: int, scale: int) -> NDArray[np.int64]:
+    """Where each channel is found in PyTorch's order, whose colours vary slowest: ours vary fastest."""
+    return np.arange(planes * scale**2).reshape(planes, scale**2).T.ravel()
+
+
+def _convolution(x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "") -> Node:
+    pads = [weight.shape[2] // 2, weight.shape[3] // 2]
+    x = _named(op.convolution(x, op.constant(weight), [1, 1], pads, pads, [1, 1]), name)
+    return _named(op.add(x, op.constant(bias.reshape(1, -1, 1, 1))), name)
+
+
+# --- colours and interpolation ---------------------------------------------------------------------------------------
+
+
+def _luma(x: Node) -> Node:
+    return _mixed(x, np.array([LUMA]))
+
+
+def _luma_of_phases(sr: Node, scale: int) -> Node:
+    """(N, scale·scale·3, H, W) -> (N, scale·scale, H, W)."""
+    return _mixed(sr, np.kron(np.eye(scale**2), np.array([LUMA])))
+
+
+def _for_each_colour(phases: Node, scale: int) -> Node:
+    """(N, scale·scale, H, W) -> (N, scale·scale·3, H, W)."""
+    return _mixed(phases, np.eye(scale**2).repeat(3, axis=0))
+
+
+def _mixed(x: Node, matrix: Floats) -> Node:
+    """Sums of channels by the rows of a matrix."""
+    weight = matrix.astype(np.float32)[:, :, None, None]
+    return op.convolution(x, op.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+def _slopes(x: Node, scale: int) -> Node:
+    """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W).
+
+    What has one value for all colours is here three times: few channels cost this library as much as many, and taking
+    them apart costs more.
+    """
+    to_luma = np.tile(LUMA, (3, 1))
+    x = _padded(op.subtract(x, _number(MIDDLE)), 1, 1)
+    mean, product = _mean_around(x), _mean_around(op.multiply(x, _mixed(x, to_luma)))
+    mean_y, square = _mixed(mean, to_luma), _mixed(product, to_luma)
+    covariance = op.subtract(product, op.multiply(mean, mean_y))
+    variance = op.subtract(square, op.multiply(mean_y, mean_y))
+    change = op.divide(op.subtract(covariance, variance), op.add(variance, _number(EVENNESS)))
+    bounded = op.clamp(change, -STEEPEST, STEEPEST)
+    even = np.eye(3) - to_luma  # shifts the three so that weighted as in luma they are as before: 0
+    taps = phase_taps(scale, 1, triangle)
+    changes = _at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even)
+    return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
+
+
+def _mean_around(x: Node) -> Node:
+    """The mean of the 3×3 pixels around, of three planes with a pixel of padding."""
+    return _each(x, np.full((3, 3, 3), 1 / 9))
+
+
+def _padded(x: Node, down: int, right: int) -> Node:
+    """The picture goes on beyond its border with the edge pixel."""
+    edge = _whole([0, 0, down, right])
+    return op.pad(x, edge, edge, "edge")
+
+
+def _interpolated(x: Node, channels: int, scale: int) -> Node:
+    """Bicubic upsampling before the phase shift: rows, then columns."""
+    taps = phase_taps(scale, BICUBIC_REACH, cubic)
+    rows = _at_phases(x, taps[:, None, :, None], np.eye(channels))
+    return _at_phases(rows, taps[None, :, None, :], np.eye(scale * channels), scale)
+
+
+def _at_phases(x: Node, taps: Floats, matrix: Floats, groups: int = 1) -> Node:
+    """Planes mixed by a matrix, each then through the kernels (a, b, t, u) of the phases that it is to have.
+
+    The planes come in `groups`, the rows' phases; the result is (N, groups·a·b·colours, H, W). A plane is repeated
+    first and convolved by itself after: one convolution that does both takes twice as long.
+    """
+    phases, size = taps.shape[0] * taps.shape[1], taps.shape[2:]
+    parts = matrix.reshape(groups, -1, matrix.shape[1])
+    repeated = _mixed(
+        _padded(x, size[0] // 2, size[1] // 2), np.concatenate([part for part in parts for _ in range(phases)])
+    )
+    each = taps.reshape(phases, 1, *size).repeat(parts.shape[1], axis=1).reshape(-1, *size)
+    return _each(repeated, np.tile(each, (groups, 1, 1)))
+
+
+def _each(x: Node, kernels: Floats) -> Node:
+    """Every plane by its own kernel (t, u), without padding."""
+    weight = op.constant(kernels.astype(np.float32)[:, None, None])
+    return op.group_convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+# --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _whole(values: Any) -> Node:
+    return op.constant(np.array(values, np.int64))
+
+
+def _number(value: float) -> Node:
+    return op.constant(np.float32(value))
+
+
+def _one(value: Node) -> Node:
+    """A scalar as a list of one."""
+    return op.unsqueeze(value, _whole(0))
+
+
+def _named(node: Node, name: str) -> Node:
+    if name:
+        node.set_friendly_name(f"{name}/{node.get_friendly_name()}")
+    return node

@@ -1,0 +1,133 @@
+"""OpenVINO as this process has it: imported lightly, asked what it can do, and out of the way when the process forks.
+
+One lock is held by whoever compiles or runs: an inference takes all cores anyway, and the graphs must not be in use
+when they are dropped before a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+CONVERTER = "openvino.tools.ovc"
+"""Converts other frameworks' models. It takes longer to import than all else of OpenVINO, which goes without it."""
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
+"""What a device says that it has."""
+
+LOCK = threading.RLock()
+
+
+def _import_lightly() -> Any:
+    """OpenVINO without its converter, unless somebody has imported it already; who asks for that gets it later."""
+    if "openvino" in sys.modules:
+        return import_module("openvino")
+    sys.modules[CONVERTER] = None  # type: ignore[assignment]
+    try:
+        module = import_module("openvino")
+    finally:
+        del sys.modules[CONVERTER]
+
+    def find(name: str) -> Any:
+        if name != "convert_model":
+            raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+        return import_module(CONVERTER).convert_model
+
+    module.__getattr__ = find  # type: ignore[method-assign]
+    return module
+
+
+ov = _import_lightly()
+op = import_module("openvino.opset13")
+
+
+@cache
+def core() -> Any:
+    return ov.Core()
+
+
+def devices() -> tuple[str, ...]:
+    """What OpenVINO finds here: CPU, GPU, GPU.0 ..."""
+    with LOCK:
+        return tuple(core().available_devices)
+
+
+@cache
+def has(device: str, precision: str) -> bool:
+    """Whether a device multiplies in a precision by its own hardware."""
+    with LOCK:
+        return CAPABILITIES[precision] in core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+
+
+def name_of(device: str) -> str:
+    """What the hardware is called."""
+    with LOCK:
+        return str(core().get_property(device, "FULL_DEVICE_NAME"))
+
+
+def request(model: Any, device: str, precision: str, rough: str = "") -> Any:
+    """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it."""
+    with LOCK:
+        if precision != "fp32":
+            model = keep_in_fp32(model, rough)
+        options = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        return core().compile_model(model, device, options).create_infer_request()
+
+
+def keep_in_fp32(model: Any, rough: str) -> Any:
+    """Mark all operations but those called `rough`/...: OpenVINO heeds the mark where it reads a file, and only there.
+
+    Set on the model itself, from Python, it has no effect.
+    """
+    with TemporaryDirectory() as folder:
+        text, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
+        ov.serialize(model, text, weights)
+        tree, data = ElementTree.fromstring(text.read_bytes()), weights.read_bytes()
+    for layer in tree.iter("layer"):
+        if layer.get("type") not in ("Const", "Parameter", "Result") and not layer.get("name", "").startswith(rough):
+            marks = layer.find("rt_info")
+            marks = ElementTree.SubElement(layer, "rt_info") if marks is None else marks
+            ElementTree.SubElement(marks, "attribute", name="precise", version="0")
+    return core().read_model(ElementTree.tostring(tree), data)
+
+
+@cache
+def fault() -> str | None:
+    """Why OpenVINO does not work here, in one line; None where it does: the smallest of convolutions is tried."""
+    try:
+        x = op.parameter(ov.PartialShape([1, 1, 1, 1]), ov.Type.f32)
+        kernel = op.constant(np.full((1, 1, 1, 1), 2, np.float32))
+        model = ov.Model([op.convolution(x, kernel, [1, 1], [0, 0], [0, 0], [1, 1])], [x])
+        tried = request(model, "CPU", "fp32")
+        tried.infer([np.full((1, 1, 1, 1), 3, np.float32)])
+        result = float(tried.get_output_tensor(0).data.item())
+    except Exception as error:  # whatever its library throws: nothing else is tried in here
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return None if result == 6 else f"2 times 3 are {result:g}"
+
+
+def before_forks(drop: Callable[[], None]) -> None:
+    """Have everything dropped that OpenVINO made before this process forks, and made again after it when needed.
+
+    Its threads do not come along into the child, and whoever waits for them there waits for ever.
+    """
+
+    def prepare() -> None:
+        LOCK.acquire()
+        drop()
+        core.cache_clear()
+
+    if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+        os.register_at_fork(before=prepare, after_in_parent=LOCK.release, after_in_child=LOCK.release)

@@ -1,0 +1,118 @@
+"""Which arithmetic OpenVINO's hidden layers are done in, and why: `auto` takes the fastest that nobody sees.
+
+The rule: at most 0.02 dB less than fp32, and on average 99.8 % of a photograph's samples within a level of 255. By
+`benchmarks/precision.py`, networks with a bicubic skip keep to it (0.003 dB; 99.80 to 99.95 %), but for wide ones at x4
+(99.78 %). A network without a skip has to bring the whole picture through 8 significant bits: too few (99.2 to 99.7 %).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.files import cache_folder, replacing
+from espcn_cli.settings import ModelSettings, architecture
+
+CLEARLY = 0.9
+"""What is less than this share of another time is not so by chance."""
+
+WIDE = 16
+"""Planes of the widest networks that keep to the rule at every scale."""
+
+TRIES = 7
+
+PROBE = (1, 1, 96, 256)
+"""Planes that arithmetics are compared on: small enough to take a few milliseconds, too large for overhead to count."""
+
+
+def choose_for_openvino(name: str, device: str, settings: ModelSettings) -> tuple[str, str]:
+    """fp32, bf16 or fp16, and the reason in a few words. `device` is OpenVINO's name of one.
+
+    Raises UsageError for what the device does not multiply by its own hardware: it would be done in fp32 in silence.
+    """
+    from espcn_cli.engines import openvino_runtime as runtime
+
+    if name == "auto":
+        return _auto(device, settings)
+    if name == "fp16" and device == "CPU":
+        raise UsageError("fp16 needs a GPU: use --precision bf16 or fp32 on a CPU")
+    if not runtime.has(device, name):
+        raise UsageError(f"{runtime.name_of(device)} has no {name}: use --precision auto or fp32, or --engine torch")
+    return name, "asked for"
+
+
+def _auto(device: str, settings: ModelSettings) -> tuple[str, str]:
+    from espcn_cli.engines import openvino_runtime as runtime
+
+    half = "bf16" if device == "CPU" else "fp16"
+    if not runtime.has(device, half):
+        return "fp32", f"the processor has no {half}"
+    if reason := _shows(settings):
+        return "fp32", f"{reason}, {half} would show"
+    if device != "CPU":
+        return half, "a GPU's own"
+    ratio = bf16_ratio()
+    times = f"bf16 takes {ratio:.2f} of its time here"
+    return ("bf16", f"{times}, and nobody sees it") if ratio < CLEARLY else ("fp32", times)
+
+
+def _shows(settings: ModelSettings) -> str | None:
+    """What makes half precision break the rule, if anything does."""
+    if settings.skip != "bicubic":
+        return "without a bicubic skip"
+    if settings.scale == 4 and max(settings.widths) > WIDE:
+        return "in a wide network at x4"
+    return None
+
+
+@cache
+def bf16_ratio() -> float:
+    """The time that bf16 takes here, as a share of fp32's: measured once, and remembered in the user's cache folder.
+
+    It has to be remembered: where it is a close thing, the same picture would come out differently from day to day.
+    """
+    from espcn_cli.engines import openvino_runtime as runtime
+
+    file = cache_folder() / "bf16.json"
+    here = f"{runtime.name_of('CPU')}, {os.cpu_count()} threads, OpenVINO {runtime.ov.__version__}"
+    known = _read(file)
+    if not isinstance(known.get(here), float):
+        known[here] = round(measure("bf16") / measure("fp32"), 3)
+        with suppress(OSError, EspcnError):  # a folder that cannot be written to: it is measured again next time
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return float(known[here])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def measure(precision: str) -> float:
+    """Seconds that `espcn-m` takes for a few thousand pixels on this processor: the least of a few tries."""
+    import numpy as np
+
+    from espcn_cli.engines.openvino_engine import OpenVinoEngine
+
+    settings = architecture("espcn-m")
+    weights = {name: np.full(shape, 0.01, np.float32) for name, shape in settings.shapes.items()}
+    engine = OpenVinoEngine(settings, weights, precision=precision)
+    x = np.full(PROBE, 0.5, np.float32)
+    engine.planes(x)  # is compiled
+    times = []
+    for _ in range(TRIES):
+        started = time.perf_counter()
+        engine.planes(x)
+        times.append(time.perf_counter() - started)
+    return min(times)
