@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(PIP) --editable '.[deep,plots,tensorboard,video,test,lint]'
+	$(PIP) --editable '.[deep,fast,plots,tensorboard,video,test,lint]'
 	@touch $@
 
 install: $(VENV)/installed

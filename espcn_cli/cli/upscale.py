@@ -107,7 +107,12 @@ def upscale(
         typer.Option(min=1, max=100, help="Of JPEG (else 95), AVIF (else 90) and WebP (else lossless)."),
     ] = None,
     png_level: Annotated[
-        int | None, typer.Option(min=0, max=9, help="PNG compression: 0 none, 9 smallest. Default: fast.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=9,
+            help="PNG compression: 0 none, 1 to 3 fast with the extra 'fast', 9 smallest. Default: fastest.",
+        ),
     ] = None,
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")

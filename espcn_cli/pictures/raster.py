@@ -5,6 +5,7 @@ A huge picture and its upscaled twin stay in memory like this, one or two bytes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,12 @@ class Raster:
             return self.data[rows, columns]
         values = np.asarray(self.data.crop((columns.start, rows.start, columns.stop, rows.stop)))
         return np.atleast_3d(values)
+
+    def bands(self) -> Iterator[Levels]:
+        """All levels from top to bottom, some rows (n, W, C) at a time."""
+        width, height = self.size
+        for start in range(0, height, BAND):
+            yield self.window(slice(start, min(start + BAND, height)), slice(0, width))
 
     def blank(self, width: int, height: int) -> Raster:
         """A raster of the same kind and another size, to be filled with `put`."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import struct
-from contextlib import nullcontext
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, profiles, raster, tiff_tags
+from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, png, profiles, raster, tiff_tags
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import WRITTEN, output_name
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     # Lossless ones for speed: benchmarks/encoding.py measures it beside Pillow's defaults.
-    "PNG": {"compress_level": 1, "compress_type": 3},
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True, "quality": 0, "method": 0},
     "TIFF": {"compression": "tiff_adobe_deflate"},
@@ -44,10 +44,14 @@ LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA":
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to write: `quality` 1 to 100 for lossy formats, `png_level` 0 to 9; None for this module's choice."""
+    """How to write: `quality` 1 to 100 for lossy formats, `png_level` as `png.deflater` takes it; None for our choice.
+
+    `pool` deflates the pieces of a large PNG side by side.
+    """
 
     quality: int | None = None
     png_level: int | None = None
+    pool: Executor | None = None
 
     def options(self, kind: str) -> dict[str, Any]:
         """What Pillow's `save` takes for it."""
@@ -56,8 +60,6 @@ class Encoding:
             chosen["quality"] = self.quality
             if kind == "WEBP":
                 chosen.update(lossless=False, method=4)
-        if self.png_level is not None and kind == "PNG":
-            chosen = {"compress_level": self.png_level}
         return chosen
 
 
@@ -127,7 +129,7 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     if kind == "TIFF" and _is_big(document):
         options |= {"compression": "raw", "big_tiff": True}  # Pillow's compressing writer has no BigTIFF
     try:
-        merged = _save(document, kind, file, options)
+        merged = _save(document, kind, file, options, encoding)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # encoders refuse in many ways
@@ -139,21 +141,39 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
     return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
 
 
-def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any]) -> int:
+def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any], encoding: Encoding) -> int:
     """Write all frames with these options; returns how many of them the encoder merged with those before."""
+    if kind == "PNG":
+        with _opened(file) as stream:
+            _save_png(document, stream, options, encoding)
+        return 0
     directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
     if len(images) < len(document.frames):
         deep_writing.write([frame.array() for frame in document.frames], pillows_name(kind), file, options)
     else:
         images = [image.convert("1") for image in images] if kind == "PBM" else images
-        timing = document.durations, document.plays, document.cover
-        animation.save(images, pillows_name(kind), file, options, *timing, document.palettes)
+        timing = document.durations, document.plays, document.palettes
+        animation.save(images, pillows_name(kind), file, options, *timing)
     if directories:
         tiff_tags.append(file, directories, _is_big(document))
     if kind == "PCX":
         _set_resolution(file, options["dpi"])
     return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
+
+
+def _save_png(document: Document, stream: IO[bytes], options: dict[str, Any], encoding: Encoding) -> None:
+    how, frames = (encoding.png_level, encoding.pool), document.frames
+    if len(frames) == 1:
+        (width, height), [frame] = document.size, frames
+        png.write(stream, png.Shape(width, height, frame.channels, frame.depth), frame.bands(), options, *how)
+        return
+    timing = document.durations, document.plays, document.cover
+    png.write_animation(stream, (frame.array() for frame in frames), options, *timing, *how)
+
+
+def _opened(file: Path | BytesIO) -> AbstractContextManager[IO[bytes]]:
+    return file.open("wb") if isinstance(file, Path) else nullcontext(file)
 
 
 def _is_big(document: Document) -> bool:
@@ -209,7 +229,8 @@ def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[st
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
-    return kind == "TIFF" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM" and not several)
+    holds = kind == "PNG" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM")
+    return kind == "TIFF" or (holds and not several)
 
 
 def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
@@ -219,7 +240,7 @@ def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
     if profiles.space(profile) != "GRAY":
         return True
     with_alpha = any(frame.has_alpha for frame in frames)
-    return kind not in WITHOUT_GREY and not (with_alpha and (kind == "AVIF" or (kind == "PNG" and len(frames) > 1)))
+    return kind not in WITHOUT_GREY and not (with_alpha and kind == "AVIF")
 
 
 def _portable(frame: Raster, kind: str, notes: list[str]) -> Raster:
