@@ -138,6 +138,12 @@ def upscale(
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=1, help="Pictures decoded, and as many encoded, at the same time.")
     ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads that all the work may use. Default: the cores that are there, or a container's share."
+        ),
+    ] = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -162,6 +168,7 @@ def upscale(
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
+    from espcn_cli import cores
     from espcn_cli.files import is_stream
     from espcn_cli.pictures import opening, writing
     from espcn_cli.upscaling import pipeline, sizes
@@ -191,6 +198,7 @@ def upscale(
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
+    cores.limit(threads)
     tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
     upscaler = load(
         model,

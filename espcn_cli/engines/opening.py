@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from espcn_cli import cores
 from espcn_cli.engines.engine import Engine
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import ModelSettings
@@ -11,6 +12,7 @@ def open_engine(
     settings: ModelSettings, weights: Weights, device: str = "auto", precision: str = "auto", ensemble: bool = False
 ) -> Engine:
     """A network's engine. Raises EspcnError if the device or precision is not there."""
+    cores.wait_passively()
     from espcn_cli.engines.device import choose_device, choose_precision
     from espcn_cli.engines.torch_engine import TorchEngine
     from espcn_cli.network import espcn
