@@ -5,7 +5,7 @@ A huge picture and its upscaled twin stay in memory like this, one or two bytes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,14 @@ class Raster:
         if isinstance(self.data, Image.Image):
             return Raster(Image.new(self.data.mode, (width, height)))
         return Raster(np.zeros((height, width, self.channels), np.uint16))
+
+    def filled(self, width: int, height: int, bands: Iterable[Levels]) -> Raster:
+        """A raster of the same kind and another size, of bands (n, W, C) from top to bottom."""
+        canvas, row = self.blank(width, height), 0
+        for band in bands:
+            canvas.put(band, row, 0)
+            row += len(band)
+        return canvas
 
     def put(self, window: Levels, row: int, column: int) -> None:
         """Write levels (h, w, C) with their top left corner there."""

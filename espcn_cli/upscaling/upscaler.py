@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from PIL import Image
 from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.maths.levels import Pixels
+from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
@@ -25,7 +25,7 @@ from espcn_cli.pictures.traces import traces_of
 from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
-from espcn_cli.upscaling.fit import Rising, fit
+from espcn_cli.upscaling.fit import Rising, fit, fitted
 from espcn_cli.upscaling.mixture import Mixture
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
@@ -196,7 +196,7 @@ class Upscaler:
 
         def work(engine: Engine) -> list[Raster]:
             notes.clear()
-            return [self._upscaled(engine, frame, target, notes) for frame in frames]
+            return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
             done, said = without_overflow(used._engine(strength), work)
@@ -207,15 +207,13 @@ class Upscaler:
             notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
         return done, list(dict.fromkeys(said + notes))
 
-    def _upscaled(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Raster:
+    def _bands(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Iterator[Levels]:
+        """The upscaled frame from top to bottom, in bands (n, W, C)."""
         (width, height), scale = frame.size, engine.settings.scale
-        if target != (width * scale, height * scale):
-            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
-            return fit(Rising(frame, scale, rows), *target, self.alpha)
-        canvas = frame.blank(*target)
-        for _ in strips(engine, frame, self.tile, notes, canvas, self.alpha):
-            pass
-        return canvas
+        rows = strips(engine, frame, self.tile, notes, self.alpha)
+        if target == (width * scale, height * scale):
+            return rows
+        return fitted(Rising(frame, scale, rows), *target, self.alpha)
 
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
