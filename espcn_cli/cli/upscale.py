@@ -136,8 +136,14 @@ def upscale(
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
     ] = "auto",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Pictures decoded, and as many encoded, at the same time.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Pictures decoded, and as many encoded, at the same time. Default: as many as there are threads.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(

@@ -85,8 +85,9 @@ class Raster:
         """The levels of a rectangle, uint8 or uint16 (h, w, C), alpha last."""
         if not isinstance(self.data, Image.Image):
             return self.data[rows, columns]
-        values = np.asarray(self.data.crop((columns.start, rows.start, columns.stop, rows.stop)))
-        return np.atleast_3d(values)
+        part = Image.new(self.data.mode, (columns.stop - columns.start, rows.stop - rows.start))
+        part.paste(self.data, (-columns.start, -rows.start))  # `crop` has the limit for files, which outputs may exceed
+        return np.atleast_3d(np.asarray(part))
 
     def bands(self) -> Iterator[Levels]:
         """All levels from top to bottom, some rows (n, W, C) at a time."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +15,11 @@ from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
+from espcn_cli.maths.levels import Levels
 from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, png, profiles, raster, tiff_tags
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import WRITTEN, output_name
+from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -112,6 +115,42 @@ def write_document(
         return encode(document, kind, temporary, path, encoding or Encoding())
 
 
+def write_rows(
+    shape: png.Shape, info: Info, rows: Iterable[Levels], path: Path, encoding: Encoding, overwrite: bool = True
+) -> tuple[str, ...]:
+    """Write a PNG whose rows (n, W, C) come from top to bottom; returns warnings for what it could not hold.
+
+    Raises EspcnError as `write_document`, and what the rows raise.
+    """
+    with replacing(path, overwrite) as temporary, temporary.open("wb") as stream:
+        notes = encode_rows(shape, info, rows, stream, path, encoding)
+        stream.flush()
+        return notes
+
+
+def encode_rows(
+    shape: png.Shape, info: Info, rows: Iterable[Levels], file: IO[bytes], name: str | Path, encoding: Encoding
+) -> tuple[str, ...]:
+    """The same to an open place; `name` stands in errors."""
+    options, notes = metadata_writing.save_options("PNG", info)
+    with _refused("PNG", name):
+        png.write(file, shape, rows, options, encoding.png_level, encoding.pool)
+    return tuple(notes)
+
+
+@contextmanager
+def _refused(kind: str, name: str | Path) -> Iterator[None]:
+    """Say of any error of an encoder that it is one; they refuse in many ways."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        refusal = EspcnError(f"cannot be written as {kind} ({reason}): choose another format")
+        raise (error if isinstance(error, EspcnError) else refusal).about(Path(name), output_name(Path(name))) from None
+
+
 def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
     """Write to an open place in the format `kind` of `format_of`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
@@ -128,14 +167,8 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
         options["subsampling"] = "4:0:0"
     if kind == "TIFF" and _is_big(document):
         options |= {"compression": "raw", "big_tiff": True}  # Pillow's compressing writer has no BigTIFF
-    try:
+    with _refused(kind, name):
         merged = _save(document, kind, file, options, encoding)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # encoders refuse in many ways
-        reason = " ".join(str(error).split()) or type(error).__name__
-        refusal = EspcnError(f"cannot be written as {kind} ({reason}): choose another format")
-        raise (error if isinstance(error, EspcnError) else refusal).about(Path(name), output_name(Path(name))) from None
     if not merged:
         return document
     return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
