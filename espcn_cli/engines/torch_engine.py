@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_side, survive_forks
-from espcn_cli.engines.engine import NotFiniteError, highest
+from espcn_cli.engines.engine import SMALL, NotFiniteError, highest
 from espcn_cli.engines.tiles import stream
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.levels import Levels
@@ -25,9 +25,6 @@ from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 STEADY_HALO = 4
 """At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
 single plane sums in another order, and a tile would differ from the whole in the last bit."""
-
-SMALL = 2**14
-"""Pixels of a window that one thread works on: threads that share one out wait for each other after each layer."""
 
 CPU = torch.device("cpu")
 

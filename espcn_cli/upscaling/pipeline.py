@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 
 from espcn_cli import cores
-from espcn_cli.engines.engine import NotFiniteError
+from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
 from espcn_cli.files import clean, is_file, send
 from espcn_cli.interruption import READER, WRITER
@@ -31,7 +31,7 @@ from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory
-from espcn_cli.upscaling.upscaler import SMALL, Flow, Upscaler
+from espcn_cli.upscaling.upscaler import Flow, Upscaler
 
 GROWTH = max(SCALES) ** 2
 """Pixels of output allowed for each of a source: what the largest scale makes of it."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from espcn_cli.engines.engine import Engine, NotFiniteError, without_overflow
+from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Levels, Pixels, white_of
@@ -40,10 +40,6 @@ Strength = float | Literal["auto"]
 
 RINGING = 0.5
 """How far beyond [0, 1] the values of a tensor may lie: interpolation rings, but 0 to 255 or -1 to 1 is a mistake."""
-
-
-SMALL = 2**14
-"""Pixels of a picture that is best done together with others."""
 
 
 @dataclass
