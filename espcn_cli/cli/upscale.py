@@ -109,7 +109,12 @@ def upscale(
         typer.Option(min=1, max=100, help="Of JPEG (else 95), AVIF (else 90) and WebP (else lossless)."),
     ] = None,
     png_level: Annotated[
-        int | None, typer.Option(min=0, max=9, help="PNG compression: 0 none, 9 smallest. Default: fast.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=9,
+            help="PNG compression: 0 none, 1 to 3 fast with the extra 'fast', 9 smallest. Default: fastest.",
+        ),
     ] = None,
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
@@ -133,8 +138,20 @@ def upscale(
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
     ] = "auto",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Pictures decoded, and as many encoded, at the same time.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Pictures decoded, and as many encoded, at the same time. Default: as many as there are threads.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads that all the work may use. Default: the cores that are there, or a container's share."
+        ),
+    ] = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -160,6 +177,7 @@ def upscale(
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
     """
+    from espcn_cli import cores
     from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
     from espcn_cli.pictures import opening, writing
@@ -190,6 +208,7 @@ def upscale(
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
+    cores.limit(threads)
     tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(

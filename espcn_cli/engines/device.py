@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import torch
 
+from espcn_cli import cores
 from espcn_cli.engines.precision import CLEARLY
 from espcn_cli.errors import EspcnError, UsageError
 
@@ -26,6 +28,19 @@ def survive_forks() -> None:
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
         os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+        os.register_at_fork(after_in_child=side_by_side.cache_clear)
+
+
+def settle_threads() -> None:
+    """Let PyTorch compute with as many threads as were chosen, or no more than a container's quota can keep busy."""
+    if threads := cores.chosen() or cores.granted():
+        torch.set_num_threads(threads if cores.chosen() else min(threads, torch.get_num_threads()))
+
+
+@cache
+def side_by_side(threads: int) -> ThreadPoolExecutor:
+    """Threads each of which computes alone, for windows so small that sharing one out would take longer."""
+    return ThreadPoolExecutor(threads, "espcn-window", initializer=partial(torch.set_num_threads, 1))
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -9,6 +9,12 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.settings import ModelSettings
 
+SMALL = 2**14
+"""Pixels of a window that one thread works on: threads that share one out wait for each other after each layer.
+
+Several such windows in one call go side by side.
+"""
+
 
 class NotFiniteError(ArithmeticError):
     """A network gave NaN or infinity: half precision overflows, or a training has diverged."""

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
+from espcn_cli import cores
 from espcn_cli.engines.engine import Engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network.checkpoint import Weights
@@ -43,6 +44,7 @@ def open_engine(
 
     Where `auto` would take OpenVINO and that does not work here, PyTorch is taken, with a warning.
     """
+    cores.wait_passively()
     choice = decide(settings, device, precision, engine)
     if choice.engine == "openvino":
         from espcn_cli.engines.openvino_engine import OpenVinoEngine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,9 @@ def save(
     options: dict[str, Any],
     durations: tuple[float, ...] = (),
     plays: int = 0,
-    cover: bool = False,
     palettes: tuple[int, ...] = (),
 ) -> None:
-    """Write one image, the pages of a TIFF, or, with a duration per frame, an animation.
+    """Write one image, the pages of a TIFF, or, with a duration per frame, an animation; PNGs are `png`'s affair.
 
     `palettes` as `gif.palettes` gives them, for a GIF.
     """
@@ -70,9 +68,7 @@ def save(
         images[0].save(file, format=kind, **options)
         return
     if durations:
-        if kind == "PNG" and images[0].mode == "LA":  # Pillow clears frames of RGBA only
-            images = [image.convert("RGBA") for image in images]
-        options = options | _timing(images, kind, durations, plays, cover)
+        options = options | {"duration": [round(ms) for ms in durations]} | ({"loop": plays} if kind == "WEBP" else {})
     images[0].save(file, format=kind, save_all=True, append_images=images[1:], **options)
 
 
@@ -83,28 +79,3 @@ def count(file: Path | BytesIO, kind: str) -> int:
         if kind == "GIF":
             return GifImagePlugin.GifImageFile(stream, "").n_frames
         return max(1, sum(name == b"ANMF" for name in boxes.riff_chunks(stream)))
-
-
-def _timing(
-    images: list[Image.Image], kind: str, durations: tuple[float, ...], plays: int, cover: bool
-) -> dict[str, Any]:
-    timed = durations[1:] if cover else durations
-    options: dict[str, Any] = {"duration": [round(ms) if kind != "PNG" else ms for ms in timed]}
-    if kind == "PNG":
-        frames = images[1:] if cover else images
-        return options | {"loop": plays, "default_image": cover} | _kept_apart(frames)
-    return options | ({"loop": plays} if kind == "WEBP" else {})
-
-
-def _kept_apart(frames: list[Image.Image]) -> dict[str, list[int]]:
-    """APNG's blend and disposal for each frame, which is whole, such that Pillow merges no equal neighbours.
-
-    It does if these are equal too. Where nothing is transparent, blending (1) shows the same as replacing (0); else
-    clearing the frame after it was shown (1) does, before another whole one.
-    """
-    turns = [0]
-    for before, after in pairwise(frames):
-        turns.append(1 - turns[-1] if before.tobytes() == after.tobytes() else 0)
-    never = [0] * len(turns)
-    opaque = "A" not in frames[0].mode
-    return {"blend": turns, "disposal": never} if opaque else {"blend": never, "disposal": turns}

@@ -1,13 +1,10 @@
-"""Colour of more than 8 bits, which Pillow cannot write: PNG, TIFF, PPM and JPEG 2000 by the extra `deep`."""
+"""Colour of more than 8 bits, which Pillow cannot write: TIFF, PPM and JPEG 2000 by the extra `deep`."""
 
 from __future__ import annotations
 
-import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import tiff_tags
@@ -16,11 +13,8 @@ from espcn_cli.pictures.deep_reading import REMEDY, Levels, is_there
 MAX_CLASSIC = 2**32 - 2**25
 """Bytes of pixels that a classic TIFF holds for sure."""
 
-PNG_HEADER = 8 + 25
-"""Bytes of a PNG's signature and of its first chunk."""
-
-WRITES = ("PNG", "TIFF", "PPM", "JPEG2000")
-"""Formats that keep 16 bits in colour."""
+WRITES = ("TIFF", "PPM", "JPEG2000")
+"""Formats that keep 16 bits in colour by it; PNG does by our own writer."""
 
 
 def write(arrays: list[Levels], kind: str, file: Path | BytesIO, options: dict[str, Any]) -> None:
@@ -30,33 +24,13 @@ def write(arrays: list[Levels], kind: str, file: Path | BytesIO, options: dict[s
     if kind == "TIFF":
         _write_tiff(arrays, file, options)
         return
-    writers = {"PNG": _png, "PPM": _ppm, "JPEG2000": _jpeg_2000}
+    writers = {"PPM": _ppm, "JPEG2000": _jpeg_2000}
     parts = writers[kind](arrays[0], options)
     if isinstance(file, BytesIO):
         file.writelines(parts)
         return
     with file.open("wb") as out:
         out.writelines(parts)
-
-
-def _png(array: Levels, options: dict[str, Any]) -> list[Any]:
-    """The chunks beside the pixels are those that Pillow writes for a single pixel with the same options."""
-    import imagecodecs
-
-    pixels = memoryview(imagecodecs.png_encode(array, level=options.get("compress_level", 1)))
-    small = BytesIO()
-    Image.new("RGB", (1, 1)).save(small, format="PNG", **options)
-    return [pixels[:PNG_HEADER], _ancillary(small.getvalue()), pixels[PNG_HEADER:]]
-
-
-def _ancillary(png: bytes) -> bytes:
-    found, position = b"", 8
-    while position < len(png):
-        (length,) = struct.unpack(">I", png[position : position + 4])
-        if png[position + 4 : position + 8] not in (b"IHDR", b"IDAT", b"IEND"):
-            found += png[position : position + 12 + length]
-        position += 12 + length
-    return found
 
 
 def _ppm(array: Levels, options: dict[str, Any]) -> list[Any]:

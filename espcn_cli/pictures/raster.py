@@ -5,6 +5,7 @@ A huge picture and its upscaled twin stay in memory like this, one or two bytes 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +85,29 @@ class Raster:
         """The levels of a rectangle, uint8 or uint16 (h, w, C), alpha last."""
         if not isinstance(self.data, Image.Image):
             return self.data[rows, columns]
-        values = np.asarray(self.data.crop((columns.start, rows.start, columns.stop, rows.stop)))
-        return np.atleast_3d(values)
+        part = Image.new(self.data.mode, (columns.stop - columns.start, rows.stop - rows.start))
+        part.paste(self.data, (-columns.start, -rows.start))  # `crop` has the limit for files, which outputs may exceed
+        return np.atleast_3d(np.asarray(part))
+
+    def bands(self) -> Iterator[Levels]:
+        """All levels from top to bottom, some rows (n, W, C) at a time."""
+        width, height = self.size
+        for start in range(0, height, BAND):
+            yield self.window(slice(start, min(start + BAND, height)), slice(0, width))
 
     def blank(self, width: int, height: int) -> Raster:
         """A raster of the same kind and another size, to be filled with `put`."""
         if isinstance(self.data, Image.Image):
             return Raster(Image.new(self.data.mode, (width, height)))
         return Raster(np.zeros((height, width, self.channels), np.uint16))
+
+    def filled(self, width: int, height: int, bands: Iterable[Levels]) -> Raster:
+        """A raster of the same kind and another size, of bands (n, W, C) from top to bottom."""
+        canvas, row = self.blank(width, height), 0
+        for band in bands:
+            canvas.put(band, row, 0)
+            row += len(band)
+        return canvas
 
     def put(self, window: Levels, row: int, column: int) -> None:
         """Write levels (h, w, C) with their top left corner there."""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import struct
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
-from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, profiles, raster, tiff_tags
+from espcn_cli.maths.levels import Levels
+from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, png, profiles, raster, tiff_tags
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import WRITTEN, output_name
+from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     # Lossless ones for speed: benchmarks/encoding.py measures it beside Pillow's defaults.
-    "PNG": {"compress_level": 1, "compress_type": 3},
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True, "quality": 0, "method": 0},
     "TIFF": {"compression": "tiff_adobe_deflate"},
@@ -44,10 +47,14 @@ LARGEST_SIDE = {"WEBP": 16383, "JPEG": 65500, "MPO": 65500, "GIF": 65535, "TGA":
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to write: `quality` 1 to 100 for lossy formats, `png_level` 0 to 9; None for this module's choice."""
+    """How to write: `quality` 1 to 100 for lossy formats, `png_level` as `png.deflater` takes it; None for our choice.
+
+    `pool` deflates the pieces of a large PNG side by side.
+    """
 
     quality: int | None = None
     png_level: int | None = None
+    pool: Executor | None = None
 
     def options(self, kind: str) -> dict[str, Any]:
         """What Pillow's `save` takes for it."""
@@ -56,8 +63,6 @@ class Encoding:
             chosen["quality"] = self.quality
             if kind == "WEBP":
                 chosen.update(lossless=False, method=4)
-        if self.png_level is not None and kind == "PNG":
-            chosen = {"compress_level": self.png_level}
         return chosen
 
 
@@ -110,6 +115,42 @@ def write_document(
         return encode(document, kind, temporary, path, encoding or Encoding())
 
 
+def write_rows(
+    shape: png.Shape, info: Info, rows: Iterable[Levels], path: Path, encoding: Encoding, overwrite: bool = True
+) -> tuple[str, ...]:
+    """Write a PNG whose rows (n, W, C) come from top to bottom; returns warnings for what it could not hold.
+
+    Raises EspcnError as `write_document`, and what the rows raise.
+    """
+    with replacing(path, overwrite) as temporary, temporary.open("wb") as stream:
+        notes = encode_rows(shape, info, rows, stream, path, encoding)
+        stream.flush()
+        return notes
+
+
+def encode_rows(
+    shape: png.Shape, info: Info, rows: Iterable[Levels], file: IO[bytes], name: str | Path, encoding: Encoding
+) -> tuple[str, ...]:
+    """The same to an open place; `name` stands in errors."""
+    options, notes = metadata_writing.save_options("PNG", info)
+    with _refused("PNG", name):
+        png.write(file, shape, rows, options, encoding.png_level, encoding.pool)
+    return tuple(notes)
+
+
+@contextmanager
+def _refused(kind: str, name: str | Path) -> Iterator[None]:
+    """Say of any error of an encoder that it is one; they refuse in many ways."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        refusal = EspcnError(f"cannot be written as {kind} ({reason}): choose another format")
+        raise (error if isinstance(error, EspcnError) else refusal).about(Path(name), output_name(Path(name))) from None
+
+
 def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
     """Write to an open place in the format `kind` of `format_of`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
@@ -126,34 +167,46 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
         options["subsampling"] = "4:0:0"
     if kind == "TIFF" and _is_big(document):
         options |= {"compression": "raw", "big_tiff": True}  # Pillow's compressing writer has no BigTIFF
-    try:
-        merged = _save(document, kind, file, options)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # encoders refuse in many ways
-        reason = " ".join(str(error).split()) or type(error).__name__
-        refusal = EspcnError(f"cannot be written as {kind} ({reason}): choose another format")
-        raise (error if isinstance(error, EspcnError) else refusal).about(Path(name), output_name(Path(name))) from None
+    with _refused(kind, name):
+        merged = _save(document, kind, file, options, encoding)
     if not merged:
         return document
     return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
 
 
-def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any]) -> int:
+def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any], encoding: Encoding) -> int:
     """Write all frames with these options; returns how many of them the encoder merged with those before."""
+    if kind == "PNG":
+        with _opened(file) as stream:
+            _save_png(document, stream, options, encoding)
+        return 0
     directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
     if len(images) < len(document.frames):
         deep_writing.write([frame.array() for frame in document.frames], pillows_name(kind), file, options)
     else:
         images = [image.convert("1") for image in images] if kind == "PBM" else images
-        timing = document.durations, document.plays, document.cover
-        animation.save(images, pillows_name(kind), file, options, *timing, document.palettes)
+        timing = document.durations, document.plays, document.palettes
+        animation.save(images, pillows_name(kind), file, options, *timing)
     if directories:
         tiff_tags.append(file, directories, _is_big(document))
     if kind == "PCX":
         _set_resolution(file, options["dpi"])
     return len(images) - animation.count(file, kind) if kind in ("GIF", "WEBP") else 0
+
+
+def _save_png(document: Document, stream: IO[bytes], options: dict[str, Any], encoding: Encoding) -> None:
+    how, frames = (encoding.png_level, encoding.pool), document.frames
+    if len(frames) == 1:
+        (width, height), [frame] = document.size, frames
+        png.write(stream, png.Shape(width, height, frame.channels, frame.depth), frame.bands(), options, *how)
+        return
+    timing = document.durations, document.plays, document.cover
+    png.write_animation(stream, (frame.array() for frame in frames), options, *timing, *how)
+
+
+def _opened(file: Path | BytesIO) -> AbstractContextManager[IO[bytes]]:
+    return file.open("wb") if isinstance(file, Path) else nullcontext(file)
 
 
 def _is_big(document: Document) -> bool:
@@ -209,7 +262,8 @@ def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[st
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
-    return kind == "TIFF" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM" and not several)
+    holds = kind == "PNG" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM")
+    return kind == "TIFF" or (holds and not several)
 
 
 def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
@@ -219,7 +273,7 @@ def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
     if profiles.space(profile) != "GRAY":
         return True
     with_alpha = any(frame.has_alpha for frame in frames)
-    return kind not in WITHOUT_GREY and not (with_alpha and (kind == "AVIF" or (kind == "PNG" and len(frames) > 1)))
+    return kind not in WITHOUT_GREY and not (with_alpha and kind == "AVIF")
 
 
 def _portable(frame: Raster, kind: str, notes: list[str]) -> Raster:

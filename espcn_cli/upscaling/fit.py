@@ -27,42 +27,44 @@ Taps = tuple[Floats, NDArray[np.int64]]
 class Rising:
     """An upscaled picture as `fit` reads it: rows are made when they are asked for, downwards, and then forgotten."""
 
-    def __init__(self, picture: Raster, scale: int, strips: Iterator[tuple[int, Raster]]) -> None:
+    def __init__(self, picture: Raster, scale: int, strips: Iterator[Levels]) -> None:
         width, height = picture.size
         self.size = (width * scale, height * scale)
         self.has_alpha = picture.has_alpha
-        self.blank = picture.blank
         self._strips = strips
-        self._held: list[tuple[int, Raster]] = []
+        self._held: list[tuple[int, Levels]] = []
+        self._made = 0
 
     def window(self, rows: slice, columns: slice) -> Levels:
         """The levels (h, w, C) of a rectangle that begins no higher than the last one."""
-        while not self._held or _end(self._held[-1]) < rows.stop:
-            self._held.append(next(self._strips))
-        self._held = [strip for strip in self._held if _end(strip) > rows.start]
+        while self._made < rows.stop:
+            strip = next(self._strips)
+            self._held.append((self._made, strip))
+            self._made += len(strip)
+        self._held = [(first, strip) for first, strip in self._held if first + len(strip) > rows.start]
         parts = [
-            strip.window(slice(max(rows.start - first, 0), min(rows.stop - first, strip.size[1])), columns)
+            strip[max(rows.start - first, 0) : rows.stop - first, columns]
             for first, strip in self._held
             if first < rows.stop
         ]
         return np.concatenate(parts)
 
 
-def _end(strip: tuple[int, Raster]) -> int:
-    return strip[0] + strip[1].size[1]
+def fit(picture: Raster, width: int, height: int, treatment: Alpha = "blend") -> Raster:
+    """Bring a picture to an exact size, as `fitted` does."""
+    if picture.size == (width, height):
+        return picture
+    return picture.filled(width, height, fitted(picture, width, height, treatment))
 
 
-def fit(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "blend") -> Raster:
-    """Bring a picture to an exact size: bicubic, antialiased, band by band.
+def fitted(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "blend") -> Iterator[Levels]:
+    """A picture in an exact size: bicubic, antialiased, in bands (n, W, C) from top to bottom.
 
     Colours are weighted with their alpha, and alpha stays between the pixels that it is made of, so that it does not
     ring; unless it is `separate`, one more grey picture.
     """
-    if isinstance(picture, Raster) and picture.size == (width, height):
-        return picture
     blend = picture.has_alpha and treatment == "blend"
     columns, rows = picture.size
-    canvas = picture.blank(width, height)
     (weights, indices), across = contributions(rows, height), contributions(columns, width)
     for band in spans(height, ROWS, 0):
         taps = indices[band.start : band.stop]
@@ -77,8 +79,7 @@ def fit(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "b
         large = rounded(part * white_of(levels), levels.dtype)
         if blend:
             large[..., -1] = large[..., -1].clip(*_bounds(levels[..., -1], down, across))
-        canvas.put(large, band.start, 0)
-    return canvas
+        yield large
 
 
 def _bounds(plane: Levels, down: Taps, across: Taps) -> Iterator[Levels]:

@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
+from espcn_cli import cores
+from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
 from espcn_cli.files import clean, is_file, send
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.levels import Pixels
+from espcn_cli.maths.tiling import STRIP_PIXELS
+from espcn_cli.memory import out_of_memory
 from espcn_cli.paths import STREAM
-from espcn_cli.pictures import reading, writing
+from espcn_cli.pictures import png, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
+from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.sizes import Size
-from espcn_cli.upscaling.upscaler import Upscaler
+from espcn_cli.upscaling.strips import no_memory
+from espcn_cli.upscaling.upscaler import Flow, Upscaler
 
 GROWTH = max(SCALES) ** 2
 """Pixels of output allowed for each of a source: what the largest scale makes of it."""
@@ -33,10 +40,15 @@ LARGE = 5 * 2**27
 """Bytes of a picture and its output from which on it is alone in memory: 32 megapixels of RGB at x2."""
 
 
+GROUP = 16
+"""Small pictures that are done together, at most."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down; `jobs` pictures are decoded, and as many encoded, at a time.
+    """How a batch is done: `depth` 8 cuts 16 bits down.
 
+    `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
     for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
     refused. A picture that takes more than `large` bytes with its output is alone in memory.
@@ -47,7 +59,7 @@ class Options:
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     stream_format: str = "PNG"
     max_output: int = GROWTH * MAX_PIXELS
     large: int = LARGE
@@ -58,22 +70,33 @@ def run(
 ) -> Generator[Outcome, None, None]:
     """Do the tasks in order and yield what became of each.
 
-    While one picture is in the network, the next are decoded and those before encoded, in threads of their own; a
-    large one is alone in memory. When interrupted, the pictures under way are finished and yielded before the
-    interruption goes on, but for one that goes into a stream: nobody may be there to take it.
+    While one picture is in the network, the next are decoded and those before encoded, in threads of their own. Small
+    ones go through it together; a large one is encoded while it is made; one that fills the memory is alone there. When
+    interrupted, the pictures under way are finished and yielded before the interruption goes on, but for one that goes
+    into a stream: nobody may be there to take it.
     """
     options = options or Options()
-    work = _Work(upscaler, options)
+    jobs, threads = options.jobs or cores.count(), cores.count()
     tasks = list(tasks)
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
     _clean(tasks)
-    ahead: list[tuple[Task, Future[Document]]] = []
+    reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
+    deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
+    encoding = replace(options.encoding, pool=deflater)
+    work = _Work(upscaler, replace(options, encoding=encoding), writer)
+    ahead: deque[_Ahead] = deque()
     behind: list[Future[Outcome]] = []
-    reader, writer = (ThreadPoolExecutor(options.jobs, name) for name in (READER, WRITER))
+
+    def advance() -> None:
+        """The first picture through the network, or with it the small ones after it."""
+        group = [ahead.popleft()]
+        while group[0].small and ahead and ahead[0].small:
+            group.append(ahead.popleft())
+        behind.extend(work(group))
 
     def finish() -> Iterator[Outcome]:
         while ahead:
-            behind.append(work(*ahead.pop(0), writer))
+            advance()
         while behind:
             yield _first(behind)
 
@@ -83,14 +106,14 @@ def run(
             if isinstance(task, Outcome):
                 yield task
                 continue
-            large = len(tasks) > 1 and work.is_large(task)
-            if large or alone:
+            fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
+            if fills or alone:
                 yield from finish()
-            alone = large
-            ahead.append((task, reader.submit(reading.read_document, task.source, options.depth)))
-            if len(ahead) > options.jobs:
-                behind.append(work(*ahead.pop(0), writer))
-            if len(behind) > options.jobs:
+            alone = fills
+            ahead.append(_Ahead(task, reader.submit(reading.read_document, task.source, options.depth), small))
+            if len(ahead) > (GROUP if all(each.small for each in ahead) else jobs):
+                advance()
+            while len(behind) > jobs + (GROUP if small else 0):
                 yield _first(behind)
         yield from finish()
     except (KeyboardInterrupt, SystemExit):
@@ -102,6 +125,8 @@ def run(
         interrupted = sys.exc_info()[0] is not None
         reader.shutdown(wait=not interrupted, cancel_futures=True)
         writer.shutdown(wait=not (interrupted and streaming))
+        if deflater is not None:
+            deflater.shutdown(wait=not (interrupted and streaming))
 
 
 def targets(upscaler: Upscaler, task: Task, frames: Sequence[Pixels], options: Options) -> list[Pixels]:
@@ -140,41 +165,132 @@ def _clean(tasks: list[Task | Outcome]) -> None:
         clean(Path(folder))
 
 
-class _Work:
-    """The middle of the pipeline: a decoded picture through the network, and on to be written."""
+@dataclass(frozen=True)
+class _Ahead:
+    """A picture that is being decoded; `small`: it is done together with others of the kind."""
 
-    def __init__(self, upscaler: Upscaler, options: Options) -> None:
+    task: Task
+    document: Future[Document]
+    small: bool
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A picture before the network, and what it gets there: its model, None where none is needed, and its strength."""
+
+    task: Task
+    document: Document
+    model: Upscaler | None
+    strength: float | None
+
+
+class _Work:
+    """The middle of the pipeline: decoded pictures through the network, and on to be written."""
+
+    def __init__(self, upscaler: Upscaler, options: Options, writer: ThreadPoolExecutor) -> None:
         self.upscaler = upscaler
         self.options = options
+        self.writer = writer
 
-    def is_large(self, task: Task) -> bool:
-        """Whether a picture and its output fill so much memory that no other should be there at the same time."""
+    def weigh(self, task: Task) -> tuple[bool, bool]:
+        """Whether a picture and its output fill so much memory that they should be alone there; whether it is small."""
         if not is_file(task.source):  # a pipe can be read only once
-            return False
+            return False, False
         try:
             extent = extent_of(task.source, self.options.depth)
-            return held(extent, targets(self.upscaler, task, extent.frames, self.options)) > self.options.large
+            fills = held(extent, targets(self.upscaler, task, extent.frames, self.options)) > self.options.large
         except EspcnError:  # is reported when it is read
-            return False
+            return False, False
+        return fills, not fills and extent.pixels <= SMALL
 
-    def __call__(self, task: Task, reading: Future[Document], writer: ThreadPoolExecutor) -> Future[Outcome]:
+    def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
+        """What becomes of each, in order."""
         started = time.monotonic()
-        try:
-            before = reading.result()
-            targets(self.upscaler, task, [frame.size for frame in before.frames], self.options)
-            used = self.upscaler.reaching(before.size, self.options.size)
-            strength = used.strength_of(before) if used else None
-            after = self.upscaler.document(before, self.options.size, strength)
-        except (EspcnError, MemoryError) as error:
-            failed: Future[Outcome] = Future()
-            failed.set_result(Outcome(task, error=_reason(task, error)))
-            return failed
-        done = Outcome(task, before.size, after.size, model=used.name if used else None, strength=strength)
-        return writer.submit(self._finish, done, after, started)
+        decoded = [self._decoded(each) for each in group]
+        several = [each for each in decoded if isinstance(each, _Decoded) and self.upscaler.is_small(each.document)]
+        done = dict(zip(map(id, several), self._together(several), strict=False)) if len(several) > 1 else {}
+        return [
+            _settled(each) if isinstance(each, Outcome) else self._through(each, done.get(id(each)), started)
+            for each in decoded
+        ]
 
-    def _finish(self, done: Outcome, document: Document, started: float) -> Outcome:
+    def _decoded(self, ahead: _Ahead) -> _Decoded | Outcome:
         try:
-            written = self._write(done.task, document)
+            before = ahead.document.result()
+            targets(self.upscaler, ahead.task, [frame.size for frame in before.frames], self.options)
+            used = self.upscaler.reaching(before.size, self.options.size)
+            return _Decoded(ahead.task, before, used, used.strength_of(before) if used else None)
+        except (EspcnError, MemoryError) as error:
+            return Outcome(ahead.task, error=_reason(ahead.task, error))
+
+    def _together(self, several: Sequence[_Decoded]) -> list[Document]:
+        """Small pictures in one go; none if that does not work, as each has to tell for itself why."""
+        try:
+            strengths = [each.strength for each in several]
+            return self.upscaler.documents([each.document for each in several], self.options.size, strengths)
+        except Exception as error:
+            if isinstance(error, (EspcnError, NotFiniteError)) or out_of_memory(error):
+                return []
+            raise
+
+    def _through(self, decoded: _Decoded, after: Document | None, started: float) -> Future[Outcome]:
+        """A picture through the network, unless it has been there, and on to the writer."""
+        task, before = decoded.task, decoded.document
+        name = decoded.model.name if decoded.model else None
+        done = Outcome(task, before.size, model=name, strength=decoded.strength)
+        try:
+            if after is None and self._flows(task, before) and (flowing := self._flow(done, before, started)):
+                return flowing
+            whole = after or self.upscaler.document(before, self.options.size, decoded.strength)
+        except (EspcnError, MemoryError) as error:
+            return _settled(Outcome(task, error=_reason(task, error)))
+        done = replace(done, output_size=whole.size)
+        return self.writer.submit(self._finish, done, started, lambda: self._write(task, whole))
+
+    def _flows(self, task: Task, document: Document) -> bool:
+        """Whether a picture can be encoded while it is made, and is large enough for that to pay."""
+        width, height = document.size
+        single = len(document.frames) == 1 and self._kind(task) == "PNG"
+        return single and width * height > STRIP_PIXELS
+
+    def _kind(self, task: Task) -> str:
+        return self.options.stream_format if task.streams else writing.format_of(task.output)
+
+    def _flow(self, done: Outcome, before: Document, started: float) -> Future[Outcome] | None:
+        """A picture through the network, while what is made of it is being written; None if half precision overflows.
+
+        Nothing is left then of what was written.
+        """
+        flow = self.upscaler.flow(before, self.options.size, done.strength)
+        handover = Handover()
+        done = replace(done, output_size=flow.size)
+        shape = png.Shape(*flow.size, before.frames[0].channels, before.frames[0].depth)
+        future = self.writer.submit(
+            self._finish, done, started, lambda: self._write_flow(done.task, shape, flow, handover)
+        )
+        try:
+            for band in flow.bands:
+                if not handover.put(band):
+                    break
+        except NotFiniteError as error:
+            handover.end(error)
+            future.exception()
+            return None
+        except BaseException as error:
+            failure = no_memory(before.frames[0], self.upscaler.scale) if out_of_memory(error) else error
+            if isinstance(failure, EspcnError):
+                failure = failure.about(done.task.source, done.task.source_name)
+            handover.end(failure)
+            if isinstance(failure, EspcnError):
+                return future
+            future.exception()
+            raise
+        handover.end()
+        return future
+
+    def _finish(self, done: Outcome, started: float, write: Callable[[], tuple[str, ...]]) -> Outcome:
+        try:
+            warnings = write()
         except TakenError as error:
             left = self.options.skip_existing
             return Outcome(done.task, skipped=True) if left else Outcome(done.task, error=str(error))
@@ -182,21 +298,48 @@ class _Work:
             return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
             return Outcome(done.task, error=f"cannot write {done.task.output_name} ({error.strerror or error})")
-        return replace(done, seconds=time.monotonic() - started, warnings=written.warnings)
+        return replace(done, seconds=time.monotonic() - started, warnings=warnings)
 
-    def _write(self, task: Task, document: Document) -> Document:
+    def _write(self, task: Task, document: Document) -> tuple[str, ...]:
         encoding = self.options.encoding
         if task.streams:
             memory = BytesIO()
             written = writing.encode(document, self.options.stream_format, memory, task.output, encoding)
-            if task.output == STREAM:
-                _to_stdout(memory.getvalue())
-            else:
-                send(memory.getvalue(), task.output)
-            return written
-        overwrite = self.options.overwrite and not self.options.skip_existing
+            _send(memory, task.output)
+            return written.warnings
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return writing.write_document(document, task.output, encoding, overwrite)
+        return writing.write_document(document, task.output, encoding, self._replaces).warnings
+
+    def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover) -> tuple[str, ...]:
+        encoding = self.options.encoding
+        try:
+            if task.streams:
+                memory = BytesIO()
+                notes = writing.encode_rows(shape, flow.info, handover, memory, task.output, encoding)
+                _send(memory, task.output)
+            else:
+                task.output.parent.mkdir(parents=True, exist_ok=True)
+                notes = writing.write_rows(shape, flow.info, handover, task.output, encoding, self._replaces)
+        finally:
+            handover.leave()
+        return tuple(dict.fromkeys((*flow.warnings, *flow.late, *notes)))
+
+    @property
+    def _replaces(self) -> bool:
+        return self.options.overwrite and not self.options.skip_existing
+
+
+def _settled(outcome: Outcome) -> Future[Outcome]:
+    settled: Future[Outcome] = Future()
+    settled.set_result(outcome)
+    return settled
+
+
+def _send(memory: BytesIO, output: Path) -> None:
+    if output == STREAM:
+        _to_stdout(memory.getvalue())
+    else:
+        send(memory.getvalue(), output)
 
 
 def _to_stdout(data: bytes) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from espcn_cli.engines.engine import Engine
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.tiling import Span, choose_tile, span, spans
 from espcn_cli.memory import out_of_memory
 from espcn_cli.pictures.raster import Raster
@@ -21,10 +24,9 @@ def strips(
     picture: Raster,
     tile: int | None,
     notes: list[str],
-    canvas: Raster | None = None,
     treatment: Alpha = "blend",
-) -> Iterator[tuple[int, Raster]]:
-    """The upscaled picture from top to bottom: each strip with its first row, or `canvas` with more of it filled.
+) -> Iterator[Levels]:
+    """The upscaled picture's levels (n, W·scale, C), strip by strip from top to bottom.
 
     Where memory runs out the tiles are halved, and in the end `notes` say so. Raises EspcnError if memory does not
     suffice for the smallest tile, NotFiniteError as the engine does.
@@ -36,8 +38,7 @@ def strips(
         tall, wide = choose_tile(tile, height, width, reach, engine.window)
         rows = span(start, tall, height, reach)
         try:
-            strip = canvas or picture.blank(width * scale, (rows.stop - start) * scale)
-            _fill(strip, start if canvas else 0, picture, rows, spans(width, wide, reach), engine, treatment)
+            strip = _strip(picture, rows, spans(width, wide, reach), engine, treatment)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -45,20 +46,20 @@ def strips(
             if not tile:
                 raise no_memory(picture, scale) from None
             continue
-        yield start * scale, strip
+        yield strip
         start = rows.stop
     if smaller:
         notes.append(f"memory ran out: done in tiles of {tile} pixels")
 
 
-def _fill(
-    strip: Raster, top: int, picture: Raster, rows: Span, columns: list[Span], engine: Engine, treatment: Alpha
-) -> None:
-    """Upscale the rows tile by tile into a strip, from LR row `top` of it on."""
+def _strip(picture: Raster, rows: Span, columns: list[Span], engine: Engine, treatment: Alpha) -> Levels:
+    """Upscale the rows, tile by tile."""
     scale = engine.settings.scale
+    tiles = []
     for column in columns:
         large = alpha.upscale(engine, picture.window(rows.window, column.window), treatment)
-        strip.put(large[rows.inner(scale), column.inner(scale)], top * scale, column.start * scale)
+        tiles.append(large[rows.inner(scale), column.inner(scale)])
+    return tiles[0] if len(tiles) == 1 else np.concatenate(tiles, axis=1)
 
 
 def _smaller(tile: int | None, width: int, height: int) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from espcn_cli.engines.engine import Engine, NotFiniteError, PlaneEngine, without_overflow
+from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.maths.levels import Pixels
+from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.pictures.traces import traces_of
 from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
-from espcn_cli.upscaling.fit import Rising, fit
+from espcn_cli.upscaling.fit import Rising, fit, fitted
 from espcn_cli.upscaling.mixture import Mixture
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
@@ -39,6 +40,20 @@ Strength = float | Literal["auto"]
 
 RINGING = 0.5
 """How far beyond [0, 1] the values of a tensor may lie: interpolation rings, but 0 to 255 or -1 to 1 is a mistake."""
+
+
+@dataclass
+class Flow:
+    """A picture on its way: its bands (n, W, C) from top to bottom, and what is known of it before they are made.
+
+    `late`: notes that are complete when all bands are taken.
+    """
+
+    size: Pixels
+    info: Info
+    bands: Iterator[Levels]
+    warnings: tuple[str, ...]
+    late: list[str]
 
 
 class Upscaler:
@@ -180,10 +195,66 @@ class Upscaler:
             strength = used.strength_of(document)
         parts = [document.frames] if document.durations else [(page,) for page in document.frames]
         done = [self._together(part, size, strength) for part in parts]
-        frames = tuple(frame for part, _ in done for frame in part)
-        info, moved = metadata.moved(document.info, Change(document.size, frames[0].size))
-        notes = dict.fromkeys((*document.warnings, *(note for _, said in done for note in said), *moved))
-        return replace(document, frames=frames, info=info, alpha=self.alpha, warnings=tuple(notes))
+        frames = [frame for part, _ in done for frame in part]
+        return self._after(document, frames, [note for _, said in done for note in said])
+
+    def documents(
+        self, documents: Sequence[Document], size: Size | None, strengths: Sequence[float | None]
+    ) -> list[Document]:
+        """Small pictures, each as `document` makes it, with one call of each engine for all that it has to do.
+
+        Each `is_small`. Raises NotFiniteError, MemoryError or a library's own word for it, if any of them does not go.
+        """
+        frames = [document.frames[0] for document in documents]
+        used = [self.reaching(frame.size, size) for frame in frames]
+        large = list(frames)
+        calls: dict[tuple[int, int], list[int]] = {}
+        engines = [each._engine(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
+        for index, engine in enumerate(engines):
+            calls.setdefault((id(engine), frames[index].depth), []).append(index)
+        for indices in calls.values():
+            if engine := engines[indices[0]]:
+                windows = [frames[index].array() for index in indices]
+                for index, levels in zip(indices, engine.upscale(windows, 0, white_of(windows[0])), strict=True):
+                    large[index] = frames[index].filled(levels.shape[1], levels.shape[0], [levels])
+        targets = [self.output_size(frame.size, size) for frame in frames]
+        return [
+            self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
+            for document, frame, target, each in zip(documents, large, targets, used, strict=True)
+        ]
+
+    def is_small(self, document: Document) -> bool:
+        """Whether a picture is best done together with others: one opaque frame of few pixels."""
+        width, height = document.size
+        few = len(document.frames) == 1 and width * height <= SMALL and not self.tile
+        return few and not document.frames[0].has_alpha
+
+    def flow(self, document: Document, size: Size | None, strength: float | None) -> Flow:
+        """The only frame of a document, made as its bands are taken, which raises what the engine does."""
+        [frame], target, notes = document.frames, self.output_size(document.size, size), list[str]()
+        used = self.reaching(document.size, size)
+        after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
+        bands = (
+            used._bands(used._engine(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
+        )
+        return Flow(target, after.info, bands, after.warnings, notes)
+
+    def _after(
+        self, document: Document, frames: Sequence[Raster], notes: Sequence[str], size: Pixels | None = None
+    ) -> Document:
+        """A document of upscaled frames with all that stands beside them; `size` where the frames are not yet made."""
+        info, moved = metadata.moved(document.info, Change(document.size, size or frames[0].size))
+        said = tuple(dict.fromkeys((*document.warnings, *notes, *moved)))
+        return replace(document, frames=tuple(frames), info=info, alpha=self.alpha, warnings=said)
+
+    def _shortfall(self, used: Upscaler | None, source: Pixels, target: Pixels) -> list[str]:
+        """A note if the network does not go all the way."""
+        if used is None:
+            return []
+        reached = used.output_size(source)
+        if reached[0] >= target[0] and reached[1] >= target[1]:
+            return []
+        return [f"the network reaches x{used.scale}: the rest of the way is interpolated"]
 
     def _together(
         self, frames: tuple[Raster, ...], size: Size | None, strength: float | None
@@ -196,26 +267,21 @@ class Upscaler:
 
         def work(engine: Engine) -> list[Raster]:
             notes.clear()
-            return [self._upscaled(engine, frame, target, notes) for frame in frames]
+            return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
             done, said = without_overflow(used._engine(strength), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
-        reached = used.output_size(frames[0].size)
-        if reached[0] < target[0] or reached[1] < target[1]:
-            notes.append(f"the network reaches x{used.scale}: the rest of the way is interpolated")
-        return done, list(dict.fromkeys(said + notes))
+        return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
 
-    def _upscaled(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Raster:
+    def _bands(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Iterator[Levels]:
+        """The upscaled frame from top to bottom, in bands (n, W, C)."""
         (width, height), scale = frame.size, engine.settings.scale
-        if target != (width * scale, height * scale):
-            rows = strips(engine, frame, self.tile, notes, treatment=self.alpha)
-            return fit(Rising(frame, scale, rows), *target, self.alpha)
-        canvas = frame.blank(*target)
-        for _ in strips(engine, frame, self.tile, notes, canvas, self.alpha):
-            pass
-        return canvas
+        rows = strips(engine, frame, self.tile, notes, self.alpha)
+        if target == (width * scale, height * scale):
+            return rows
+        return fitted(Rising(frame, scale, rows), *target, self.alpha)
 
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""

@@ -399,6 +399,7 @@ def test_an_output_of_too_many_pixels_is_refused_in_one_line(tmp_path: Path, tin
         (["--png-level", "10"], "png-level"),
         (["--depth", "16"], "depth"),
         (["-j", "0"], "jobs"),
+        (["--threads", "0"], "threads"),
     ],
 )
 def test_misuse_is_exit_code_2(tmp_path: Path, tiny: Path, arguments: list[str], word: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from making import natural
 from torch import Tensor
 
+from espcn_cli import cores
 from espcn_cli.engines.tiles import stream
 from espcn_cli.engines.torch_engine import CPU, TorchEngine, upscale_planes
 from espcn_cli.maths.colour import luma
@@ -258,3 +261,52 @@ def test_the_ensemble_is_equivariant(make_network: Make) -> None:
         engine = TorchEngine(make_network(SMALL), ensemble=ensemble)
         turned = engine.planes(x.rot90(1, (2, 3))).rot90(-1, (2, 3))
         assert torch.allclose(turned, engine.planes(x), atol=1e-6) is same
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets how many this thread computes with; afterwards it is as before."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_small_windows_side_by_side_are_the_same_pictures(make_network: Make, threads: Callable[[int], None]) -> None:
+    engine = TorchEngine(make_network(SMALL))
+    windows = [natural(20 + index, 15, index) for index in range(9)]
+    threads(1)
+    alone = [engine.upscale([levels], 0, 255)[0] for levels in windows]
+    threads(3)
+    for one, other in zip(alone, engine.upscale(windows, 0, 255), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_small_window_is_worked_on_by_one_thread_and_a_large_one_by_all(
+    make_network: Make, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, counts = TorchEngine(make_network(SMALL)), []
+    planes = engine.planes
+
+    def counting(x: Tensor) -> Tensor:
+        counts.append(torch.get_num_threads())
+        return planes(x)
+
+    monkeypatch.setattr(engine, "planes", counting)
+    threads(2)
+    engine.upscale([natural(64, 64)], 0, 255)
+    engine.upscale([natural(256, 256)], 0, 255)
+    assert counts == [1, 2] and torch.get_num_threads() == 2
+
+
+def test_what_was_chosen_or_granted_is_what_pytorch_uses(
+    make_network: Make, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for chosen, granted, expected in ((None, None, 4), (None, 3, 3), (None, 8, 4), (2, None, 2), (6, 3, 6)):
+        threads(4)
+        monkeypatch.setattr(cores, "_chosen", chosen)
+        monkeypatch.setattr(cores, "granted", lambda granted=granted: granted)
+        TorchEngine(make_network(SMALL))
+        assert torch.get_num_threads() == expected

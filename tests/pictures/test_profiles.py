@@ -167,9 +167,7 @@ def test_grey_goes_through_its_profile_where_that_has_no_place(tmp_path: Path, t
         assert abs(image.convert("L").getpixel((4, 4)) - in_srgb(128, 1.8)) <= 1  # type: ignore[operator]
 
 
-def test_a_moving_grey_png_with_alpha_is_written_in_colour_without_the_grey_profile(
-    tmp_path: Path, bicubic: Upscaler
-) -> None:
+def test_a_moving_grey_png_with_alpha_stays_grey_and_keeps_its_profile(tmp_path: Path, bicubic: Upscaler) -> None:
     frames = [Image.new("LA", (8, 8), (level, 128)) for level in (40, 128)]
     options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": 50}
     frames[0].convert("RGBA").save(tmp_path / "in.webp", lossless=True, **options)
@@ -177,7 +175,8 @@ def test_a_moving_grey_png_with_alpha_is_written_in_colour_without_the_grey_prof
     grey = tuple(Raster(frame.image().convert("LA")) for frame in document.frames)
     document = replace(document, frames=grey, info={"icc_profile": grey_profile()})
     written = writing.write_document(bicubic.document(document), tmp_path / "out.png")
-    assert written.warnings == ("PNG has no place for the colour profile: the colours were converted to sRGB",)
+    assert written.warnings == ()
+    assert reading.read_document(tmp_path / "out.png").info["icc_profile"] == grey_profile()
     assert agrees(tmp_path / "out.png")
 
 

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from espcn_cli.pictures import raster
 from espcn_cli.pictures.raster import Raster
 
 
@@ -55,3 +56,13 @@ def test_one_pixel_decides_whether_alpha_is_opaque(
 def test_without_alpha_all_is_opaque(raster: Raster) -> None:
     assert not raster.has_alpha
     assert raster.is_opaque
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_windows_of_outputs_may_exceed_the_limit_for_files(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+    picture = raster.from_array(levels[..., :1].astype(np.uint16) * 257 if mode == "I;16" else levels[..., : len(mode)])
+    expected = picture.array()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert np.array_equal(picture.window(slice(7, 31), slice(3, 28)), expected[7:31, 3:28])
+    assert np.array_equal(np.concatenate(list(picture.bands())), expected)

@@ -170,9 +170,9 @@ def test_without_the_extra_16_bit_colour_is_refused_with_the_name(
 ) -> None:
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     deep = Document((Raster(np.zeros((4, 4, 3), np.uint16)),))
-    with pytest.raises(EspcnError, match=r"a\.png: cannot write more than 8 bits .*--depth 8") as caught:
-        writing.write_document(deep, tmp_path / "a.png")
-    assert caught.value.path == tmp_path / "a.png"
+    with pytest.raises(EspcnError, match=r"a\.tif: cannot write more than 8 bits .*--depth 8") as caught:
+        writing.write_document(deep, tmp_path / "a.tif")
+    assert caught.value.path == tmp_path / "a.tif"
 
 
 # --- Netpbm: what the suffix promises --------------------------------------------------------------------------------
