@@ -41,7 +41,7 @@ from espcn_cli.settings import (
 if TYPE_CHECKING:
     from espcn_cli.maths.levels import Levels
     from espcn_cli.pictures.document import Document
-    from espcn_cli.scoring.benchmark import Comparison
+    from espcn_cli.scoring.benchmark import Comparison, Picture
     from espcn_cli.scoring.table import Table
     from espcn_cli.upscaling.upscaler import Upscaler
 
@@ -100,6 +100,12 @@ def benchmark(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show each picture, not the means alone.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a page in Markdown.")] = False,
+    report: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Write a page: tables, charts, and pictures to be compared.")
+    ] = None,
+    pictures: Annotated[
+        str, typer.Option(metavar="N|all", help="Pictures in the report: those that methods differ most on.")
+    ] = "12",
     csv_file: Annotated[
         str | None,
         typer.Option(
@@ -126,7 +132,10 @@ def benchmark(
     from espcn_cli.files import check_destination, existing, refuse_existing, write_csv
     from espcn_cli.paths import file_of, path_of, source_of
     from espcn_cli.pictures import folders, opening
+    from espcn_cli.reports import page
+    from espcn_cli.reports.scores import scores_page
     from espcn_cli.scoring import clips
+    from espcn_cli.scoring.benchmark import find_pictures, measure
     from espcn_cli.scoring.table import joined
 
     sources = sources or []
@@ -139,27 +148,32 @@ def benchmark(
     choose_existing(overwrite, skip_existing)
     default = [] if made else [None if degradation == "real" else DEFAULT_MODEL]
     found = find_models([*(models or [])] or default, wanted)
+    most = parse_pictures(pictures)
     file = None if csv_file in (None, str(STREAM)) else file_of(csv_file)
-    if file and skip_existing and existing([file]):
-        show_skipped(file, quiet)
-        file = None
+    html = page.check_folder(path_of(report)) if report is not None else None
+    if skip_existing:
+        for path in existing([path for path in (file, html) if path]):
+            show_skipped(path, quiet)
+            file, html = (None if each == path else each for each in (file, html))
     if file:
         read = [*map(source_of, sources), *made, *([lr_folder] if lr_folder else [])]
         inputs = folders.find_all(read, folders.SUFFIXES | clips.SUFFIXES)
         check_destination(file, [*inputs, *(path for paths in found.values() for path in paths)], streams=True)
-        if not overwrite:
-            refuse_existing([file])
+    if not overwrite:
+        refuse_existing([path for path in (file, html) if path])
     options = {"strength": parse_strength(strength), "device": device, "precision": precision, "ensemble": ensemble}
     upscalers = {scale: open_models(names, scale, options) for scale, names in found.items()}
     with progress(0, "picture", quiet) as bar:
         measured: list[Table] = []
+        compared: list[tuple[Comparison, list[Picture]]] = []
         for scale, of_scale in upscalers.items():
-            report = partial(advance, bar, len(measured), len(upscalers))
+            told = partial(advance, bar, len(measured), len(upscalers))
             if degradation == "real":
-                measured.append(measure_real(sources, of_scale, scale, rows, report))
+                measured.append(measure_real(sources, of_scale, scale, rows, told))
             else:
                 comparison = compare(of_scale, scale, lr_folder, protocol, degradation, made)
-                measured.append(measure_clean(sources, comparison, report))
+                compared.append((comparison, find_pictures([source_of(source) for source in sources], scale)))
+                measured.append(measure(*compared[-1], told))
     table = joined(measured)
     tell(table, quiet)
     if csv_file == str(STREAM):
@@ -172,6 +186,8 @@ def benchmark(
         show(tables.format_table(table, verbose))
     if file:
         write_csv(file, tables.to_rows(table), overwrite)
+    if html:
+        page.write(html, scores_page(table, compared, most), overwrite)
     if table.errors:
         raise typer.Exit(1)
 
@@ -219,14 +235,6 @@ def compare(
     taken = {*BASELINES, *methods}
     outputs = {f"{name} (outputs)" if name in taken else name: folder for name, folder in folders.items()}
     return Comparison(methods, scale, lr, protocol, degradation, outputs)
-
-
-def measure_clean(sources: Sequence[str], comparison: Comparison, report: Callable[[int, int], None]) -> Table:
-    """Every set at one scale."""
-    from espcn_cli.paths import source_of
-    from espcn_cli.scoring.benchmark import find_pictures, measure
-
-    return measure(comparison, find_pictures([source_of(source) for source in sources], comparison.scale), report)
 
 
 def measure_real(
@@ -286,6 +294,15 @@ def check_options(
     for folder in outputs:
         if not is_folder(folder):
             raise UsageError(f"--outputs {folder}: name a folder of pictures that a tool made")
+
+
+def parse_pictures(text: str) -> int | None:
+    """How many pictures a report holds; None for all. Raises UsageError for what is no number."""
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--pictures {text}: give a number, or all")
+    return int(text)
 
 
 def check_printed(as_json: bool, markdown: bool, csv_file: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -125,11 +126,16 @@ class Comparison:
         Raises EspcnError if one of them cannot be scored.
         """
         pair = self.pair(picture)
-        answers = [self.answer(name, picture, pair) for name in self.names]
+        answers: list[tuple[Tensor, float | None]] = []
+        for name in self.names:
+            started = time.perf_counter()
+            sr = self.answer(name, picture, pair)
+            answers.append((sr, time.perf_counter() - started if name in self.methods else None))
 
         def by(protocol: Protocol) -> list[Score]:
             return [
-                self._score(name, picture, sr, pair.hr, protocol) for name, sr in zip(self.names, answers, strict=True)
+                replace(self._score(name, picture, sr, pair.hr, protocol), seconds=seconds)
+                for name, (sr, seconds) in zip(self.names, answers, strict=True)
             ]
 
         otherwise = {} if self.protocol == "picture" else {f"--protocol {self.protocol}": by("picture")}

@@ -19,7 +19,8 @@ class Score:
     """What a method's answer to one picture is worth; None is what was not measured, or what there is not.
 
     `psnr` in dB, of luma unless the protocol says otherwise; `ssim`; `psnr_rgb` of pictures in colour; `brightness`:
-    how far it is from the input's, in levels of 255; `strength`: the one that was taken.
+    how far it is from the input's, in levels of 255; `strength`: the one that was taken; `seconds`: how long it took,
+    here and beside whatever else was going on.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Score:
     psnr_rgb: float | None = None
     brightness: float | None = None
     strength: float | None = None
+    seconds: float | None = field(default=None, compare=False)
 
     def to_dict(self, columns: Iterable[Column]) -> dict[str, Any]:
         return {column: getattr(self, column) for column in columns}
@@ -36,12 +38,12 @@ class Score:
 def mean_of(scores: Sequence[Score]) -> Score:
     """Over the pictures; of what not all of them have, over those that have it."""
 
-    def mean(column: Column) -> float | None:
+    def mean(column: str) -> float | None:
         values = [value for score in scores if (value := getattr(score, column)) is not None]
         return fmean(values) if values else None
 
     psnr = fmean(score.psnr for score in scores)
-    return Score("mean", psnr, *(mean(column) for column in ("ssim", "psnr_rgb", "brightness", "strength")))
+    return Score("mean", psnr, *(mean(column) for column in ("ssim", "psnr_rgb", "brightness", "strength", "seconds")))
 
 
 @dataclass(frozen=True)

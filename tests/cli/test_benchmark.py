@@ -386,3 +386,30 @@ def test_a_folder_where_there_is_no_telling_is_refused(tmp_path: Path, tiny: Pat
     measured = ("benchmark", "data", "-m", tiny)
     for words in (measured, ("train", "data", "--valid", "data/HR"), ("train", "data/HR", "--valid", "data")):
         one_line(run(*words, cwd=tmp_path), 1, "data/b.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--report", "photos"), 1, ["photos holds something else"]),
+        (("--report", "page", "--pictures", "few"), 2, ["--pictures few"]),
+        (("--report", "deep/er"), 1, ["no folder deep"]),
+        (("--json", "--markdown"), 2, ["--json and --markdown"]),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_any_picture_is_read(
+    photos: Path, tiny: Path, options: tuple[str, ...], code: int, words: list[str]
+) -> None:
+    (photos / "text.png").write_text("a picture would be named if it had been read")
+    one_line(run("benchmark", "photos", "-m", tiny, *options, cwd=photos.parent), code, *words)
+
+
+def test_a_report_is_written_even_if_a_picture_fails_and_not_replaced_by_chance(photos: Path, tiny: Path) -> None:
+    (photos / "<b>.png").write_text("no picture")
+    call = ("benchmark", "photos", "-m", tiny, "--report", "page", "--pictures", "1")
+    one_line(run(*call, cwd=photos.parent), 1, "<b>.png")
+    html = (photos.parent / "page" / "index.html").read_text()
+    assert html.count('class="viewer"') == 1 and "&lt;b&gt;.png" in html and "<b>.png" not in html
+    one_line(run(*call, cwd=photos.parent), 2, "1 output exists already, page/index.html")
+    real = run(*REAL, "photos", "--rows", "area", "-m", tiny, "--report", "real", cwd=photos.parent)
+    assert real.code == 1 and "area" in (photos.parent / "real" / "index.html").read_text()
