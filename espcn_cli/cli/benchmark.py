@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 
 def benchmark(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(metavar="DATA", help="Folders of HR pictures, one per set; LR that lies beside them is used."),
@@ -91,6 +92,15 @@ def benchmark(
             "Default: LR that lies beside HR, else bicubic."
         ),
     ] = None,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Measure how fast models are here instead; needs no DATA.")
+    ] = False,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size", metavar="WxH", help="Of --speed: pixels of the input; may be repeated. Default: 960x540."
+        ),
+    ] = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(help="Of --degradation real: only rows of this name, or that begin so; may be repeated."),
@@ -127,6 +137,9 @@ def benchmark(
 
     With --degradation real: PSNR and brightness on JPEGs, GIFs, noise, text and more of what people have. Text,
     interfaces and patterns are drawn by the command, and need no DATA. docs/real-pictures.md names the rows.
+
+    With --speed: milliseconds of the network alone, from picture to picture and from file to file, for every device and
+    precision that is there; the share of the machine's peak, and memory.
     """
     from espcn_cli.cli import tables
     from espcn_cli.files import check_destination, existing, refuse_existing, write_csv
@@ -142,6 +155,12 @@ def benchmark(
     lr_folder = path_of(lr) if lr is not None else None
     made = [path_of(folder) for folder in outputs or []]
     wanted = list(dict.fromkeys(scales or [DEFAULT_SCALE]))
+    if speed:
+        refuse_with_speed(context)
+        measure_speed([*(models or [])] or [DEFAULT_MODEL], wanted, sizes or [], (device, precision), quiet, as_json)
+        return
+    if sizes:
+        raise UsageError("--size is the size of the input of --speed: add that option")
     check_options(sources, wanted, lr_folder, made, protocol, degradation, rows)
     check_printed(as_json, markdown, csv_file)
     opening.limit_pixels(max_pixels)
@@ -190,6 +209,61 @@ def benchmark(
         page.write(html, scores_page(table, compared, most), overwrite)
     if table.errors:
         raise typer.Exit(1)
+
+
+def refuse_with_speed(context: typer.Context) -> None:
+    """Raise UsageError for options that --speed has no use for."""
+    used = {"speed", "scales", "models", "sizes", "device", "precision", "quiet", "as_json", "max_pixels"}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in used and source is not None and source.name == "COMMANDLINE":
+            what = "DATA" if name == "sources" else max(parameter.opts, key=len)
+            raise UsageError(f"--speed makes its own pictures and measures times alone: leave out {what}")
+
+
+def measure_speed(
+    models: Sequence[str],
+    scales: Sequence[int],
+    sizes: Sequence[str],
+    way: tuple[str, str],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """`espcn benchmark --speed`."""
+    from espcn_cli.cli import tables
+    from espcn_cli.reports import speed
+
+    if unknown := set(scales) - set(SCALES):
+        raise UsageError(f"--scale {min(unknown)}: use {', '.join(map(str, SCALES))}")
+    wanted = [parse_size(size) for size in sizes] or [speed.SIZE]
+    found = find_models(models, scales)
+    named = [(name, scale) for scale, names in found.items() for name in names.values()]
+    ways = speed.ways(*way)
+    measured: list[speed.Speed] = []
+    failed = False
+    with progress(len(named) * len(wanted) * len(ways), "row", quiet) as bar:
+        for result in speed.measure(named, wanted, ways):
+            bar.update()
+            if isinstance(result, EspcnError):
+                say(f"espcn: {result}")
+                failed = True
+            else:
+                measured.append(result)
+    if as_json and measured:
+        show_json({"how": speed.describe(), "rows": [each.to_dict() for each in measured]})
+    elif measured:
+        show(tables.format_speeds(measured, speed.describe()))
+    if failed:
+        raise typer.Exit(1)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height. Raises UsageError for anything else."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: give width and height in pixels, such as 960x540")
+    return int(width), int(height)
 
 
 def find_models(wanted: Sequence[str | None], scales: Sequence[int]) -> dict[int, dict[Path, str]]:

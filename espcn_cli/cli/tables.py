@@ -8,8 +8,13 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from espcn_cli.cli.terminal import printable
+from espcn_cli.figures import figure
+
+LEFT = (0, 3)
+"""Columns of speeds that are words."""
 
 if TYPE_CHECKING:
+    from espcn_cli.reports.speed import Speed
     from espcn_cli.scoring.sheets import Sheet
     from espcn_cli.scoring.table import Table
 
@@ -42,6 +47,44 @@ def format_csv(table: Table) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(to_rows(table))
     return text.getvalue().rstrip("\n")
+
+
+def format_speeds(speeds: Sequence[Speed], note: str) -> str:
+    """Speeds as a table: a line each, and how they were measured."""
+    titles = [
+        "model",
+        "scale",
+        "input",
+        "way",
+        "network ms",
+        "p95",
+        "GFLOP/s",
+        "of peak",
+        "picture ms",
+        "p95",
+        "frames/s",
+    ]
+    titles += ["file ms", "decode", "upscale", "encode", "slowest", "MB"]
+    lines = [titles]
+    for speed in speeds:
+        timings = [speed.network.median, speed.network.p95], [speed.picture.median, speed.picture.p95]
+        network, whole = ([figure(value, 1) for value in each] for each in timings)
+        parts = [figure(each, 1) for each in (speed.file.median, speed.decode, speed.upscale, speed.encode)]
+        lines.append(
+            [
+                *(printable(speed.model), f"x{speed.scale}", f"{speed.size[0]}x{speed.size[1]}", speed.way.name),
+                *(*network, figure(speed.gflops, 1), f"{speed.share:.0%}", *whole, figure(speed.frames, 1)),
+                *(*parts, speed.bottleneck, figure(speed.memory, 0)),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [
+        "  ".join(
+            f"{cell:{'<' if number in LEFT else '>'}{widths[number]}}" for number, cell in enumerate(line)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([*shown, "", note])
 
 
 def _as_text(sheet: Sheet) -> str:
