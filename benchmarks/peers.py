@@ -62,7 +62,7 @@ def rgb_of(document: Document) -> Levels:
     return levels if levels.shape[2] == 3 else levels.repeat(3, axis=2)
 
 
-def methods(peers: Path) -> dict[str, Method]:
+def methods(peers: Path, threads: int | None) -> dict[str, Method]:
     """All that are there, by name."""
     found: dict[str, Method] = {
         "Pillow bicubic": partial(by_pillow, kernel=Image.Resampling.BICUBIC),
@@ -71,9 +71,20 @@ def methods(peers: Path) -> dict[str, Method]:
     if find_spec("cv2"):
         found |= opencv_methods(peers)
     if find_spec("ncnn") and (peers / f"{NCNN}-x{SCALE}.param").exists():
-        found[f"ncnn {NCNN}"] = by_ncnn(peers / f"{NCNN}-x{SCALE}")
+        found[f"ncnn {NCNN}"] = by_ncnn(peers / f"{NCNN}-x{SCALE}", threads)
     shipped = {card.name for _, card in checkpoint.list_shipped() if card.settings.scale == SCALE}
     return found | {name: partial(by_espcn, load(name, SCALE)) for name in MODELS if name in shipped}
+
+
+def use_threads(count: int) -> None:
+    """As many threads in each of the libraries (Pillow has one always)."""
+    import torch
+
+    torch.set_num_threads(count)
+    if find_spec("cv2"):
+        import cv2
+
+        cv2.setNumThreads(count)
 
 
 def by_pillow(document: Document, kernel: Image.Resampling) -> Levels:
@@ -110,10 +121,12 @@ def by_dnn_superres(network: Any, document: Document) -> Levels:
     return np.ascontiguousarray(np.asarray(network.upsample(rgb_of(document)[..., ::-1].copy()))[..., ::-1])
 
 
-def by_ncnn(path: Path) -> Method:
+def by_ncnn(path: Path, threads: int | None) -> Method:
     import ncnn
 
     network = ncnn.Net()
+    if threads:
+        network.opt.num_threads = threads
     network.load_param(f"{path}.param")
     network.load_model(f"{path}.bin")
 
@@ -173,14 +186,17 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
     parser.add_argument("--svg", type=Path, help="draw quality against time")
+    parser.add_argument("--threads", type=int, help="of every library; one each says most on a busy machine")
     arguments = parser.parse_args()
+    if arguments.threads:
+        use_threads(arguments.threads)
     try:
         pairs = list(samples(find_pictures(arguments.data, SCALE)))
     except EspcnError as error:
         parser.error(str(error))
     print(f"| ×{SCALE} | clean, dB | {DAMAGE}, dB | ms |\n|---|---:|---:|---:|")
     results: dict[str, Result] = {}
-    for name, method in methods(arguments.peers).items():
+    for name, method in methods(arguments.peers, arguments.threads).items():
         results[name] = found = measure(method, pairs)
         print(f"| {name} | {found.clean:.2f} | {found.real:.2f} | {found.milliseconds:.0f} |", flush=True)
     print(f"\n{len(pairs) // 2} pictures; {speed.describe(SECONDS)}")

@@ -72,7 +72,8 @@ class Comparison:
 
     @cached_property
     def _lr_files(self) -> list[File]:
-        return _of_scale(layouts.files_below(self.lr_folder), self.scale) if self.lr_folder else []
+        files = layouts.files_below(self.lr_folder) if self.lr_folder else []
+        return [file for file in _of_scale(files, self.scale) if file.kind != "hr"]
 
     @cached_property
     def _output_files(self) -> dict[str, list[File]]:
@@ -110,7 +111,7 @@ class Comparison:
         return sr
 
     def _output(self, name: str, picture: Picture, hr: Tensor) -> Tensor:
-        path = layouts.partner(picture.file, self._output_files[name], "output", self.outputs[name])
+        path = layouts.partner(picture.file, self._output_files[name], "output", self.outputs[name], loosely=True)
         sr = tensors.read(path).pixels
         if sr.shape[-2:] != hr.shape[-2:]:
             raise EspcnError(
@@ -153,7 +154,7 @@ class Comparison:
     def superfluous(self, pictures: Sequence[Picture]) -> Iterator[str]:
         """Outputs that belong to none of the pictures."""
         for files in self._output_files.values():
-            used = {path for picture in pictures for path in layouts.partners(picture.file, files)}
+            used = {path for picture in pictures for path in layouts.partners(picture.file, files, loosely=True)}
             left = [file.path for file in files if file.path not in used]
             if left:
                 more = f" and {len(left) - 1} more" if len(left) > 1 else ""

@@ -184,20 +184,22 @@ def _stem(file: File) -> Path:
 
 
 def files_below(folder: Path, suffixes: Container[str] = SUFFIXES) -> list[File]:
-    """All pictures of a folder that is known to hold LR pictures, or a tool's: HR beside them is passed over."""
+    """All pictures of a folder that holds LR pictures, or a tool's; those in folders called HR are of that kind."""
     found: list[File] = []
     for path in folders.find_all([folder], suffixes):
         inside = path.relative_to(folder)
         _, file = _by_folders(path, inside)
         stem, _, digit = _by_name(inside.stem)
-        if file.kind != "hr":
-            short = file.short.with_name(stem)
-            found.append(replace(file, short=short, kind="lr", scale=digit or file.scale))
+        short = file.short.with_name(stem)
+        found.append(replace(file, short=short, kind=file.kind or "lr", scale=digit or file.scale))
     return found
 
 
-def partners(hr: File, others: Sequence[File]) -> list[Path]:
-    """Files of `others` that are called as an HR picture; if there are none, as it but for marks."""
+def partners(hr: File, others: Sequence[File], loosely: bool = False) -> list[Path]:
+    """Files of `others` that are called as an HR picture; if there are none, as it but for marks.
+
+    `loosely`: if there are none of these either, those whose names go on after it, such as `baby_out.png`.
+    """
     names: Sequence[Callable[[File], tuple[Path | str, Path | str]]] = (
         lambda file: (file.inside, hr.inside),
         lambda file: (_stem(file), _stem(hr)),
@@ -210,12 +212,13 @@ def partners(hr: File, others: Sequence[File]) -> list[Path]:
         found = [file.path for file in others if len(set(both(file))) == 1]
         if found:
             return found
-    return []
+    ends = tuple(f"{hr.short.name}{mark}" for mark in "_-. ")
+    return [file.path for file in others if loosely and file.path.name.startswith(ends)]
 
 
-def partner(hr: File, others: Sequence[File], what: str, where: Path) -> Path:
+def partner(hr: File, others: Sequence[File], what: str, where: Path, loosely: bool = False) -> Path:
     """The one of them. Raises EspcnError if there is none, or no telling which."""
-    found = partners(hr, others)
+    found = partners(hr, others, loosely)
     if len(found) > 1:
         raise EspcnError(f"{hr.path}: both {found[0]} and {found[1]} could be its {what}: keep one of them", hr.path)
     if not found:

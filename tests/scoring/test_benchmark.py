@@ -134,11 +134,12 @@ def outputs_of(folder: Path, scale: int, names: dict[str, str]) -> Path:
     for name, output in names.items():
         pair = evaluation.make_pair(folder.parent / "set" / name, scale)
         sr = tensors.to_depth(evaluation.interpolation("bicubic", scale)(pair.lr))
+        (folder / output).parent.mkdir(exist_ok=True)
         Image.fromarray(sr.squeeze()).save(folder / output)
     return folder
 
 
-@pytest.mark.parametrize("pattern", ["{}.png", "{}.bmp", "{}_x2.png", "{}x2.webp"])
+@pytest.mark.parametrize("pattern", ["{}.png", "{}.bmp", "{}_x2.png", "{}x2.webp", "{}_out.png", "HR/{}.png"])
 def test_outputs_of_another_tool_are_scored_as_our_own(pattern: str, tmp_path: Path) -> None:
     for index, name in enumerate("ab"):
         save_picture(tmp_path / "set" / f"{name}.png", 41, 32, index, "L" if index else "RGB")
