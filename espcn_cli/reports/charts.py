@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 66, 16, 16, 46
 ROW = 18
 """Pixels of a picture's row."""
 
-LETTER = 6.6
+LETTER = 7.0
 """About how many pixels a letter is wide."""
 
 STYLE = """
