@@ -154,14 +154,14 @@ def benchmark(
     sources = sources or []
     lr_folder = path_of(lr) if lr is not None else None
     made = [path_of(folder) for folder in outputs or []]
-    wanted = list(dict.fromkeys(scales or [DEFAULT_SCALE]))
+    wanted = parse_scales(scales or [DEFAULT_SCALE])
     if speed:
         refuse_with_speed(context)
         measure_speed([*(models or [])] or [DEFAULT_MODEL], wanted, sizes or [], (device, precision), quiet, as_json)
         return
     if sizes:
         raise UsageError("--size is the size of the input of --speed: add that option")
-    check_options(sources, wanted, lr_folder, made, protocol, degradation, rows)
+    check_options(sources, lr_folder, made, protocol, degradation, rows)
     check_printed(as_json, markdown, csv_file)
     opening.limit_pixels(max_pixels)
     choose_existing(overwrite, skip_existing)
@@ -234,8 +234,6 @@ def measure_speed(
     from espcn_cli.cli import tables
     from espcn_cli.reports import speed
 
-    if unknown := set(scales) - set(SCALES):
-        raise UsageError(f"--scale {min(unknown)}: use {', '.join(map(str, SCALES))}")
     wanted = [parse_size(size) for size in sizes] or [speed.SIZE]
     found = find_models(models, scales)
     named = [(name, scale) for scale, names in found.items() for name in names.values()]
@@ -341,7 +339,6 @@ def tell(table: Table, quiet: bool) -> None:
 
 def check_options(
     sources: list[str],
-    scales: Sequence[int],
     lr: Path | None,
     outputs: Sequence[Path],
     protocol: Protocol,
@@ -351,8 +348,6 @@ def check_options(
     """Raise UsageError for options that do not go together."""
     from espcn_cli.files import is_folder
 
-    if unknown := set(scales) - set(SCALES):
-        raise UsageError(f"--scale {min(unknown)}: use {', '.join(map(str, SCALES))}")
     if degradation == "real" and (lr is not None or outputs or protocol != "picture"):
         raise UsageError(
             "--degradation real makes LR by itself and scores pictures: leave out --lr, --outputs and --protocol"
@@ -368,6 +363,15 @@ def check_options(
     for folder in outputs:
         if not is_folder(folder):
             raise UsageError(f"--outputs {folder}: name a folder of pictures that a tool made")
+
+
+def parse_scales(scales: Sequence[int]) -> list[int]:
+    """Each once. Raises UsageError for what is no scale: Typer has no lists of choices that are numbers."""
+    for scale in scales:
+        if scale not in SCALES:
+            choices = ", ".join(f"'{each}'" for each in SCALES)
+            raise UsageError(f"Invalid value for '--scale' / '-s': '{scale}' is not one of {choices}")
+    return list(dict.fromkeys(scales))
 
 
 def parse_pictures(text: str) -> int | None:

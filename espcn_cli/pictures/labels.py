@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from espcn_cli.pictures.opening import drawing
+
 SIZE = 15
 """Pixels of a line's letters."""
 
@@ -45,7 +47,8 @@ def write(sheet: Image.Image, lines: Sequence[str], left: int, top: int) -> None
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(SIZE)
     for number, line in enumerate(lines):
         shown = shortened(line, sheet.width - left)
-        pen.text((left, top + number * LINE + (LINE - SIZE) // 2 - 1), shown, INK, font)
+        with drawing():
+            pen.text((left, top + number * LINE + (LINE - SIZE) // 2 - 1), shown, INK, font)
 
 
 def boxed(image: Image.Image, boxes: Sequence[tuple[str, Box]]) -> Image.Image:
@@ -55,7 +58,8 @@ def boxed(image: Image.Image, boxes: Sequence[tuple[str, Box]]) -> Image.Image:
     for name, (left, top, width, height) in boxes:
         pen.rectangle((left - 1, top - 1, left + width, top + height), outline=PAPER, width=3)
         pen.rectangle((left - 1, top - 1, left + width, top + height), outline=MARK, width=1)
-        pen.text((left + 3, top + 1), name, MARK, font, stroke_width=2, stroke_fill=PAPER)
+        with drawing():
+            pen.text((left + 3, top + 1), name, MARK, font, stroke_width=2, stroke_fill=PAPER)
     return marked
 
 

@@ -100,7 +100,7 @@ def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: P
         (["too-long-a-name" * 20], 1, ["no such file or folder"]),
         (["hollow"], 1, ["no pictures in hollow"]),
         (["photos", "--protocol", "best"], 2, ["--protocol"]),
-        (["photos", "-s", "7"], 2, ["--scale 7: use 2, 3, 4"]),
+        (["photos", "-s", "7"], 2, ["--scale", "'7' is not one of '2', '3', '4'"]),
         (["photos", "--degradation", "fog"], 2, ["--degradation", "'fog'"]),
         (["photos", "--lr", "nowhere"], 2, ["--lr nowhere"]),
     ],

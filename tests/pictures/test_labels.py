@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from espcn_cli.pictures.labels import GAP, LINE, PAPER, below, beside, boxed, captioned, shortened
@@ -43,3 +44,10 @@ def test_a_box_is_drawn_around_a_place() -> None:
         marked = np.asarray(boxed(image, [("A", (10, 10, 20, 20))])).astype(int)
         assert abs(marked[9, 15] - np.asarray(image)[9, 15]).max() > 100
         assert (marked[35, 35] == np.asarray(image)[35, 35]).all()
+
+
+def test_words_are_drawn_whatever_the_limit_for_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow holds its own letters to it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    captioned(boxed(Image.new("RGB", (90, 40)), [("A", (5, 5, 60, 20))]), "a long caption")
+    assert Image.MAX_IMAGE_PIXELS == 100

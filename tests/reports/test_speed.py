@@ -100,7 +100,7 @@ def test_speed_as_a_table_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--speed", "--protocol", "rgb"], ["leave out --protocol"]),
         (["--speed", "--size", "big"], ["--size big"]),
         (["--speed", "--size", "0x5"], ["--size 0x5"]),
-        (["--speed", "-s", "5"], ["--scale 5"]),
+        (["--speed", "-s", "5"], ["--scale", "'5' is not one of"]),
         (["--speed", "-m", "nothing"], ["unknown model 'nothing'"]),
         (["photos", "--size", "9x9"], ["--speed: add that option"]),
     ],
