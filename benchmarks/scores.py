@@ -15,7 +15,8 @@ from pathlib import Path
 from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.network import checkpoint, espcn, weights
 from espcn_cli.scoring import evaluation
-from espcn_cli.scoring.benchmark import Row, benchmark
+from espcn_cli.scoring.benchmark import benchmark
+from espcn_cli.scoring.table import Row
 from espcn_cli.settings import SCALES
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cat.png"
@@ -28,8 +29,7 @@ def score(folder: Path, scale: int, methods: dict[str, evaluation.Method]) -> di
     found.sort(key=lambda path: ORDER.index(path.name) if path.name in ORDER else len(ORDER))
     result: dict[str, tuple[list[Row], str]] = {}
     for path in found:
-        lr = path / "LR" / f"x{scale}"
-        table = benchmark([path / "HR"], methods, scale, lr if lr.is_dir() else None)
+        table = benchmark([path], methods, scale)
         result[path.name] = (table.rows, table.protocol)
     return result
 

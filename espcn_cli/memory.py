@@ -39,3 +39,22 @@ def _control_group_left(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
         return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
     except (OSError, ValueError):
         return None
+
+
+def peak_memory(status: Path = Path("/proc/self/status")) -> float | None:
+    """Megabytes that this process held at most; None if nobody says."""
+    try:
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) / 1000 * 1.024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration, ValueError):
+        return _peak_by_resource()
+
+
+def _peak_by_resource() -> float | None:
+    if os.name == "nt":
+        return None
+    import resource
+    import sys
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6

@@ -75,7 +75,7 @@ def test_a_network_is_trained_and_measured(tmp_path: Path) -> None:
     table = espcn_cli.benchmark(data, methods, scale=2)
     assert [row.method for row in table.rows] == ["bicubic", "lanczos", "mine"]
     assert [len(row.images) for row in table.rows] == [4, 4, 4]
-    with pytest.raises(ValueError, match=r"0: the method gives .* is it x4\?"):
+    with pytest.raises(ValueError, match=r"0: mine gives .* is it x4\?"):
         espcn_cli.benchmark([data], methods, scale=4)
 
 

@@ -1,122 +1,123 @@
-"""Tables of scores as text to be read and as rows of a CSV file: of clean LR, and of the suite of real pictures."""
+"""Tables of scores as text to be read, as Markdown, and as rows of a CSV file: of clean LR, and of real pictures."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espcn_cli.cli.terminal import printable
 from espcn_cli.figures import figure
 
+LEFT = (0, 3)
+"""Columns of speeds that are words."""
+
 if TYPE_CHECKING:
-    from espcn_cli.scoring import benchmark, suite
+    from espcn_cli.reports.speed import Speed
+    from espcn_cli.scoring.sheets import Sheet
+    from espcn_cli.scoring.table import Table
 
 
-def format_table(table: benchmark.Table | suite.Table) -> str:
-    """A table as text: sets below each other, and the protocol at the end."""
-    from espcn_cli.scoring.benchmark import Table
+def format_table(table: Table, verbose: bool = False) -> str:
+    """A table as text, and below each part of it how its numbers were made."""
+    from espcn_cli.scoring.sheets import sheets_of
 
-    return _format_clean(table) if isinstance(table, Table) else _format_suite(table)
+    return "\n\n".join(_as_text(sheet) for sheet in sheets_of(table, verbose))
 
 
-def to_rows(table: benchmark.Table | suite.Table) -> Iterator[list[object]]:
+def format_markdown(table: Table, verbose: bool = False) -> str:
+    """The same for a page in Markdown."""
+    from espcn_cli.scoring.sheets import sheets_of
+
+    return "\n\n".join(_as_markdown(sheet) for sheet in sheets_of(table, verbose))
+
+
+def to_rows(table: Table) -> Iterator[list[object]]:
     """A header, then a line per set, method and picture."""
-    from espcn_cli.scoring.benchmark import Table
+    damage = any(row.row for row in table.rows)
+    yield ["dataset", "scale", *(["row"] if damage else []), "method", "image", *table.columns]
+    for row in table.rows:
+        start = [row.dataset, row.scale, *([row.row] if damage else []), row.method]
+        yield from ([*start, image.name, *image.to_dict(table.columns).values()] for image in row.images)
 
-    return _clean_rows(table) if isinstance(table, Table) else _suite_rows(table)
 
-
-def format_csv(table: benchmark.Table | suite.Table) -> str:
+def format_csv(table: Table) -> str:
     """The rows as a CSV file's text."""
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(to_rows(table))
     return text.getvalue().rstrip("\n")
 
 
-def _headings(table: benchmark.Table | suite.Table) -> dict[str, str]:
-    """What each method is called in a table."""
-    from espcn_cli.scoring.names import distinct_names, without_suffix
-
-    methods = list(dict.fromkeys(row.method for row in table.rows))
-    return dict(zip(methods, distinct_names([Path(name) for name in methods], without_suffix), strict=True))
-
-
-def _format_clean(table: benchmark.Table) -> str:
-    """Sets below each other: a line per picture, a column per method, the mean, and the protocol at the end."""
-    headings = _headings(table)
-    lines: list[str] = []
-    for dataset in dict.fromkeys(row.dataset for row in table.rows):
-        rows = [row for row in table.rows if row.dataset == dataset]
-        width = max(len(printable(image.name)) for image in rows[0].images)
-        width = max(width, len(printable(dataset)), len("mean"))
-        column = max(14, *(len(heading) + 2 for heading in headings.values()))
-        lines.append(f"{printable(dataset):{width}}" + "".join(f"{headings[row.method]:>{column}}" for row in rows))
-        lines += [
-            f"{printable(images[0].name):{width}}" + "".join(f"{_cell(i.psnr, i.ssim):>{column}}" for i in images)
-            for images in zip(*(row.images for row in rows), strict=True)
-        ]
-        means = (row.to_dict() for row in rows)
-        lines.append(f"{'mean':{width}}" + "".join(f"{_cell(m['psnr'], m['ssim']):>{column}}" for m in means) + "\n")
-    return "\n".join([*lines, f"PSNR in dB / SSIM; {table.protocol}"])
-
-
-def _cell(psnr: float, ssim: float) -> str:
-    return f"{figure(psnr)}/{figure(ssim, 4)}"
-
-
-def _clean_rows(table: benchmark.Table) -> Iterator[list[object]]:
-    yield ["dataset", "scale", "method", "image", "psnr", "ssim"]
-    for row in table.rows:
-        yield from ([row.dataset, row.scale, row.method, i.name, i.psnr, i.ssim] for i in row.images)
-
-
-def _format_suite(table: suite.Table) -> str:
-    """A line per row of the suite, a block of columns per method: means over the pictures."""
-    from espcn_cli.scoring.benchmark import BASELINES
-
-    headings = _headings(table)
-    lines: list[str] = []
-    for dataset in dict.fromkeys(row.dataset for row in table.rows):
-        means: dict[str, dict[str, suite.Score]] = {}
-        for row in table.rows:
-            if row.dataset == dataset:
-                means.setdefault(row.row, {})[row.method] = row.mean
-        labels = [printable(dataset), "", *means]
-        width = max(map(len, labels))
-        blocks = [_block(method, heading, list(means.values())) for method, heading in headings.items()]
-        lines += ["".join(parts) for parts in zip((f"{label:{width}}" for label in labels), *blocks, strict=True)]
-        lines.append("")
-    return "\n".join([*lines, f"dB; gain: Y over the better of {' and '.join(BASELINES)}; {table.protocol}"])
+def format_speeds(speeds: Sequence[Speed], note: str) -> str:
+    """Speeds as a table: a line each, and how they were measured."""
+    titles = [
+        "model",
+        "scale",
+        "input",
+        "way",
+        "network ms",
+        "p95",
+        "GFLOP/s",
+        "of peak",
+        "picture ms",
+        "p95",
+        "frames/s",
+    ]
+    titles += ["file ms", "decode", "upscale", "encode", "slowest", "MB"]
+    lines = [titles]
+    for speed in speeds:
+        timings = [speed.network.median, speed.network.p95], [speed.picture.median, speed.picture.p95]
+        network, whole = ([figure(value, 1) for value in each] for each in timings)
+        parts = [figure(each, 1) for each in (speed.file.median, speed.decode, speed.upscale, speed.encode)]
+        lines.append(
+            [
+                *(printable(speed.model), f"x{speed.scale}", f"{speed.size[0]}x{speed.size[1]}", speed.way.name),
+                *(*network, figure(speed.gflops, 1), f"{speed.share:.0%}", *whole, figure(speed.frames, 1)),
+                *(*parts, speed.bottleneck, figure(speed.memory, 0)),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [
+        "  ".join(
+            f"{cell:{'<' if number in LEFT else '>'}{widths[number]}}" for number, cell in enumerate(line)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([*shown, "", note])
 
 
-def _block(method: str, heading: str, rows: list[dict[str, suite.Score]]) -> list[str]:
-    """What stands below a method's name: lines of one width, a row each, after the name and the titles of columns."""
-    from espcn_cli.scoring.benchmark import BASELINES
+def _as_text(sheet: Sheet) -> str:
+    """Labels, and a block of columns for each method: its name, the titles, and a line for each label."""
+    labels = [printable(sheet.title), "", *(printable(line.label) for line in sheet.lines)]
+    width = max(map(len, labels))
+    blocks = [
+        _block(heading, titles, [line.cells[index] for line in sheet.lines])
+        for index, (heading, titles) in enumerate(sheet.methods)
+    ]
+    lines = ["".join(parts) for parts in zip((f"{label:{width}}" for label in labels), *blocks, strict=True)]
+    return "\n".join([*lines, "", sheet.note] if sheet.note else lines)
 
-    scores = [row[method] for row in rows]
-    columns = {
-        "Y": [figure(score.psnr) for score in scores],
-        "RGB": [figure(score.psnr_rgb) for score in scores],
-    }
-    if method not in BASELINES:
-        columns["gain"] = [
-            figure(row[method].psnr - max(row[name].psnr for name in BASELINES), sign="+") for row in rows
-        ]
-    columns["light"] = [figure(score.brightness) for score in scores]
-    if any(score.strength is not None for score in scores):
-        columns["strength"] = [figure(score.strength) for score in scores]
-    widths = [max(8, len(title) + 2) for title in columns]
-    table = zip(*([title, *cells] for title, cells in columns.items()), strict=True)
-    lines = ["".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)) for cells in table]
+
+def _block(heading: str, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(8, len(title) + 2) for title in titles]
+    lines = ["".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in (titles, *cells)]
     whole = max(len(heading) + 2, len(lines[0]))
-    return [f"{line:>{whole}}" for line in (heading, *lines)]
+    return [f"{line:>{whole}}" for line in (printable(heading), *lines)]
 
 
-def _suite_rows(table: suite.Table) -> Iterator[list[object]]:
-    yield ["dataset", "scale", "row", "method", "image", "psnr", "psnr_rgb", "brightness", "strength"]
-    for row in table.rows:
-        start = [row.dataset, row.scale, row.row, row.method]
-        yield from ([*start, i.name, i.psnr, i.psnr_rgb, i.brightness, i.strength] for i in row.images)
+def _as_markdown(sheet: Sheet) -> str:
+    titles = [f"{heading} {title}" for heading, each in sheet.methods for title in each]
+    lines = [_in_bars([sheet.title, *titles]), "|---|" + "---:|" * len(titles)]
+    lines += [_in_bars([line.label.strip(), *(cell for cells in line.cells for cell in cells)]) for line in sheet.lines]
+    return "\n".join([*lines, "", _escaped(sheet.note)] if sheet.note else lines)
+
+
+def _in_bars(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    for character in "\\|<>*_`[]":
+        text = text.replace(character, f"\\{character}")
+    return printable(text)

@@ -8,7 +8,8 @@ import stat
 import sys
 import threading
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +57,16 @@ _warnings = threading.Lock()
 def limit_pixels(most: int) -> None:
     """Refuse files that claim more pixels than this, in this process."""
     Image.MAX_IMAGE_PIXELS = most
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """While the block runs there is no limit: Pillow holds the text that it draws to it as well."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 if Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT:  # a program that has set another one keeps it

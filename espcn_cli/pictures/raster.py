@@ -78,8 +78,9 @@ class Raster:
 
     def array(self) -> Levels:
         """All levels, uint8 or uint16 (H, W, C)."""
-        width, height = self.size
-        return self.window(slice(0, height), slice(0, width))
+        if isinstance(self.data, Image.Image):  # whole: Pillow's `crop` holds it to the limit for what is read
+            return np.atleast_3d(np.asarray(self.data))
+        return self.data
 
     def window(self, rows: slice, columns: slice) -> Levels:
         """The levels of a rectangle, uint8 or uint16 (h, w, C), alpha last."""

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +23,10 @@ from espcn_cli.pictures import raster, reading
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import SUFFIXES
 from espcn_cli.scoring import clips, drawn, recipes
-from espcn_cli.scoring.benchmark import BASELINES, Report, find_sets
+from espcn_cli.scoring.benchmark import BASELINES, Report, find_pictures
 from espcn_cli.scoring.damages import Damage, Rng, encoded, from_image, shrink, to_image
 from espcn_cli.scoring.metrics import BRIGHTNESS_WINDOW, HIGHEST_PSNR, brightness_error, psnr, shave
+from espcn_cli.scoring.table import REAL, Row, Score, Table
 from espcn_cli.scoring.tensors import from_levels
 
 Method = Callable[[Document], tuple[Levels, float | None]]
@@ -54,61 +53,6 @@ class Source:
     dataset: str
     count: int
     samples: Callable[[], Iterable[Sample]]
-
-
-@dataclass(frozen=True)
-class Score:
-    """PSNR of Y and of RGB in dB; how far brightness is from the input's, in levels of 255; the strength taken."""
-
-    name: str
-    psnr: float
-    psnr_rgb: float
-    brightness: float
-    strength: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method on one row of one set: a score per picture."""
-
-    dataset: str
-    scale: int
-    row: str
-    method: str
-    images: list[Score]
-
-    @property
-    def mean(self) -> Score:
-        """Over the pictures; strength over those that have one."""
-        strengths = [image.strength for image in self.images if image.strength is not None]
-        return Score(
-            "mean",
-            fmean(image.psnr for image in self.images),
-            fmean(image.psnr_rgb for image in self.images),
-            fmean(image.brightness for image in self.images),
-            fmean(strengths) if strengths else None,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        row = {"dataset": self.dataset, "scale": self.scale, "row": self.row, "method": self.method}
-        means = self.mean.to_dict()
-        del means["name"]
-        return {**row, **means, "images": [image.to_dict() for image in self.images]}
-
-
-@dataclass(frozen=True)
-class Table:
-    """All rows, how they were made, and the files that could not be scored."""
-
-    protocol: str
-    rows: list[Row]
-    errors: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"protocol": self.protocol, "rows": [row.to_dict() for row in self.rows], "errors": self.errors}
 
 
 def describe(scale: int) -> str:
@@ -151,7 +95,7 @@ def measure(
             errors.append(str(error))
         done += source.count
         report(done, total)
-    return Table(describe(scale), list(_rows(scores, list(every), scale)), errors)
+    return Table(list(_rows(scores, list(every), scale)), errors)
 
 
 def _add(report: Report, done: int, total: int, more: int) -> None:
@@ -181,7 +125,7 @@ def _rows(scores: Mapping[tuple[str, str], list[list[Score]]], methods: Sequence
     datasets = list(dict.fromkeys(dataset for dataset, _ in scores))
     for dataset, row in sorted(scores, key=lambda key: (datasets.index(key[0]), recipes.ROWS.index(key[1]))):
         for method, images in zip(methods, zip(*scores[dataset, row], strict=True), strict=True):
-            yield Row(dataset, scale, row, method, list(images))
+            yield Row(dataset, scale, method, list(images), describe(scale), row, REAL)
 
 
 def score(method: Method, sample: Sample, scale: int) -> Score:
@@ -195,7 +139,7 @@ def score(method: Method, sample: Sample, scale: int) -> Score:
     brightness = brightness_error(from_levels(sr), from_levels(sample.lr.frames[0].array()), scale)
     a, b = (shave(from_levels(picture), 2 * scale) for picture in (alike(sr, sample.hr), sample.hr))
     of_luma, of_all = (min(psnr(x, y), HIGHEST_PSNR) for x, y in ((studio_luma(a), studio_luma(b)), (a, b)))
-    return Score(sample.name, of_luma, of_all, 255 * brightness, strength)
+    return Score(sample.name, of_luma, None, of_all, 255 * brightness, strength)
 
 
 def alike(levels: Levels, like: Levels) -> Levels:
@@ -213,15 +157,14 @@ def interpolated(document: Document, scale: int, method: str) -> tuple[Levels, N
 def _given(sources: Sequence[Path], scale: int, rows: Sequence[str]) -> Iterator[Source]:
     damages = [row for row in rows if row in recipes.PICTURES]
     factors = [row for row in rows if row in recipes.CRF]
-    for dataset, files in find_sets(sources, SUFFIXES | clips.SUFFIXES).items():
-        for name, path in files.items():
-            if clips.is_clip(path):
-                count = len(recipes.SCORED_FRAMES) * len(factors)
-                samples = partial(frames, path, name, scale, factors)
-            else:
-                count, samples = len(damages), partial(damaged, path, name, scale, damages)
-            if count:
-                yield Source(dataset, count, samples)
+    for picture in find_pictures(sources, scale, SUFFIXES | clips.SUFFIXES):
+        if clips.is_clip(picture.path):
+            count = len(recipes.SCORED_FRAMES) * len(factors)
+            samples = partial(frames, picture.path, picture.name, scale, factors)
+        else:
+            count, samples = len(damages), partial(damaged, picture.path, picture.name, scale, damages)
+        if count:
+            yield Source(picture.dataset, count, samples)
 
 
 def _drawn(scale: int, rows: Sequence[str]) -> Iterator[Source]:

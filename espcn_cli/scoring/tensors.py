@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from espcn_cli.engines.torch_engine import to_levels, to_planes
+from espcn_cli.maths.colour import luma
 from espcn_cli.maths.levels import Levels, white_of
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.document import Document
@@ -78,3 +79,10 @@ def to_bytes(x: Tensor) -> Tensor:
 def quantise(x: Tensor, levels: int = 255) -> Tensor:
     """Round to the nearest of `levels` + 1 steps in [0, 1] (halves up) and clip, as a picture file would hold it."""
     return (x * levels).add_(0.5).floor_().clamp_(0, levels).div_(levels)
+
+
+def alike(x: Tensor, like: Tensor) -> Tensor:
+    """A picture (1, 1 or 3, H, W) with as many planes as `like`: grey repeated, or the luma of colours."""
+    if x.shape[1] == like.shape[1]:
+        return x
+    return x.expand(-1, 3, -1, -1) if like.shape[1] == 3 else luma(x)

@@ -10,7 +10,7 @@ from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, existing, is_file, is_there
 from espcn_cli.network import checkpoint
-from espcn_cli.pictures import folders
+from espcn_cli.scoring import layouts
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
 from espcn_cli.training.run_folder import RunFolder
 from espcn_cli.training.scenes import SIDE
@@ -20,6 +20,7 @@ from espcn_cli.training.scenes import SIDE
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
     `drawings` are drawn more often than their number says, for `--degradation real` alone.
+    `notes`: what lies beside the pictures and is not used.
     `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
@@ -39,6 +40,7 @@ class Job:
     init: Path | None = None
     cache: Cache = "auto"
     tensorboard: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -61,32 +63,35 @@ def make_job(
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
 
-    Raises EspcnError if there are none, or if the output or its folder cannot go where they are to go, or would take
-    the place of what the training starts from: better now than hours later.
+    Raises EspcnError if there are none, if there is no telling which of them are HR, or if the output or its folder
+    cannot go where they are to go, or would take the place of what the training starts from: better now than hours
+    later.
     """
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a checkpoint's name ends in .safetensors")
     check_destination(output)
     RunFolder.of(output).check()
     own = RunFolder.of(output).path.resolve()  # its sample and curves are no pictures to learn from
-    pictures = [path for path in folders.find_all(sources) if own not in path.resolve().parents]
+    found, notes = layouts.find_hr(sources, scale=model.scale)
+    pictures = [path for path in found if own not in path.resolve().parents]
     if not pictures:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")
-    validation = list(folders.find_all([valid])) if valid else []
+    validation, beside = layouts.find_hr([valid] if valid else [], scale=model.scale)
     if valid and not validation:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
     if drawings and settings.degradation != "real":
         raise UsageError("--drawings is for --degradation real: name the folder among DATA")
     if settings.degradation == "real" and settings.patch_size > SIDE:
         raise UsageError(f"--degradation real has patches of at most {SIDE}: use a smaller --patch-size")
-    more = list(folders.find_all([drawings])) if drawings else []
+    more, others = layouts.find_hr([drawings] if drawings else [], scale=model.scale)
     if drawings and not more:
         raise EspcnError(f"no pictures in {drawings}: name a folder with images for --drawings")
     init = options.get("init")
     if init:
         check_start_stays(init, output)
     model = continued(model, init)
-    return Job(output, name, model, settings, pictures, validation, more, **options)
+    notes += beside + others
+    return Job(output, name, model, settings, pictures, validation, more, notes=notes, **options)
 
 
 def refuse_existing(output: Path, resume: bool) -> None:

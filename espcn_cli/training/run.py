@@ -89,9 +89,8 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     pictures, held_out = (pictures, job.validation) if job.validation else hold_out(pictures)
     pairs, unusable = load_validation(held_out, scale, degradation)
     together = pictures.and_(drawings) if drawings else pictures
-    report(
-        Loaded(len(together.samples), len(pairs), together.skipped + unusable, oddities(together, pairs), kept.reason)
-    )
+    warnings = [*job.notes, *oddities(together, pairs)]
+    report(Loaded(len(together.samples), len(pairs), together.skipped + unusable, warnings, kept.reason))
     fingerprint = together.fingerprint
     state = make_state(job, device, start)
     if resume:

@@ -82,7 +82,7 @@ def save(run: Run, result: Validation) -> None:
     if validations_since_best(run.state) == 0:
         own = run.replaces or sum(entry["step"] > 0 for entry in run.state.history) > 1
         weights.save(run.job.output, network, card, overwrite=own)
-    run.folder.write_log(run.state.history)
+    run.folder.write_log(run.state.history, run.bicubic)
     save_state(run.state, run.folder.state, run.identity)
 
 

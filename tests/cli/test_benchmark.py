@@ -23,21 +23,29 @@ from espcn_cli.cli.benchmark import advance
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring import recipes, suite
 from espcn_cli.scoring.damages import shrink
-from espcn_cli.settings import architecture
+from espcn_cli.settings import ModelSettings, architecture
 from espcn_cli.upscaling.upscaler import load
+
+CELLS = r"( +\d+\.\d\d +\d+\.\d\d +0\.\d{4}){3}"
+"""PSNR of Y and of RGB, and SSIM, of three methods."""
 
 
 def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
     folder = photos.parent
     result = run("benchmark", "photos", "-m", tiny, "--csv", "scores.csv", cwd=folder)
     assert result.code == 0, result.stderr
-    assert re.search(r"^photos +bicubic +lanczos +tiny$", result.stdout, re.M)
-    assert re.search(r"^mean( +\d+\.\d\d/0\.\d{4}){3}$", result.stdout, re.M)
+    assert re.search(r"^x2 +bicubic +lanczos +tiny$", result.stdout, re.M)
+    assert re.search(r"^( +Y +RGB +SSIM){3}$", result.stdout, re.M)
+    assert re.search(rf"^photos{CELLS}$", result.stdout, re.M)
+    each = run("benchmark", "photos", "-m", tiny, "-v", cwd=folder).stdout
+    assert [line.split()[0] for line in each.splitlines()[2:6]] == ["0", "1", "2", "mean"]
     assert "2 px border left out" in result.stdout
     as_json = json.loads(run("benchmark", "photos", "-m", tiny, "--json", cwd=folder).stdout)
-    assert set(as_json) == {"protocol", "rows", "errors"}
+    assert set(as_json) == {"protocol", "rows", "errors", "notes"}
     assert [row["method"] for row in as_json["rows"]] == ["bicubic", "lanczos", str(tiny)]
-    assert set(as_json["rows"][0]) == {"dataset", "scale", "method", "psnr", "ssim", "images"}
+    assert set(as_json["rows"][0]) == {
+        *("dataset", "scale", "method", "protocol", "psnr", "ssim", "psnr_rgb", "images"),
+    }
     assert [image["name"] for image in as_json["rows"][0]["images"]] == ["0", "1", "2"]
     with (folder / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -48,9 +56,9 @@ def test_benchmark_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None:
 def test_a_picture_that_all_get_right_leaves_every_number_finite(photos: Path, tiny: Path) -> None:
     Image.new("L", (64, 64)).save(photos / "black.png")
     folder, command = photos.parent, ("benchmark", "photos", "-m", tiny)
-    shown = run(*command, "--csv", "scores.csv", cwd=folder).stdout
-    assert re.search(r"^black( +58\.92/1\.0000){2} +\d\d\.\d\d/", shown, re.M)
-    assert re.search(r"^mean( +\d\d\.\d\d/0\.\d{4}){3}$", shown, re.M)
+    shown = run(*command, "-v", "--csv", "scores.csv", cwd=folder).stdout
+    assert re.search(r"^black( +58\.92 +- +1\.0000){2} +\d\d\.\d\d ", shown, re.M)
+    assert re.search(rf"^mean{CELLS}$", shown, re.M)
     rows = strict_json(run(*command, "--json", cwd=folder).stdout)["rows"]
     for row in rows:
         assert row["psnr"] == pytest.approx(fmean(image["psnr"] for image in row["images"]))
@@ -64,8 +72,8 @@ def test_a_picture_that_is_all_wrong_scores_0_db(tmp_path: Path, tiny: Path) -> 
     """White from black: 0 dB, and SSIM next to 0, without a minus before either."""
     Image.new("L", (32, 32), 255).save(save_picture(tmp_path / "hr" / "a.png"))
     Image.new("L", (16, 16), 0).save(save_picture(tmp_path / "lr" / "a.png"))
-    shown = run("benchmark", "hr", "--lr", "lr", "-m", tiny, cwd=tmp_path).stdout
-    assert re.search(r"^mean( +0\.00/0\.0001){2}", shown, re.M)
+    shown = run("benchmark", "hr", "--lr", "lr", "-v", "-m", tiny, cwd=tmp_path).stdout
+    assert re.search(r"^mean( +0\.00 +0\.0001){2}", shown, re.M)
 
 
 def test_benchmark_measures_the_ensemble(photos: Path, tiny: Path) -> None:
@@ -82,7 +90,7 @@ def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: P
     (photos / "bad.png").write_text("no picture")
     result = run("benchmark", "photos", "-m", tiny, cwd=photos.parent)
     one_line(result, 1, "photos/bad.png")
-    assert "mean" in result.stdout
+    assert re.search(rf"^photos{CELLS}$", result.stdout, re.M)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_benchmark_names_a_bad_picture_and_scores_the_rest(photos: Path, tiny: P
         (["too-long-a-name" * 20], 1, ["no such file or folder"]),
         (["hollow"], 1, ["no pictures in hollow"]),
         (["photos", "--protocol", "best"], 2, ["--protocol"]),
-        (["photos", "-s", "7"], 2, ["--scale", "'7'"]),
+        (["photos", "-s", "7"], 2, ["--scale", "'7' is not one of '2', '3', '4'"]),
         (["photos", "--degradation", "fog"], 2, ["--degradation", "'fog'"]),
         (["photos", "--lr", "nowhere"], 2, ["--lr nowhere"]),
     ],
@@ -114,8 +122,8 @@ def test_sets_and_checkpoints_of_one_name_are_told_apart(tmp_path: Path) -> None
     result = run("benchmark", "a/photos", "b/photos", "./a/photos", *models, "--csv", "scores.csv", cwd=tmp_path)
     assert (result.code, result.stderr) == (0, "")
     for folder in "ab":
-        line = rf"^{folder}/photos +bicubic +lanczos +{Path('a/x')} +{Path('b/x')} +bicubic\.safetensors$"
-        assert len(re.findall(line, result.stdout, re.M)) == 1
+        assert len(re.findall(rf"^{folder}/photos{CELLS}", result.stdout, re.M)) == 1
+    assert re.search(r"^x2 +bicubic +lanczos +a/x +b/x +bicubic\.safetensors$", result.stdout, re.M)
     shown = json.loads(run("benchmark", "a/photos", "b/photos", *models, "--json", cwd=tmp_path).stdout)
     rows = [(row["dataset"], row["method"]) for row in shown["rows"]]
     methods = ["bicubic", "lanczos", "a/x.safetensors", "b/x.safetensors", "bicubic.safetensors"]
@@ -127,7 +135,7 @@ def test_sets_and_checkpoints_of_one_name_are_told_apart(tmp_path: Path) -> None
 def test_a_model_given_twice_is_one(photos: Path) -> None:
     shipped = checkpoint.find("espcn-s", 2)
     result = run("benchmark", "photos", "-m", "espcn-s", "-m", shipped, "-m", "espcn-s", cwd=photos.parent)
-    assert re.search(r"^photos +bicubic +lanczos +espcn-s$", result.stdout, re.M)
+    assert re.search(r"^x2 +bicubic +lanczos +espcn-s$", result.stdout, re.M)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path, tiny: Path
         (tmp_path / "set" / os.fsdecode(b"\xfe.png")).write_text("no picture")
     except OSError:
         pytest.skip("needs a file system that takes any bytes")
-    result = run("benchmark", "set", "-m", tiny, "--csv", "scores.csv", cwd=tmp_path)
+    result = run("benchmark", "set", "-v", "-m", tiny, "--csv", "scores.csv", cwd=tmp_path)
     one_line(result, 1, r"set/\udcfe.png: not a picture")
     assert re.search(r"^\\udcff +\d", result.stdout, re.M)
     assert b"\xff," in (tmp_path / "scores.csv").read_bytes()
@@ -174,8 +182,15 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path, tiny: Path
 def test_the_bar_shows_how_many_pictures_are_done() -> None:
     with tqdm(total=0, file=StringIO()) as bar:
         for done in range(1, 5):
-            advance(bar, done, 4)
+            advance(bar, 0, 1, done, 4)
             assert (bar.n, bar.total) == (done, 4)
+
+
+def test_the_bar_goes_on_from_scale_to_scale() -> None:
+    with tqdm(total=0, file=StringIO()) as bar:
+        advance(bar, 0, 2, 3, 3)
+        advance(bar, 1, 2, 1, 3)
+        assert (bar.n, bar.total) == (4, 6)
 
 
 # --- --degradation real ----------------------------------------------------------------------------------------------
@@ -194,10 +209,10 @@ def test_real_pictures_as_a_table_json_and_csv(photos: Path, tiny: Path) -> None
         assert re.search(rf"^{row}{number * 6}{number * 2} +[+-]\d+\.\d\d{number}$", result.stdout, re.M)
     assert "4 px border left out" in result.stdout and "area" not in result.stdout
     as_json = json.loads(run(*REAL, "photos", *rows, "-m", tiny, "--json", cwd=folder).stdout)
-    assert set(as_json) == {"protocol", "rows", "errors"}
+    assert set(as_json) == {"protocol", "rows", "errors", "notes"}
     first = as_json["rows"][0]
     assert set(first) == {
-        *("dataset", "scale", "row", "method", "psnr", "psnr_rgb", "brightness", "strength", "images"),
+        *("dataset", "scale", "row", "method", "protocol", "psnr", "psnr_rgb", "brightness", "strength", "images"),
     }
     assert (first["dataset"], first["row"], first["method"]) == ("photos", "jpeg-75-png", "bicubic")
     with (folder / "scores.csv").open(newline="") as file:
@@ -235,7 +250,7 @@ def test_real_pictures_are_measured_with_the_default_for_pictures(
     result = run(*REAL, "photos", "--rows", "area", cwd=photos.parent)
     assert re.search(r"^photos +bicubic +lanczos +espcn-m-real$", result.stdout, re.M)
     result = run("benchmark", "photos", cwd=photos.parent)
-    assert re.search(r"^photos +bicubic +lanczos +espcn-m$", result.stdout, re.M)
+    assert re.search(r"^x2 +bicubic +lanczos +espcn-m$", result.stdout, re.M)
 
 
 def test_what_the_command_draws_needs_no_pictures(tmp_path: Path, tiny: Path) -> None:
@@ -264,8 +279,8 @@ def test_a_bad_picture_among_real_ones_is_named_and_the_rest_is_scored(photos: P
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["photos", "--protocol", "plane"], 2, ["leave out --lr and --protocol"]),
-        (["photos", "--lr", "photos"], 2, ["leave out --lr and --protocol"]),
+        (["photos", "--protocol", "plane"], 2, ["leave out --lr, --outputs and --protocol"]),
+        (["photos", "--lr", "photos"], 2, ["leave out --lr, --outputs and --protocol"]),
         (["photos", "--strength", "2"], 2, ["use auto, or a number from 0 to 1"]),
         (["photos", "--strength", "0.5"], 2, ["has no clean sister"]),
         (["photos", "--rows", "jpg"], 2, ["no row is called 'jpg'", "jpeg-75"]),
@@ -300,3 +315,101 @@ def test_a_csv_file_does_not_take_a_clip_s_place(tmp_path: Path, tiny: Path) -> 
     result = run(*REAL, "data", "--csv", "data/clip.mp4", "-m", tiny, cwd=tmp_path)
     one_line(result, 2, "data/clip.mp4 is an input")
     assert (tmp_path / "data" / "clip.mp4").read_bytes() == b"a clip"
+
+
+# --- sets, scales, layouts and other tools' outputs -------------------------------------------------------------------
+
+
+def test_several_sets_scales_and_models_in_one_call(tmp_path: Path) -> None:
+    save_picture(tmp_path / "one" / "HR" / "a.png", 48, 48)
+    save_picture(tmp_path / "one" / "LR" / "x2" / "a.png", 24, 24)
+    save_picture(tmp_path / "two" / "b.png", 48, 48)
+    three = save_checkpoint(tmp_path / "three.safetensors", ModelSettings(scale=3, widths=(4,), kernels=(3, 3)))
+    command = ("benchmark", "one", "two", "-s", "2", "-s", "3", "-m", "espcn-s", "-m", three.name)
+    result = run(*command, cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    blocks = result.stdout.split("\n\n")
+    assert [block.split()[0] for block in blocks[::2]] == ["x2", "x2", "x3"], "of each how LR was made"
+    assert [("given LR" in note, note.count("\n")) for note in blocks[1::2]] == [(True, 0), (False, 0), (False, 1)]
+    rows = strict_json(run(*command, "--json", cwd=tmp_path).stdout)["rows"]
+    methods = {scale: {row["method"] for row in rows if row["scale"] == scale} for scale in (2, 3)}
+    assert methods == {2: {"bicubic", "lanczos", "espcn-s"}, 3: {"bicubic", "lanczos", "espcn-s", "three.safetensors"}}
+
+
+def test_a_checkpoint_of_a_scale_that_is_not_measured_is_refused(photos: Path) -> None:
+    save_checkpoint(photos.parent / "three.safetensors", ModelSettings(scale=3, widths=(4,), kernels=(3, 3)))
+    result = run("benchmark", "photos", "-m", "three.safetensors", cwd=photos.parent)
+    one_line(result, 2, "three.safetensors upscales by 3, not by 2", "add -s 3")
+
+
+def test_the_table_for_a_page_in_markdown(photos: Path, tiny: Path) -> None:
+    (photos.parent / "a|b").mkdir()
+    save_picture(photos.parent / "a|b" / "x.png", 48, 40, mode="L")
+    shown = run("benchmark", "photos", "a|b", "-m", tiny, "--markdown", cwd=photos.parent).stdout.splitlines()
+    titles = [f"{method} {title}" for method in ("bicubic", "lanczos", "tiny") for title in ("Y", "RGB", "SSIM")]
+    grey = {title for title in titles if title.endswith("RGB") and not title}
+    assert shown[0] == f"| x2 | {' | '.join(title for title in titles if title not in grey)} |"
+    assert shown[1] == "|---|" + "---:|" * len(titles)
+    assert shown[2].startswith("| photos | ") and shown[3].startswith(r"| a\|b | ") and " - " in shown[3]
+    assert len({line.replace(r"\|", "").count("|") for line in shown[:4]}) == 1
+
+
+def test_what_a_choice_changes_stands_below_the_mean(photos: Path, tiny: Path) -> None:
+    result = run("benchmark", "photos", "-m", tiny, "--degradation", "area", cwd=photos.parent)
+    assert re.search(r"^  by --degradation area( +[+-]\d+\.\d\d +[+-]\d+\.\d\d +[+-]0\.\d{4}){3}$", result.stdout, re.M)
+
+
+def test_outputs_of_another_tool_stand_beside_bicubic_alone(photos: Path) -> None:
+    for index in range(3):
+        save_picture(photos.parent / "theirs" / f"{index}_x2.png", 48, 40, index)
+    result = run("benchmark", "photos", "--outputs", "theirs/", cwd=photos.parent)
+    assert (result.code, result.stderr) == (0, "")
+    assert re.search(r"^x2 +bicubic +lanczos +theirs$", result.stdout, re.M)
+    assert re.search(r"58\.92 +58\.92 +1\.0000$", result.stdout, re.M)
+    save_picture(photos.parent / "theirs" / "2_x2.png", 24, 20)
+    one_line(run("benchmark", "photos", "--outputs", "theirs", cwd=photos.parent), 1, "theirs/2_x2.png", "photos/2.png")
+    one_line(run("benchmark", "photos", "--outputs", "nowhere", cwd=photos.parent), 2, "--outputs nowhere")
+
+
+def test_a_table_without_rows_is_an_error(tmp_path: Path, tiny: Path) -> None:
+    save_picture(tmp_path / "hr" / "0801.png", 48, 40)
+    save_picture(tmp_path / "lr" / "0901x2.png", 24, 20)
+    for form in ((), ("--json",), ("--markdown",), ("--csv", "-")):
+        result = run("benchmark", "hr", "--lr", "lr", "-m", tiny, *form, cwd=tmp_path)
+        one_line(result, 1, "hr/0801.png: no LR picture of its name in lr")
+        assert not result.stdout
+
+
+def test_a_folder_where_there_is_no_telling_is_refused(tmp_path: Path, tiny: Path) -> None:
+    for name in ("HR/a.png", "LR/x2/a.png", "b.png"):
+        save_picture(tmp_path / "data" / name)
+    measured = ("benchmark", "data", "-m", tiny)
+    for words in (measured, ("train", "data", "--valid", "data/HR"), ("train", "data/HR", "--valid", "data")):
+        one_line(run(*words, cwd=tmp_path), 1, "data/b.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--report", "photos"), 1, ["photos holds something else"]),
+        (("--report", "page", "--pictures", "few"), 2, ["--pictures few"]),
+        (("--report", "deep/er"), 1, ["no folder deep"]),
+        (("--json", "--markdown"), 2, ["--json and --markdown"]),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_any_picture_is_read(
+    photos: Path, tiny: Path, options: tuple[str, ...], code: int, words: list[str]
+) -> None:
+    (photos / "text.png").write_text("a picture would be named if it had been read")
+    one_line(run("benchmark", "photos", "-m", tiny, *options, cwd=photos.parent), code, *words)
+
+
+def test_a_report_is_written_even_if_a_picture_fails_and_not_replaced_by_chance(photos: Path, tiny: Path) -> None:
+    (photos / "<b>.png").write_text("no picture")
+    call = ("benchmark", "photos", "-m", tiny, "--report", "page", "--pictures", "1")
+    one_line(run(*call, cwd=photos.parent), 1, "<b>.png")
+    html = (photos.parent / "page" / "index.html").read_text()
+    assert html.count('class="viewer"') == 1 and "&lt;b&gt;.png" in html and "<b>.png" not in html
+    one_line(run(*call, cwd=photos.parent), 2, "1 output exists already, page/index.html")
+    real = run(*REAL, "photos", "--rows", "area", "-m", tiny, "--report", "real", cwd=photos.parent)
+    assert real.code == 1 and "area" in (photos.parent / "real" / "index.html").read_text()

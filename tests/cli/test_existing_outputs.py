@@ -23,18 +23,28 @@ WRITERS = {
     "upscale": "photos/0.png out.png -m tiny.safetensors",
     "train": f"photos -o out.safetensors --steps 4 {' '.join(QUICK)}",
     "benchmark": "photos -m tiny.safetensors --csv out.csv",
+    "compare": "photos/0.png -m tiny.safetensors -o out.png",
+    "report": "mine.run -o out.html",
     "autoencoder train": "mnist -o out.safetensors --epochs 1 --code 8 --device cpu",
     "autoencoder reconstruct": "autoencoder mnist out.png --codes out.npy",
 }
 """Every command that writes files, with a call of it."""
 
-OUTPUTS = {"upscale": ["out.png"], "benchmark": ["out.csv"], "autoencoder reconstruct": ["out.npy", "out.png"]}
+OUTPUTS = {
+    "upscale": ["out.png"],
+    "benchmark": ["out.csv"],
+    "compare": ["out.png"],
+    "report": ["out.html"],
+    "autoencoder reconstruct": ["out.npy", "out.png"],
+}
 
 
 @pytest.fixture
 def folder(photos: Path, tiny: Path) -> Path:
     save_mnist(photos.parent / "mnist")
     shutil.copy(tiny, photos.parent / "tiny.safetensors")
+    (photos.parent / "mine.run").mkdir()
+    (photos.parent / "mine.run" / "log.csv").write_text("step,psnr\n5,30.5\n")
     return photos.parent
 
 
@@ -191,7 +201,7 @@ def test_streams_are_never_refused(folder: Path) -> None:
         assert run("upscale", "photos/0.png", os.devnull, "-m", "tiny.safetensors", cwd=folder).code == 0
         assert run("benchmark", "photos", "-m", "tiny.safetensors", "--csv", os.devnull, cwd=folder).code == 0
     result = run("benchmark", "photos", "-m", "tiny.safetensors", "--csv", "-", cwd=folder)
-    assert result.stdout.splitlines()[0] == "dataset,scale,method,image,psnr,ssim"
+    assert result.stdout.splitlines()[0] == "dataset,scale,method,image,psnr,ssim,psnr_rgb"
     assert len(result.stdout.splitlines()) == 1 + 3 * 3
     assert (folder / "-").read_text() == ""
     one_line(run("benchmark", "photos", "--csv", "-", "--json", cwd=folder), 2, "--json and --csv -")

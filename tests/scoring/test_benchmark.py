@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.scoring import evaluation
-from espcn_cli.scoring.benchmark import BASELINES, Table, benchmark, find_sets
+from espcn_cli.scoring import evaluation, tensors
+from espcn_cli.scoring.benchmark import BASELINES, benchmark, find_pictures
+from espcn_cli.scoring.table import Table
 
 
 def sets_of(table: Table) -> list[str]:
@@ -46,8 +47,8 @@ def test_sets_of_one_name_are_told_apart_and_the_same_set_is_one(tmp_path: Path)
 def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for name in ("a.png", "a.bmp", "b.png", "deep/b.png", "c.png"):
         save_picture(tmp_path / "set" / name, 40, 32)
-    [pictures] = find_sets([tmp_path / "set"]).values()
-    assert {name: path.relative_to(tmp_path / "set").as_posix() for name, path in pictures.items()} == {
+    pictures = find_pictures([tmp_path / "set"], 2)
+    assert {each.name: each.path.relative_to(tmp_path / "set").as_posix() for each in pictures} == {
         "a.bmp": "a.bmp",
         "a.png": "a.png",
         "b.png": "b.png",
@@ -55,7 +56,7 @@ def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
         "deep/b": "deep/b.png",
     }
     [row, _] = benchmark([tmp_path / "set"], {}, 2).rows
-    assert [image.name for image in row.images] == list(pictures)
+    assert [image.name for image in row.images] == [each.name for each in pictures]
 
 
 def test_single_pictures_are_sets(tmp_path: Path) -> None:
@@ -122,3 +123,68 @@ def test_a_set_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EspcnError, match="no pictures in") as caught:
         benchmark([tmp_path], {}, 2)
     assert caught.value.path == tmp_path
+
+
+# --- what each choice changes, and what other tools made -------------------------------------------------------------
+
+
+def outputs_of(folder: Path, scale: int, names: dict[str, str]) -> Path:
+    """What another tool made of the pictures of `set`: bicubic of exact LR, under names of its own."""
+    folder.mkdir()
+    for name, output in names.items():
+        pair = evaluation.make_pair(folder.parent / "set" / name, scale)
+        sr = tensors.to_depth(evaluation.interpolation("bicubic", scale)(pair.lr))
+        (folder / output).parent.mkdir(exist_ok=True)
+        Image.fromarray(sr.squeeze()).save(folder / output)
+    return folder
+
+
+@pytest.mark.parametrize("pattern", ["{}.png", "{}.bmp", "{}_x2.png", "{}x2.webp", "{}_out.png", "HR/{}.png"])
+def test_outputs_of_another_tool_are_scored_as_our_own(pattern: str, tmp_path: Path) -> None:
+    for index, name in enumerate("ab"):
+        save_picture(tmp_path / "set" / f"{name}.png", 41, 32, index, "L" if index else "RGB")
+    folder = outputs_of(tmp_path / "theirs", 2, {f"{name}.png": pattern.format(name) for name in "ab"})
+    if pattern.endswith(".webp"):
+        for name in "ab":
+            path = folder / pattern.format(name)
+            with Image.open(path) as image:
+                image.load()
+            pair = evaluation.make_pair(tmp_path / "set" / f"{name}.png", 2)
+            sr = tensors.to_depth(evaluation.interpolation("bicubic", 2)(pair.lr)).squeeze()
+            Image.fromarray(sr).save(path, lossless=True)
+    table = benchmark([tmp_path / "set"], {}, 2, outputs={"theirs": folder})
+    bicubic, _, theirs = table.rows
+    assert (theirs.method, theirs.images) == ("theirs", bicubic.images)
+    assert not table.errors
+    assert table.notes == ["set: 2 pictures are no multiple of 2, and cropped to one at the right and bottom"]
+
+
+def test_outputs_that_do_not_fit_are_named_and_the_rest_is_scored(tmp_path: Path) -> None:
+    for name in "abcde":
+        save_picture(tmp_path / "set" / f"{name}.png", 40, 32)
+    folder = outputs_of(tmp_path / "theirs", 2, {"a.png": "a.png", "b.png": "b.png", "e.png": "e.webp"})
+    save_picture(folder / "b.png", 41, 32)
+    (folder / "c.png").write_text("no picture")
+    save_picture(folder / "e.bmp", 40, 32)
+    save_picture(folder / "other.png", 40, 32)
+    table = benchmark([tmp_path / "set"], {}, 2, outputs={"theirs": folder})
+    assert [[image.name for image in row.images] for row in table.rows] == [["a"]] * 3
+    size, text, missing, twice, superfluous = table.errors
+    assert size.startswith(f"{folder / 'b.png'}: 41 x 32 is not the size of {tmp_path / 'set' / 'b.png'}")
+    assert text.startswith(f"{folder / 'c.png'}: ")
+    assert missing == f"{tmp_path / 'set' / 'd.png'}: no output of its name in {folder}"
+    assert "e.webp" in twice and "e.bmp" in twice
+    assert superfluous.startswith(f"{folder / 'other.png'}: no HR picture of that name")
+
+
+def test_a_choice_shows_what_it_alone_changes(tmp_path: Path) -> None:
+    save_picture(tmp_path / "set" / "a.png", 48, 40)
+    table = benchmark([tmp_path / "set"], {}, 2, protocol="rgb", degradation="area")
+    plain, rgb, area = (
+        benchmark([tmp_path / "set"], {}, 2, **options).rows[0].mean  # type: ignore[arg-type]
+        for options in ({}, {"protocol": "rgb"}, {"degradation": "area"})
+    )
+    row = table.rows[0]
+    assert row.otherwise == {"--protocol rgb": area, "--degradation area": rgb}
+    assert not benchmark([tmp_path / "set"], {}, 2, degradation="bicubic").rows[0].otherwise
+    assert plain.psnr > rgb.psnr

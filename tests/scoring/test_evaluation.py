@@ -21,8 +21,9 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import crop_to_multiple, degrade, interpolate
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.scoring import evaluation
-from espcn_cli.scoring.evaluation import PROTOCOLS, Pair, Score, describe, evaluate, interpolation, make_pair, score
+from espcn_cli.scoring.evaluation import PROTOCOLS, Pair, describe, evaluate, interpolation, make_pair, score
 from espcn_cli.scoring.metrics import HIGHEST_PSNR
+from espcn_cli.scoring.table import Score
 from espcn_cli.settings import SCALES, ModelSettings
 
 Array = NDArray[Any]
@@ -50,14 +51,24 @@ def independent_score(sr: Tensor, hr: Tensor, border: int, protocol: str) -> tup
     a: Array
     b: Array
     a, b = (x[0].permute(1, 2, 0).numpy() * np.float32(255) for x in (sr, hr))
-    if protocol == "picture":
+    if protocol != "plane":
         a, b = eight_bit(a), eight_bit(b)
-    a, b = (luma_of(x) if x.shape[-1] == 3 else x[..., 0].astype(np.float64) for x in (a, b))
+    if protocol != "rgb":
+        full = np.array([0.299, 0.587, 0.114])
+        of_colours = (lambda x: x @ full) if protocol == "full-range" else luma_of
+        a, b = (of_colours(x)[..., None] if x.shape[-1] == 3 else x.astype(np.float64) for x in (a, b))
     if protocol == "plane":
         a, b = eight_bit(a), eight_bit(b)
-    a, b = a[border:-border, border:-border], b[border:-border, border:-border]
+    a, b = a[border:-border, border:-border].astype(float), b[border:-border, border:-border].astype(float)
     _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+        a,
+        b,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+        channel_axis=2,
     )
     return float(10 * np.log10(255**2 / np.mean((a - b) ** 2))), float(similarity[5:-5, 5:-5].mean())
 
@@ -75,7 +86,7 @@ def test_a_score_is_the_independent_computations(planes: int, scale: int, protoc
 
 
 def test_one_level_off_by_hand() -> None:
-    """A grey picture one level too bright everywhere: 48.13 dB, its own luma in both protocols."""
+    """A grey picture one level too bright everywhere: 48.13 dB, its own luma in every protocol."""
     hr = torch.full((1, 1, 20, 20), 100 / 255)
     for protocol in PROTOCOLS:
         assert score(hr + 1 / 255, hr, 2, protocol)[0] == pytest.approx(48.1308, abs=1e-3)
@@ -146,14 +157,29 @@ def test_the_two_protocols_differ_by_at_most_0_03_db_on_set5(
     pairs = [Pair("", degrade(hr, scale), hr) for hr in hrs]
     means = [
         fmean(s.psnr for s in evaluate(interpolation("bicubic", scale), pairs, scale, protocol))
-        for protocol in PROTOCOLS
+        for protocol in ("picture", "plane")
     ]
     assert means[0] == pytest.approx(means[1], abs=0.03)
 
 
+def test_what_each_protocol_changes_alone(photo: Tensor) -> None:
+    """RGB counts all colours, luma of full range is 255/219 times the studio's, and without a border more counts."""
+    sr = photo.clone()
+    sr[..., 0, :, :] += 9 / 255
+    sr = sr.clamp(0, 1)
+    of = {protocol: evaluation.score_picture("a", sr, photo, 2, protocol) for protocol in PROTOCOLS}
+    assert of["rgb"].psnr == of["picture"].psnr_rgb != of["picture"].psnr
+    assert of["rgb"].psnr < of["picture"].psnr
+    assert of["rgb"].psnr_rgb is None
+    assert of["picture"].psnr - of["full-range"].psnr == pytest.approx(20 * np.log10(0.299 * 255 / 65.481), abs=1e-3)
+    assert of["no-shave"].psnr == score(sr, photo, 0)[0] != of["picture"].psnr
+    assert "no px border" in describe("no-shave", 2) and "2 px border" in describe("rgb", 2)
+    assert evaluation.score_picture("a", sr[:, :1], photo[:, :1], 2).psnr_rgb is None, "grey has no colours"
+
+
 def test_an_unknown_protocol_is_refused(photo: Tensor) -> None:
-    with pytest.raises(ValueError, match="unknown protocol 'rgb'; there are picture, plane"):
-        score(photo, photo, 2, "rgb")
+    with pytest.raises(ValueError, match="unknown protocol 'best'; there are picture, plane"):
+        score(photo, photo, 2, "best")
 
 
 # --- methods over pictures -------------------------------------------------------------------------------------------
@@ -226,15 +252,9 @@ def test_grey_files_stay_one_plane_and_are_their_own_luma(tmp_path: Path, photo:
 def test_given_lr_files_are_used_as_they_are(tmp_path: Path, photo: Tensor) -> None:
     lr = torch.zeros(1, 3, 48, 60)
     save_png(tmp_path / "lr" / "a.png", lr)
-    pair = make_pair(save_png(tmp_path / "a.png", photo), 2, tmp_path / "lr")
+    pair = make_pair(save_png(tmp_path / "a.png", photo), 2, tmp_path / "lr" / "a.png")
     assert torch.equal(pair.lr, lr)
     assert torch.equal(pair.hr, photo)
-
-
-def test_the_lr_of_a_picture_in_another_format_is_the_png_of_its_name(tmp_path: Path, photo: Tensor) -> None:
-    save_png(tmp_path / "lr" / "a.png", degrade(photo, 2))
-    pair = make_pair(save_png(tmp_path / "a.bmp", photo), 2, tmp_path / "lr")
-    assert torch.equal(pair.lr, degrade(photo, 2))
 
 
 @pytest.mark.parametrize(
@@ -244,18 +264,11 @@ def test_the_lr_of_a_picture_in_another_format_is_the_png_of_its_name(tmp_path: 
 def test_an_lr_file_that_does_not_fit_is_named(lr_shape: tuple[int, ...], tmp_path: Path, photo: Tensor) -> None:
     lr = save_png(tmp_path / "lr" / "a.png", torch.zeros(lr_shape))
     with pytest.raises(EspcnError) as caught:
-        make_pair(save_png(tmp_path / "a.png", photo), 2, tmp_path / "lr")
+        make_pair(save_png(tmp_path / "a.png", photo), 2, lr)
     message = str(caught.value)
     assert str(lr) in message and "a.png (120 x 96, 3 planes) at 1/2" in message
     assert f"{lr_shape[3]} x {lr_shape[2]}" in message
     assert "\n" not in message
-
-
-def test_an_lr_file_that_is_not_there_is_named(tmp_path: Path, photo: Tensor) -> None:
-    (tmp_path / "lr").mkdir()
-    with pytest.raises(EspcnError) as caught:
-        make_pair(save_png(tmp_path / "a.png", photo), 2, tmp_path / "lr")
-    assert str(tmp_path / "lr" / "a.png") in str(caught.value)
 
 
 @pytest.mark.parametrize("scale", SCALES)

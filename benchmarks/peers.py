@@ -1,0 +1,208 @@
+"""What a user would pick instead: python benchmarks/peers.py DATA... [--peers FOLDER] [--svg docs/peers.svg]
+
+In one run and on the same pictures: espcn's networks, Pillow's and OpenCV's bicubic and Lanczos, OpenCV's dnn_superres
+(ESPCN, FSRCNN, FSRCNN-small) where opencv-contrib-python is installed, and realesr-animevideov3 where ncnn is. FOLDER
+holds their model files (ESPCN_x2.pb, FSRCNN_x2.pb, FSRCNN-small_x2.pb, realesr-animevideov3-x2.param and .bin).
+
+Prints PSNR of Y on clean LR (MATLAB's bicubic) and on LR as people have it (Lanczos, then JPEG of quality 75), and
+the milliseconds that a method takes from RGB to RGB on 960 x 540 pixels; draws both against time. OpenCV's networks
+were trained on LR made without antialiasing, realesr-animevideov3 on damaged drawings: they are not at their best here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Levels
+from espcn_cli.network import checkpoint
+from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.raster import from_array
+from espcn_cli.reports import charts, speed
+from espcn_cli.scoring import evaluation, suite
+from espcn_cli.scoring.benchmark import Picture, find_pictures
+from espcn_cli.scoring.tensors import from_levels, to_depth
+from espcn_cli.upscaling.upscaler import Upscaler, load
+
+SCALE = 2
+DAMAGE = "jpeg-75"
+"""A row of `espcn benchmark --degradation real`: what counts as real LR here."""
+
+MODELS = ("espcn-s", "espcn-m", "espcn-l", "espcn-s-real", "espcn-m-real")
+OPENCV = {"ESPCN": "espcn", "FSRCNN": "fsrcnn", "FSRCNN-small": "fsrcnn"}
+NCNN = "realesr-animevideov3"
+SECONDS = 3.0
+
+Method = Callable[[Document], Levels]
+"""A picture as read from its file -> uint8 (H·2, W·2, 3)."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Mean PSNR of Y in dB on clean and on real LR, and median milliseconds."""
+
+    clean: float
+    real: float
+    milliseconds: float
+
+
+def rgb_of(document: Document) -> Levels:
+    """The picture in colour, uint8 (H, W, 3)."""
+    levels = document.frames[0].array()
+    return levels if levels.shape[2] == 3 else levels.repeat(3, axis=2)
+
+
+def methods(peers: Path, threads: int | None) -> dict[str, Method]:
+    """All that are there, by name."""
+    found: dict[str, Method] = {
+        "Pillow bicubic": partial(by_pillow, kernel=Image.Resampling.BICUBIC),
+        "Pillow Lanczos": partial(by_pillow, kernel=Image.Resampling.LANCZOS),
+    }
+    if find_spec("cv2"):
+        found |= opencv_methods(peers)
+    if find_spec("ncnn") and (peers / f"{NCNN}-x{SCALE}.param").exists():
+        found[f"ncnn {NCNN}"] = by_ncnn(peers / f"{NCNN}-x{SCALE}", threads)
+    shipped = {card.name for _, card in checkpoint.list_shipped() if card.settings.scale == SCALE}
+    return found | {name: partial(by_espcn, load(name, SCALE)) for name in MODELS if name in shipped}
+
+
+def use_threads(count: int) -> None:
+    """As many threads in each of the libraries (Pillow has one always)."""
+    import torch
+
+    torch.set_num_threads(count)
+    if find_spec("cv2"):
+        import cv2
+
+        cv2.setNumThreads(count)
+
+
+def by_pillow(document: Document, kernel: Image.Resampling) -> Levels:
+    image = Image.fromarray(rgb_of(document))
+    return np.asarray(image.resize((image.width * SCALE, image.height * SCALE), kernel))
+
+
+def by_espcn(upscaler: Upscaler, document: Document) -> Levels:
+    return upscaler.document(document).frames[0].array()
+
+
+def opencv_methods(peers: Path) -> dict[str, Method]:
+    import cv2
+
+    def resized(document: Document, kernel: int) -> Levels:
+        return np.asarray(cv2.resize(rgb_of(document), None, fx=SCALE, fy=SCALE, interpolation=kernel))
+
+    found: dict[str, Method] = {
+        "OpenCV bicubic": partial(resized, kernel=cv2.INTER_CUBIC),
+        "OpenCV Lanczos": partial(resized, kernel=cv2.INTER_LANCZOS4),
+    }
+    superres: Any = getattr(cv2, "dnn_superres", None)
+    for name, kind in OPENCV.items() if superres else ():
+        path = peers / f"{name}_x{SCALE}.pb"
+        if path.exists():
+            network = superres.DnnSuperResImpl_create()
+            network.readModel(str(path))
+            network.setModel(kind, SCALE)
+            found[f"OpenCV {name}"] = partial(by_dnn_superres, network)
+    return found
+
+
+def by_dnn_superres(network: Any, document: Document) -> Levels:
+    return np.ascontiguousarray(np.asarray(network.upsample(rgb_of(document)[..., ::-1].copy()))[..., ::-1])
+
+
+def by_ncnn(path: Path, threads: int | None) -> Method:
+    import ncnn
+
+    network = ncnn.Net()
+    if threads:
+        network.opt.num_threads = threads
+    network.load_param(f"{path}.param")
+    network.load_model(f"{path}.bin")
+
+    def method(document: Document) -> Levels:
+        levels = np.ascontiguousarray(rgb_of(document))
+        height, width = levels.shape[:2]
+        extractor = network.create_extractor()
+        mat = ncnn.Mat.from_pixels(levels, ncnn.Mat.PixelType.PIXEL_RGB, width, height)
+        mat.substract_mean_normalize([], [1 / 255] * 3)
+        extractor.input("data", mat)
+        _, large = extractor.extract("output")
+        planes = np.array(large).transpose(1, 2, 0)
+        rounded: Levels = np.clip(planes * 255 + 0.5, 0, 255).astype(np.uint8)
+        return rounded
+
+    return method
+
+
+def samples(pictures: Sequence[Picture]) -> Iterator[tuple[str, Document, Levels]]:
+    """Which LR it is, the picture, and the truth."""
+    for picture in pictures:
+        pair = evaluation.make_pair(picture.path, SCALE)
+        yield "clean", Document((from_array(to_depth(pair.lr)),)), to_depth(pair.hr)
+        for sample in suite.damaged(picture.path, picture.name, SCALE, [DAMAGE]):
+            yield "real", sample.lr, sample.hr
+
+
+def measure(method: Method, pairs: Sequence[tuple[str, Document, Levels]]) -> Result:
+    scores: dict[str, list[float]] = {"clean": [], "real": []}
+    for kind, document, hr in pairs:
+        sr = suite.alike(method(document), hr)
+        scores[kind].append(evaluation.score_picture("", from_levels(sr), from_levels(hr), SCALE).psnr)
+    frame = Document((from_array(speed.picture(speed.SIZE)),))
+    return Result(
+        fmean(scores["clean"]), fmean(scores["real"]), 1000 * median(speed.timed(lambda: method(frame), SECONDS))
+    )
+
+
+def draw(results: Mapping[str, Result]) -> str:
+    """Both qualities against time, one above the other."""
+    size = "x".join(map(str, speed.SIZE))
+    panels = []
+    for number, (field, words) in enumerate((("clean", "clean LR"), ("real", f"LR as {DAMAGE}"))):
+        points = {name: (result.milliseconds, getattr(result, field)) for name, result in results.items()}
+        title = f"PSNR of Y on {words} in dB"
+        plot = charts.quality_against_time(points, {}, f"ms for {size} pixels, RGB to RGB, x{SCALE}", title, title)
+        panels.append(plot.replace("<svg ", f'<svg y="{number * (charts.HEIGHT + 16)}" ', 1))
+    height = 2 * charts.HEIGHT + 16
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {charts.WIDTH} {height}" width="{charts.WIDTH}" '
+        f'height="{height}">{"".join(panels)}</svg>\n'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
+    parser.add_argument("--svg", type=Path, help="draw quality against time")
+    parser.add_argument("--threads", type=int, help="of every library; one each says most on a busy machine")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        use_threads(arguments.threads)
+    try:
+        pairs = list(samples(find_pictures(arguments.data, SCALE)))
+    except EspcnError as error:
+        parser.error(str(error))
+    print(f"| ×{SCALE} | clean, dB | {DAMAGE}, dB | ms |\n|---|---:|---:|---:|")
+    results: dict[str, Result] = {}
+    for name, method in methods(arguments.peers, arguments.threads).items():
+        results[name] = found = measure(method, pairs)
+        print(f"| {name} | {found.clean:.2f} | {found.real:.2f} | {found.milliseconds:.0f} |", flush=True)
+    print(f"\n{len(pairs) // 2} pictures; {speed.describe(SECONDS)}")
+    if arguments.svg:
+        arguments.svg.write_text(draw(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
