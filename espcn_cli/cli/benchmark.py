@@ -160,7 +160,9 @@ def benchmark(
     wanted = parse_scales(scales or [DEFAULT_SCALE])
     if speed:
         refuse_with_speed(context)
-        measure_speed([*(models or [])] or [DEFAULT_MODEL], wanted, sizes or [], (device, precision), quiet, as_json)
+        measure_speed(
+            [*(models or [])] or [DEFAULT_MODEL], wanted, sizes or [], (engine, device, precision), quiet, as_json
+        )
         return
     if sizes:
         raise UsageError("--size is the size of the input of --speed: add that option")
@@ -237,7 +239,7 @@ def measure_speed(
     models: Sequence[str],
     scales: Sequence[int],
     sizes: Sequence[str],
-    way: tuple[str, str],
+    way: tuple[str, str, str],
     quiet: bool,
     as_json: bool,
 ) -> None:

@@ -109,6 +109,27 @@ def is_installed(module: str) -> bool:
         return False
 
 
+def is_there(name: str, device: str) -> bool:
+    """Whether an engine runs on a device here."""
+    try:
+        return choose(name, device) == name and (name == "openvino" or device == "cpu" or has_cuda() or device == "mps")
+    except EspcnError:
+        return False
+
+
+def precisions(name: str, device: str) -> list[Precision]:
+    """The arithmetic that an engine's device has natively."""
+    if device != "cpu":
+        return ["fp32", "fp16", "bf16"] if name == "torch" else ["fp32", "fp16"]
+    if name == "openvino":
+        native = _has_bf16()
+    else:
+        from espcn_cli.engines.device import has_native_bf16
+
+        native = has_native_bf16()
+    return ["fp32", "bf16"] if native else ["fp32"]
+
+
 # --- OpenVINO --------------------------------------------------------------------------------------------------------
 
 

@@ -118,24 +118,25 @@ class Speed:
         return {**asdict(self), **more}
 
 
-def ways(device: str = "auto", precision: str = "auto") -> list[Way]:
+def ways(engine: str = "auto", device: str = "auto", precision: str = "auto") -> list[Way]:
     """Every engine, device and precision that is there, or those that are asked for.
 
-    Raises EspcnError for a device or a precision that is not there.
+    Raises EspcnError for an engine, a device or a precision that is not there.
     """
-    import torch
+    from espcn_cli.engines import opening
 
-    from espcn_cli.engines.device import PRECISIONS, choose_device, choose_precision, has_native_bf16
-
-    devices = [device] if device != "auto" else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    found: list[Way] = []
-    for name in devices:
-        kind = choose_device(name).type
-        there = {"cpu": ["fp32", *(["bf16"] if has_native_bf16() else [])]}.get(kind, list(PRECISIONS))
-        for each in [precision] if precision != "auto" else there:
-            choose_precision(each, choose_device(name))
-            found.append(Way("torch", name, each))
-    return found
+    opening.decide(PEAK, device, precision, engine)  # refuses what is not there
+    places = [("openvino", "cpu"), ("torch", "cpu"), ("torch", "cuda")] if device in ("auto", "cpu") else []
+    there = [
+        (name, place)
+        for name, place in places or [(opening.choose(engine, device), device)]
+        if engine in ("auto", name) and device in ("auto", place) and opening.is_there(name, place)
+    ]
+    return [
+        Way(name, place, each)
+        for name, place in there
+        for each in ([precision] if precision != "auto" else opening.precisions(name, place))
+    ]
 
 
 def timed(work: Callable[[], object], seconds: float = SECONDS) -> list[float]:
@@ -195,7 +196,7 @@ def _measure(model: str, scale: int, size: Pixels, way: Way, seconds: float, pea
     from espcn_cli.pictures.raster import from_array
     from espcn_cli.upscaling.upscaler import load
 
-    upscaler = load(model, scale, device=way.device, precision=way.precision)
+    upscaler = load(model, scale, engine=way.engine, device=way.device, precision=way.precision)
     rgb = picture(size)
     grey, colours = from_array(rgb[..., :1].copy()), from_array(rgb)
     strength = upscaler.fixed_strength if upscaler.mixture is None else 1.0
@@ -243,7 +244,7 @@ def measure_peak(way: Way, seconds: float = SECONDS) -> float:
 
     rng = np.random.default_rng(0)
     weights = {name: rng.normal(0, 0.02, shape).astype(np.float32) for name, shape in PEAK.shapes.items()}
-    engine = open_engine(PEAK, weights, way.device, way.precision)
+    engine = open_engine(PEAK, weights, way.device, way.precision, engine=way.engine)
     window = [picture(PEAK_SIZE)[..., :1].copy()]
     best = min(timed(lambda: engine.upscale(window, 0, 255), seconds))
     return 2 * PEAK.macs * PEAK_SIZE[0] * PEAK_SIZE[1] / best / 1e9

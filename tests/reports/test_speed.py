@@ -48,11 +48,11 @@ def test_the_picture_is_the_same_each_time_and_no_flat_one() -> None:
 
 def test_the_ways_are_those_that_are_there() -> None:
     assert CPU in ways()
-    assert ways("cpu", "fp32") == [CPU]
+    assert ways("torch", "cpu", "fp32") == [CPU]
     with pytest.raises(UsageError, match="unknown device"):
-        ways("abacus")
+        ways(device="abacus")
     with pytest.raises(UsageError, match="fp16 needs a GPU"):
-        ways("cpu", "fp16")
+        ways("auto", "cpu", "fp16")
 
 
 def test_memory_is_known_here(tmp_path: Path) -> None:
