@@ -27,7 +27,7 @@ class Browser:
 
     def __init__(self) -> None:
         assert CHROMIUM is not None
-        self._profile = TemporaryDirectory(prefix="espcn-browser-")
+        self._profile = TemporaryDirectory(prefix="espcn-browser-", ignore_cleanup_errors=True)
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
 

@@ -47,7 +47,7 @@ def test_the_wheel_holds_the_weights_and_no_more(wheel: Path) -> None:
     assert {Path(name).name for name in names if name.startswith("espcn_cli/weights/")} >= shipped
     assert not [name for name in names if name.startswith(("tests/", "weights/", "examples/", "benchmarks/"))]
     assert "espcn_cli/py.typed" in names  # the types of the library are for its users too
-    assert wheel.stat().st_size < 4e6
+    assert wheel.stat().st_size < 5e6
 
 
 @pytest.mark.slow  # an environment of its own, and three starts of the command in it
