@@ -1,12 +1,14 @@
 """What a user would pick instead: python benchmarks/peers.py DATA... [--peers FOLDER] [--svg docs/peers.svg]
 
 In one run and on the same pictures: espcn's networks, Pillow's and OpenCV's bicubic and Lanczos, OpenCV's dnn_superres
-(ESPCN, FSRCNN, FSRCNN-small) where opencv-contrib-python is installed, and realesr-animevideov3 where ncnn is. FOLDER
-holds their model files (ESPCN_x2.pb, FSRCNN_x2.pb, FSRCNN-small_x2.pb, realesr-animevideov3-x2.param and .bin).
+(ESPCN, FSRCNN, FSRCNN-small) where opencv-contrib-python is installed, and waifu2x's photo networks and
+realesr-animevideov3 where ncnn is. FOLDER holds their model files (ESPCN_x2.pb, FSRCNN_x2.pb, FSRCNN-small_x2.pb;
+realesr-animevideov3-x2, waifu2x-photo-scale2.0x_model and waifu2x-photo-noise1_scale2.0x_model, each .param and .bin).
 
-Prints PSNR of Y on clean LR (MATLAB's bicubic) and on LR as people have it (Lanczos, then JPEG of quality 75), and
-the milliseconds that a method takes from RGB to RGB on 960 x 540 pixels; draws both against time. OpenCV's networks
-were trained on LR made without antialiasing, realesr-animevideov3 on damaged drawings: they are not at their best here.
+Prints PSNR of Y on clean LR (MATLAB's bicubic) and on LR as people have it (--damage: a row of `espcn benchmark
+--degradation real`; by itself Lanczos, then JPEG of quality 75), and the milliseconds that a method takes from RGB to
+RGB on 960 x 540 pixels; draws both against time. OpenCV's networks were trained on LR made without antialiasing,
+realesr-animevideov3 on damaged drawings: they are not at their best here.
 """
 
 from __future__ import annotations
@@ -29,18 +31,21 @@ from espcn_cli.network import checkpoint
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import from_array
 from espcn_cli.reports import charts, speed
-from espcn_cli.scoring import evaluation, suite
+from espcn_cli.scoring import evaluation, recipes, suite
 from espcn_cli.scoring.benchmark import Picture, find_pictures
 from espcn_cli.scoring.tensors import from_levels, to_depth
 from espcn_cli.upscaling.upscaler import Upscaler, load
 
 SCALE = 2
-DAMAGE = "jpeg-75"
-"""A row of `espcn benchmark --degradation real`: what counts as real LR here."""
-
-MODELS = ("espcn-s", "espcn-m", "espcn-l", "espcn-s-real", "espcn-m-real")
+MODELS = ("espcn-s", "espcn-m", "espcn-l", "espcn-s-real", "espcn-m-real", "espcn-l-real")
 OPENCV = {"ESPCN": "espcn", "FSRCNN": "fsrcnn", "FSRCNN-small": "fsrcnn"}
-NCNN = "realesr-animevideov3"
+NCNN = {
+    "realesr-animevideov3": ("realesr-animevideov3-x2", "data", "output", 0),
+    "waifu2x photo": ("waifu2x-photo-scale2.0x_model", "Input1", "Eltwise4", 7),
+    "waifu2x photo, clean-up 1": ("waifu2x-photo-noise1_scale2.0x_model", "Input1", "Eltwise4", 7),
+}
+"""Their files, the names of what goes in and comes out, and the border in LR pixels that they take away."""
+
 SECONDS = 3.0
 
 Method = Callable[[Document], Levels]
@@ -70,8 +75,9 @@ def methods(peers: Path, threads: int | None) -> dict[str, Method]:
     }
     if find_spec("cv2"):
         found |= opencv_methods(peers)
-    if find_spec("ncnn") and (peers / f"{NCNN}-x{SCALE}.param").exists():
-        found[f"ncnn {NCNN}"] = by_ncnn(peers / f"{NCNN}-x{SCALE}", threads)
+    for name, (file, taken, given, border) in NCNN.items() if find_spec("ncnn") else ():
+        if (peers / f"{file}.param").exists():
+            found[f"ncnn {name}"] = by_ncnn(peers / file, threads, taken, given, border)
     shipped = {card.name for _, card in checkpoint.list_shipped() if card.settings.scale == SCALE}
     return found | {name: partial(by_espcn, load(name, SCALE)) for name in MODELS if name in shipped}
 
@@ -121,7 +127,7 @@ def by_dnn_superres(network: Any, document: Document) -> Levels:
     return np.ascontiguousarray(np.asarray(network.upsample(rgb_of(document)[..., ::-1].copy()))[..., ::-1])
 
 
-def by_ncnn(path: Path, threads: int | None) -> Method:
+def by_ncnn(path: Path, threads: int | None, taken: str, given: str, border: int) -> Method:
     import ncnn
 
     network = ncnn.Net()
@@ -131,13 +137,13 @@ def by_ncnn(path: Path, threads: int | None) -> Method:
     network.load_model(f"{path}.bin")
 
     def method(document: Document) -> Levels:
-        levels = np.ascontiguousarray(rgb_of(document))
+        levels = np.pad(rgb_of(document), ((border, border), (border, border), (0, 0)), "edge")
         height, width = levels.shape[:2]
         extractor = network.create_extractor()
         mat = ncnn.Mat.from_pixels(levels, ncnn.Mat.PixelType.PIXEL_RGB, width, height)
         mat.substract_mean_normalize([], [1 / 255] * 3)
-        extractor.input("data", mat)
-        _, large = extractor.extract("output")
+        extractor.input(taken, mat)
+        _, large = extractor.extract(given)
         planes = np.array(large).transpose(1, 2, 0)
         rounded: Levels = np.clip(planes * 255 + 0.5, 0, 255).astype(np.uint8)
         return rounded
@@ -145,12 +151,12 @@ def by_ncnn(path: Path, threads: int | None) -> Method:
     return method
 
 
-def samples(pictures: Sequence[Picture]) -> Iterator[tuple[str, Document, Levels]]:
+def samples(pictures: Sequence[Picture], damage: str) -> Iterator[tuple[str, Document, Levels]]:
     """Which LR it is, the picture, and the truth."""
     for picture in pictures:
         pair = evaluation.make_pair(picture.path, SCALE)
         yield "clean", Document((from_array(to_depth(pair.lr)),)), to_depth(pair.hr)
-        for sample in suite.damaged(picture.path, picture.name, SCALE, [DAMAGE]):
+        for sample in suite.damaged(picture.path, picture.name, SCALE, [damage]):
             yield "real", sample.lr, sample.hr
 
 
@@ -165,11 +171,11 @@ def measure(method: Method, pairs: Sequence[tuple[str, Document, Levels]]) -> Re
     )
 
 
-def draw(results: Mapping[str, Result]) -> str:
+def draw(results: Mapping[str, Result], damage: str) -> str:
     """Both qualities against time, one above the other."""
     size = "x".join(map(str, speed.SIZE))
     panels = []
-    for number, (field, words) in enumerate((("clean", "clean LR"), ("real", f"LR as {DAMAGE}"))):
+    for number, (field, words) in enumerate((("clean", "clean LR"), ("real", f"LR as {damage}"))):
         points = {name: (result.milliseconds, getattr(result, field)) for name, result in results.items()}
         title = f"PSNR of Y on {words} in dB"
         plot = charts.quality_against_time(points, {}, f"ms for {size} pixels, RGB to RGB, x{SCALE}", title, title)
@@ -185,23 +191,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
+    parser.add_argument("--damage", choices=recipes.ROWS, default="jpeg-75", metavar="ROW", help="what real LR is")
     parser.add_argument("--svg", type=Path, help="draw quality against time")
     parser.add_argument("--threads", type=int, help="of every library; one each says most on a busy machine")
     arguments = parser.parse_args()
     if arguments.threads:
         use_threads(arguments.threads)
     try:
-        pairs = list(samples(find_pictures(arguments.data, SCALE)))
+        pairs = list(samples(find_pictures(arguments.data, SCALE), arguments.damage))
     except EspcnError as error:
         parser.error(str(error))
-    print(f"| ×{SCALE} | clean, dB | {DAMAGE}, dB | ms |\n|---|---:|---:|---:|")
+    print(f"| ×{SCALE} | clean, dB | {arguments.damage}, dB | ms |\n|---|---:|---:|---:|")
     results: dict[str, Result] = {}
     for name, method in methods(arguments.peers, arguments.threads).items():
         results[name] = found = measure(method, pairs)
         print(f"| {name} | {found.clean:.2f} | {found.real:.2f} | {found.milliseconds:.0f} |", flush=True)
     print(f"\n{len(pairs) // 2} pictures; {speed.describe(SECONDS)}")
     if arguments.svg:
-        arguments.svg.write_text(draw(results), encoding="utf-8")
+        arguments.svg.write_text(draw(results, arguments.damage), encoding="utf-8")
 
 
 if __name__ == "__main__":

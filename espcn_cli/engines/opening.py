@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from espcn_cli import cores
 from espcn_cli.engines.engine import Engine
+from espcn_cli.engines.remembered import remembered
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import EngineName, ModelSettings, Precision
@@ -175,9 +176,11 @@ def _fault() -> str | None:
     """Why OpenVINO does not work here; None where it does."""
     try:
         from espcn_cli.engines import openvino_runtime
+
+        works = remembered("openvino", openvino_runtime.here(), lambda: int(openvino_runtime.fault() is None))
     except Exception as error:  # a library of its own that is missing, or made for another processor
         return " ".join(str(error).split())[:200] or type(error).__name__
-    return openvino_runtime.fault()
+    return None if works else openvino_runtime.fault()
 
 
 def _has_bf16() -> bool:

@@ -77,6 +77,11 @@ def name_of(device: str) -> str:
         return str(core().get_property(device, "FULL_DEVICE_NAME"))
 
 
+def here() -> str:
+    """The processor and the software: what was found out with them holds as long as they stay."""
+    return f"{name_of('CPU')}, {os.cpu_count()} threads, OpenVINO {ov.__version__}"
+
+
 def request(model: Any, device: str, precision: str, rough: str = "") -> Any:
     """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it."""
     with LOCK:

@@ -7,16 +7,11 @@ The rule: at most 0.02 dB less than fp32, and on average 99.8 % of a photograph'
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
-from typing import Any
 
-from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import cache_folder, replacing
+from espcn_cli.engines.remembered import remembered
+from espcn_cli.errors import UsageError
 from espcn_cli.settings import ModelSettings, architecture
 
 CLEARLY = 0.9
@@ -79,24 +74,7 @@ def bf16_ratio() -> float:
     """
     from espcn_cli.engines import openvino_runtime as runtime
 
-    file = cache_folder() / "bf16.json"
-    here = f"{runtime.name_of('CPU')}, {os.cpu_count()} threads, OpenVINO {runtime.ov.__version__}"
-    known = _read(file)
-    if not isinstance(known.get(here), float):
-        known[here] = round(measure("bf16") / measure("fp32"), 3)
-        with suppress(OSError, EspcnError):  # a folder that cannot be written to: it is measured again next time
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as temporary:
-                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    return float(known[here])
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return known if isinstance(known, dict) else {}
+    return remembered("bf16", runtime.here(), lambda: round(measure("bf16") / measure("fp32"), 3))
 
 
 def measure(precision: str) -> float:
