@@ -128,7 +128,12 @@ def train(
         bool, typer.Option("--resume", help="Continue an interrupted training; start afresh if there is none.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that read the pictures. Default: as many as compute.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that read pictures and make what --degradation real learns from, on a GPU processes. "
+            "Default: as many as compute.",
+        ),
     ] = None,
     cache: Annotated[
         Cache,
