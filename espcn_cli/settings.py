@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 Scale = Literal[2, 3, 4]
 Planes = Literal["luma", "rgb"]
 Activation = Literal["tanh", "prelu", "hardswish"]
-LastActivation = Literal["none", "tanh", "prelu", "hardswish"]
+LastActivation = Literal["none", "tanh", "prelu", "hardswish", "sigmoid"]
+Border = Literal["zeros", "edge"]
 Slopes = Literal["layer", "channel"]
 Skip = Literal["none", "bicubic", "nearest"]
 Loss = Literal["l1", "mse", "charbonnier"]
@@ -86,8 +87,13 @@ class ModelSettings:
     `widths` are the channels of the hidden layers, `kernels` the odd kernel sizes of all layers (one more than
     `widths`). The last layer's planes·scale² channels go through the phase shift. `activation` follows every hidden
     layer: `tanh`, `prelu`, a leaky ReLU whose one slope per layer is learned, or `hardswish`, a ReLU with a soft knee
-    (x·clip(x + 3, 0, 6)/6). `skip` is added to the last layer's output. Raises ValueError if the values do not make a
-    network.
+    (x·clip(x + 3, 0, 6)/6). `skip` is added to the last layer's output.
+
+    What networks of others need: `last_activation` follows the last layer, before the skip; `slopes` of a prelu are one
+    per `layer` or one per `channel` (a slope that its makers fixed is one per layer, too); black and white are the two
+    values of `value_range` inside the network; and beyond the `border` of a picture each layer sees `zeros`, or the
+    picture itself goes on with its `edge` pixels as far as the layers reach. Raises ValueError if the values do not make
+    a network.
     """
 
     scale: int = DEFAULT_SCALE
@@ -99,6 +105,7 @@ class ModelSettings:
     last_activation: LastActivation = "none"
     slopes: Slopes = "layer"
     value_range: tuple[float, float] = (0.0, 1.0)
+    border: Border = "zeros"
 
     def __post_init__(self) -> None:
         if not isinstance(self.scale, int) or self.scale not in SCALES:
@@ -126,8 +133,12 @@ class ModelSettings:
     @property
     def halo(self) -> int:
         """LR pixels of context that an output pixel depends on, to each side (5-3-3: 2 + 1 + 1 = 4)."""
-        stack = sum((k - 1) // 2 for k in self.kernels)
-        return max(stack, BICUBIC_REACH) if self.skip == "bicubic" else stack
+        return max(self.reach, BICUBIC_REACH) if self.skip == "bicubic" else self.reach
+
+    @property
+    def reach(self) -> int:
+        """LR pixels that the layers alone look to each side."""
+        return sum((k - 1) // 2 for k in self.kernels)
 
     @property
     def parameters(self) -> int:
@@ -181,7 +192,7 @@ class ModelSettings:
         return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
 
 
-_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range")}
+_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range", "border")}
 """The settings that came with checkpoint format 2, and what they are by default."""
 
 
