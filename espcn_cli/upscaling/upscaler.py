@@ -16,6 +16,7 @@ from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine,
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Levels, Pixels, white_of
+from espcn_cli.exchange import importing
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
@@ -300,7 +301,9 @@ def load(
     ensemble: bool = False,
     alpha: Alpha = "blend",
 ) -> Upscaler:
-    """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
+    """A shipped model by name, or a file by path; by default the one for pictures, `espcn-m-real`.
+
+    A file is a checkpoint, or a network of others that `espcn import` knows: .pth, .safetensors, .param and .bin, .pb.
 
     A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
     is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
@@ -312,12 +315,12 @@ def load(
     """
     check_strength(strength)
     path = checkpoint.find(model, scale)
-    card, weights = checkpoint.read(path)
+    card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
     opened: Engine | Mixture
-    if sister := mixing.find_sister(path):
+    if card.sister and (sister := mixing.find_sister(path)):
         opened = Mixture(mixing.read_pair(sister, path), open_weights)
     elif strength == "auto":
         opened = open_weights(card.settings, weights)
