@@ -92,8 +92,8 @@ class ModelSettings:
     What networks of others need: `last_activation` follows the last layer, before the skip; `slopes` of a prelu are one
     per `layer` or one per `channel` (a slope that its makers fixed is one per layer, too); black and white are the two
     values of `value_range` inside the network; and beyond the `border` of a picture each layer sees `zeros`, or the
-    picture itself goes on with its `edge` pixels as far as the layers reach. Raises ValueError if the values do not make
-    a network.
+    picture itself goes on with its `edge` pixels as far as the layers reach. Raises ValueError if the values do not
+    make a network.
     """
 
     scale: int = DEFAULT_SCALE

@@ -138,7 +138,9 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
     settings = blueprint.settings
     (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
     if (black, white) != (0, 1):
-        wider = _mixed(x, np.eye(settings.planes) * (white - black))  # a product by itself may round otherwise elsewhere
+        wider = _mixed(
+            x, np.eye(settings.planes) * (white - black)
+        )  # a mere product rounds one way here, another there
         x = op.add(wider, op.constant(np.full((1, settings.planes, 1, 1), black, np.float32)))
     stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
     total = stacks[0]

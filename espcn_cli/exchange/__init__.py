@@ -1,1 +1,1 @@
-"""Networks of others into checkpoints of ours, and ours into what others run."""
+"""Networks of others as checkpoints of ours, and ours for other programs: one module per format."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,15 +55,15 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        return self.weight.shape[1 if self.is_transposed else 0]
+        return int(self.weight.shape[1 if self.is_transposed else 0])
 
     @property
     def inputs(self) -> int:
-        return self.weight.shape[0 if self.is_transposed else 1]
+        return int(self.weight.shape[0 if self.is_transposed else 1])
 
     @property
     def kernel(self) -> int:
-        return self.weight.shape[-1]
+        return int(self.weight.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +100,9 @@ def to_checkpoint(network: Foreign) -> tuple[ModelSettings, Weights]:
     hidden, last = layers[:-1], layers[-1]
     if last.outputs != network.planes * network.scale**2:
         raise EspcnError(
-            f"its last layer has {last.outputs} channels, not {network.planes} x {network.scale}²: it is of another form"
+            f"its last layer has {last.outputs} channels, not {network.planes} x {network.scale**2}: it is no such form"
         )
-    for before, after in zip(layers[:-1], layers[1:], strict=True):
+    for before, after in pairwise(layers):
         if before.outputs != after.inputs:
             raise EspcnError(f"a layer gives {before.outputs} planes and the next takes {after.inputs}: it is damaged")
     slopes = [layer.slopes for layer in layers if layer.activation == "prelu"]
@@ -229,8 +230,8 @@ def _checked(settings: ModelSettings, weights: Weights) -> Weights:
     """The weights as float32, strictly those of the settings. Raises EspcnError for anything else, and for NaN."""
     for name in sorted(weights.keys() | settings.shapes.keys()):
         if name not in weights or weights[name].shape != settings.shapes.get(name):
-            found = weights[name].shape if name in weights else "nothing"
-            raise EspcnError(f"its tensor for {name} is {found}, not {settings.shapes.get(name, 'there')}")
+            shape = weights[name].shape if name in weights else "nothing"
+            raise EspcnError(f"its tensor for {name} is {shape}, not {settings.shapes.get(name, 'there')}")
     found = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
     if not all(np.isfinite(array).all() for array in found.values()):
         raise EspcnError("its weights hold NaN or infinity: the training that made it went wrong")

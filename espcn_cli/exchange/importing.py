@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import NATURES, Card, ModelCard, Weights
 from espcn_cli.settings import ModelSettings
 
-Hidden = Literal["tanh", "relu"]
+Hidden = Literal["tanh", "relu", "leaky"]
 Last = Literal["none", "tanh", "sigmoid"]
 
 
@@ -36,14 +37,20 @@ class Hints:
 NO_HINTS = Hints()
 
 
-def read(path: Path, hints: Hints = NO_HINTS) -> tuple[ModelCard, Weights]:
+def read(path: Path) -> tuple[ModelCard, Weights]:
     """A checkpoint of ours as it is, or a network of others as one of ours.
 
     Raises EspcnError for a file that is not there, cannot be read, is not recognised, or cannot be brought into this
     family exactly; nothing in it is run.
     """
+    return checkpoint.read(path) if is_ours(path) else read_foreign(path)
+
+
+def read_foreign(path: Path, hints: Hints = NO_HINTS) -> tuple[ModelCard, Weights]:
+    """A network of others as a checkpoint's card and weights. Raises EspcnError as `read`, and for a file of ours."""
     if is_ours(path):
-        return checkpoint.read(path)
+        card = checkpoint.read_card(path)
+        raise EspcnError(f"{path} is a checkpoint of espcn already ({card.name}): there is nothing to import", path)
     try:
         network, settings, weights = _converted(path, hints)
     except FileNotFoundError as error:
@@ -71,6 +78,11 @@ def is_ours(path: Path) -> bool:
             return (file.metadata() or {}).get("format", "") in NATURES or not list(file.keys())
     except (SafetensorError, OSError):
         return True
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that make a network up: two of ncnn's, else the one."""
+    return ncnn.files_of(path) if is_ncnn(path) else (path,)
 
 
 def is_ncnn(path: Path) -> bool:
@@ -111,7 +123,7 @@ def _as_hinted(candidates: Sequence[Foreign], hints: Hints) -> tuple[list[Foreig
     if hints.range is not None:
         left = [replace(network, range=hints.range) for network in left]
     ways = {
-        "--scale": {network.scale for network in left},
+        "--scale": {str(network.scale) for network in left},
         "--activation": {_hidden_of(network.layers[0]) for network in left},
         "--last": {network.layers[-1].activation for network in left},
     }
@@ -135,13 +147,11 @@ def _hidden_of(layer: Layer) -> str:
 
 
 def _card(path: Path, network: Foreign, settings: ModelSettings) -> ModelCard:
-    return Card(settings, path.stem, {"imported": source_of(path, network.form)})
+    name = re.sub(rf"[-_]x{settings.scale}$", "", path.stem)
+    return Card(settings, name, {"imported": source_of(path, network.form)})
 
 
 def source_of(path: Path, form: str) -> dict[str, Any]:
     """Where imported weights come from: the files, what they hold, and what network it was."""
-    files = ncnn.files_of(path) if is_ncnn(path) else (path,)
-    return {
-        "form": form,
-        "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-    }
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of(path)}
+    return {"form": form, "files": files}

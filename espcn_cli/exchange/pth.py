@@ -95,6 +95,6 @@ def _array(name: str, tensor: Any) -> Array:
 
     plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
     if not plain or not (tensor.is_floating_point() or not tensor.ndim):
-        raise EspcnError(f"its tensor {name} is {tensor.dtype}, not of floats: give the network before it was quantised")
+        raise EspcnError(f"its tensor {name} is {tensor.dtype}, not float: give the network before it was quantised")
     array: Array = tensor.detach().float().contiguous().numpy()
     return array

@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, Array]:
             raise EspcnError(f"it has more than {MOST_PARAMETERS:,} parameters: it is larger than any of this form")
         for name, kind in kinds.items():
             if kind not in FLOATS:
-                raise EspcnError(f"its tensor {name} is {kind}, not of floats: give the network before it was quantised")
+                raise EspcnError(f"its tensor {name} is {kind}, not float: give the network before it was quantised")
         if "BF16" not in kinds.values():
             return {name: _float32(file.get_tensor(name)) for name in kinds}
     with safe_open(path, framework="pt") as file:  # NumPy has no such numbers

@@ -76,7 +76,11 @@ class Keys:
 
     def _checked(self, name: str, layer: Layer) -> Layer:
         for values, what in ((layer.bias, "biases"), (layer.slopes, "slopes")):
-            if values is not None and len(values) != layer.outputs and not (values is layer.slopes and len(values) == 1):
+            if (
+                values is not None
+                and len(values) != layer.outputs
+                and not (values is layer.slopes and len(values) == 1)
+            ):
                 raise EspcnError(f"it looks like {self.form}, but {name} has {len(values)} {what}")
         return layer
 
@@ -135,7 +139,10 @@ def _phases(layers: list[Layer], form: str) -> int:
 
 def _fsrcnn(keys: Keys) -> list[Foreign]:
     """Wide, narrow, narrow ..., wide, each with slopes per channel, then a transposed convolution of any stride."""
-    names = [("first_part.0", "first_part.1"), *((f"mid_part.{i}", f"mid_part.{i + 1}") for i in _even(keys, "mid_part"))]
+    names = [
+        ("first_part.0", "first_part.1"),
+        *((f"mid_part.{i}", f"mid_part.{i + 1}") for i in _even(keys, "mid_part")),
+    ]
     layers = [keys.layer(name, "prelu", keys.take(f"{slopes}.weight", 1)) for name, slopes in names]
     pads = keys.take("last_part.weight", 4).shape[-1] // 2
     return [

@@ -56,7 +56,7 @@ def read(path: Path) -> Foreign:
 
 
 def _nodes(data: bytes) -> dict[str, Node]:
-    nodes = {}
+    nodes: dict[str, Node] = {}
     for number, message in protobuf.fields(data):
         if number != 1:
             continue
@@ -215,7 +215,7 @@ def _values(part: bytes | int, dtype: str) -> list[float]:
     if isinstance(part, int):
         return [part]
     if dtype.startswith("<f"):
-        return np.frombuffer(part, dtype).tolist()
+        return list(map(float, np.frombuffer(part, dtype)))
     return list(_packed(part))
 
 

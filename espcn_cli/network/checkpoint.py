@@ -36,6 +36,7 @@ NATURES = {
     "espcn-autoencoder": "an autoencoder's checkpoint: give it to `espcn autoencoder reconstruct`",
     "espcn-training-state": "a training state, not a checkpoint: finish it with `espcn train --resume`",
 }
+UNKNOWN = "a safetensors file, but not an espcn checkpoint: `espcn import` may know it"
 """What a file of ours is, and what to do with it where another was expected."""
 
 
@@ -186,7 +187,10 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
         raise _unreadable(path, error) from None
     name = metadata.get("format", "")
     if name != FORMATS[kind]:
-        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
+        raise EspcnError(
+            f"{path} is {NATURES.get(name, UNKNOWN)}",
+            path,
+        )
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > NEWEST[kind]:
         raise EspcnError(

@@ -15,8 +15,8 @@ from PIL import Image
 from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.exchange import importing
+from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change

@@ -344,7 +344,8 @@ def test_beyond_an_edge_border_the_picture_goes_on_with_its_edge_pixels() -> Non
     """Layers that add nine pixels and five: on a flat picture each result is the same, at the corners too."""
     settings = replace(PIXELWISE, kernels=(3, 5), border="edge")
     for skip, expected in (("none", 9 * 25 * 0.1), ("bicubic", 9 * 25 * 0.1 + 0.1)):
-        network = only(replace(settings, skip=skip), **{"0_weight": 1.0, "2_weight": 1.0})
+        changed = replace(settings, skip=skip)  # type: ignore[arg-type]
+        network = only(changed, **{"0_weight": 1.0, "2_weight": 1.0})
         torch.testing.assert_close(at(network, 0.1), torch.full((1, 1, 6, 6), expected))
     with_zeros = at(only(replace(settings, border="zeros"), **{"0_weight": 1.0, "2_weight": 1.0}), 0.1)
     assert with_zeros.min() < 9 * 25 * 0.1 - 1
