@@ -224,6 +224,12 @@ def name_of(settings: ModelSettings) -> str:
     return next(alike, "custom")
 
 
+def has_name(settings: ModelSettings) -> bool:
+    """Whether there is a named network with the same layers, whatever its widths, activation, scale and planes."""
+    forms = {(each.kernels, each.skip) for each in ARCHITECTURES.values()}
+    return not settings.is_new and (settings.kernels, settings.skip) in forms
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.

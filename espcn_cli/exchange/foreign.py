@@ -32,6 +32,10 @@ CLOSE = 0.08
 """How far from them a trained network's answers may lie; those of a wrong reading are several times as far."""
 
 
+CLEARLY = 0.5
+"""The best reading's distance is less than this share of the second best's, or it is not known to be the right one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A convolution and what follows it.
@@ -133,18 +137,19 @@ def to_checkpoint(network: Foreign) -> tuple[ModelSettings, Weights]:
     return settings, _checked(settings, weights)
 
 
-def choose(candidates: Sequence[Foreign], what: str) -> Foreign:
-    """The reading of a file that gives flat grey pictures back; the first if there is just one.
+def choose(candidates: Sequence[Foreign], what: str) -> int:
+    """Which reading of a file gives flat grey pictures back; the first if there is just one.
 
-    Raises EspcnError, without a file's name, if none does: `what` says what cannot be told, and how to name it.
+    Raises EspcnError, without a file's name, if none does, or two do: `what` says what cannot be told, and
+    how to name it.
     """
     if len(candidates) == 1:
-        return candidates[0]
+        return 0
     faults = [_fault_on_grey(network) for network in candidates]
-    best = int(np.argmin(faults))
-    if not faults[best] < CLOSE:
+    best, second = np.argsort(faults)[:2]
+    if not (faults[best] < CLOSE and faults[best] < CLEARLY * faults[second]):
         raise EspcnError(f"the file does not tell {what}")
-    return candidates[best]
+    return int(best)
 
 
 def _fault_on_grey(network: Foreign) -> float:

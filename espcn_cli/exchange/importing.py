@@ -97,8 +97,10 @@ def becomes(path: Path, card: ModelCard) -> str:
 
 
 def _converted(path: Path, hints: Hints) -> tuple[Foreign, ModelSettings, Weights]:
-    network = foreign.choose(*_as_hinted(_candidates(path), hints))
-    return network, *foreign.to_checkpoint(network)
+    candidates, unknown = _as_hinted(_candidates(path), hints)
+    converted = [foreign.to_checkpoint(network) for network in candidates]  # what is wrong with all is said first
+    chosen = foreign.choose(candidates, unknown)
+    return candidates[chosen], *converted[chosen]
 
 
 def _candidates(path: Path) -> list[Foreign]:
@@ -122,13 +124,16 @@ def _as_hinted(candidates: Sequence[Foreign], hints: Hints) -> tuple[list[Foreig
         raise EspcnError("it is not what --scale, --activation and --last say: leave them out, or name others")
     if hints.range is not None:
         left = [replace(network, range=hints.range) for network in left]
-    ways = {
+    ways: dict[str, set[str]] = {
         "--scale": {str(network.scale) for network in left},
         "--activation": {_hidden_of(network.layers[0]) for network in left},
         "--last": {network.layers[-1].activation for network in left},
     }
     unknown = [name for name, values in ways.items() if len(values) > 1]
-    return left, f"everything, and on flat pictures none of what it can be gives them back: add {' and '.join(unknown)}"
+    return (
+        left,
+        f"all that it is, and flat pictures do not either: give it to espcn import with {' and '.join(unknown)}",
+    )
 
 
 def _fits(network: Foreign, hints: Hints) -> bool:

@@ -88,13 +88,17 @@ class _Graph:
 
     def network(self) -> Foreign:
         used = {name for node in self.nodes.values() for name in node.inputs}
-        [output, *others] = [node for node in self.nodes.values() if node.name not in used] or [Node()]
+        [output, *others] = [node for node in self.nodes.values() if self._is_output(node, used)] or [Node()]
         if others:
             raise EspcnError(f"it has {1 + len(others)} outputs: it is of another form")
         for step in reversed(list(self._back_from(output))):
             step()
         network = self.chain.finished("")
         return Foreign(form_of(network), network.layers, network.scale)
+
+    @staticmethod
+    def _is_output(node: Node, used: set[str]) -> bool:
+        return node.name not in used and node.op not in ("Const", "Placeholder", "NoOp")
 
     def _back_from(self, node: Node) -> Iterator[Step]:
         """The steps of a chain, the last one first."""

@@ -290,7 +290,7 @@ class Upscaler:
 
 
 def load(
-    model: str | None = None,
+    model: str | Path | None = None,
     scale: int | None = None,
     *,
     strength: Strength = "auto",
@@ -314,6 +314,7 @@ def load(
     UsageError for a strength that is none, or is given for weights that cannot be mixed.
     """
     check_strength(strength)
+    model = None if model is None else str(model)
     path = checkpoint.find(model, scale)
     card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from command import COMMAND, PLAIN, QUICK, one_line, run
 from digits import save_mnist
 from making import save_picture
+from making_foreign import YJN870, espcn
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
@@ -25,6 +27,7 @@ WRITERS = {
     "benchmark": "photos -m tiny.safetensors --csv out.csv",
     "compare": "photos/0.png -m tiny.safetensors -o out.png",
     "report": "mine.run -o out.html",
+    "import": "theirs.pth -o out.safetensors",
     "export": "tiny.safetensors out.glsl",
     "autoencoder train": "mnist -o out.safetensors --epochs 1 --code 8 --device cpu",
     "autoencoder reconstruct": "autoencoder mnist out.png --codes out.npy",
@@ -45,6 +48,7 @@ OUTPUTS = {
 def folder(photos: Path, tiny: Path) -> Path:
     save_mnist(photos.parent / "mnist")
     shutil.copy(tiny, photos.parent / "tiny.safetensors")
+    torch.save(espcn(YJN870).tensors, photos.parent / "theirs.pth")
     (photos.parent / "mine.run").mkdir()
     (photos.parent / "mine.run" / "log.csv").write_text("step,psnr\n5,30.5\n")
     return photos.parent
