@@ -80,7 +80,7 @@ def _layer(settings: ModelSettings, layer: Layer, index: int, taken: list[str], 
     what = f"espcn {'last layer' if last else 'layer'} {layer.matrices.shape[1] * PLANES}->{PLANES} {name}"
     binds = taken if "HOOKED" in taken or not last else [*taken, "HOOKED"]
     lines = [*_head(settings, what, binds), f"//!SAVE {name}", "//!COMPONENTS 4", "vec4 hook() {"]
-    lines += _inside(layer.kernel)
+    lines += _inside(taken[0], layer.kernel)
     lines.append(f"    vec4 v = {_vector(layer.biases[index])};")
     reach = layer.kernel // 2
     for matrices, texture in zip(layer.matrices[index], taken, strict=True):
@@ -108,9 +108,9 @@ def _head(settings: ModelSettings, what: str, binds: list[str]) -> list[str]:
     ]
 
 
-def _inside(kernel: int) -> list[str]:
+def _inside(texture: str, kernel: int) -> list[str]:
     """Where the pixel is, and which columns and rows around it lie in the picture: 1 or 0 by offset."""
-    lines = ["    vec2 at = floor(HOOKED_pos * HOOKED_size), size = floor(HOOKED_size + 0.5);"]
+    lines = [f"    vec2 at = floor({texture}_pos * {texture}_size), size = floor({texture}_size + 0.5);"]
     for axis in "xy":
         for offset in range(1, kernel // 2 + 1):
             before, after = f"step({offset}.0, at.{axis})", f"step(at.{axis}, size.{axis} - {offset + 1}.0)"

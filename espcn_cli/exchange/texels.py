@@ -1,4 +1,4 @@
-"""Planes as graphics cards hold them: four to a texel, and a convolution as matrices from four planes to four. No torch.
+"""Planes as graphics cards hold them, four to a texel, and convolutions as matrices from four planes to four. No torch.
 
 A layer of 16 planes is four textures. What an output texel gets from an input texel at one tap is a 4×4 matrix times a
 vector, which is what shaders are quickest at; where planes are missing to four, the matrices hold zeros.
@@ -40,7 +40,7 @@ class Layer:
 
     @property
     def kernel(self) -> int:
-        return self.matrices.shape[2]
+        return int(self.matrices.shape[2])
 
 
 def textures(planes: int) -> int:
