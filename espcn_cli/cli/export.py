@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,7 +30,8 @@ def export(
         typer.Argument(
             metavar="FILE",
             help="page.html upscales pictures and video in a browser and holds several models; "
-            "shader.glsl is for mpv and whatever has libplacebo.",
+            "shader.glsl is for mpv and whatever has libplacebo; model.onnx, model.xml (OpenVINO, with model.bin), "
+            "model.param (ncnn, with model.bin) and model.pth (PyTorch) are for programs.",
         ),
     ],
     scale: Annotated[
@@ -42,6 +43,13 @@ def export(
             metavar="auto|0..1",
             help="How much damage weights whose name ends in -real undo: 0 for clean small pictures, 1 for strong "
             "compression, noise and drawings. With auto, a page holds all strengths. Default: 0.75.",
+        ),
+    ] = None,
+    input: Annotated[
+        Literal["rgb", "plane"] | None,
+        typer.Option(
+            help="What .onnx and .xml take: pictures, bytes of RGB with colours inside, or the floats of the network's "
+            "own planes. Default: rgb."
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -56,7 +64,7 @@ def export(
 
     choose_existing(overwrite, skip_existing)
     place = file_of(output)
-    make = formats.find(place.suffix)
+    make = formats.find(place.suffix, input)
     inputs = [checkpoint.find(model, scale) for model in models]
     networks = [exported.read(path, None if strength is None else parse_strength(strength)) for path in inputs]
     for network, model in zip(networks, models, strict=True):

@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 
 from espcn_cli.errors import UsageError
 from espcn_cli.exchange.exported import Files, Network
+from espcn_cli.exchange.ncnn_writing import ncnn
+from espcn_cli.exchange.onnx import Input, onnx
+from espcn_cli.exchange.openvino_ir import openvino_ir
 from espcn_cli.exchange.shader import shader
+from espcn_cli.exchange.state_dict import state_dict
 
 Make = Callable[[Sequence[Network]], Files]
 
@@ -24,11 +28,24 @@ def alone(make: Callable[[Network], Files]) -> Make:
     return only
 
 
-FORMATS: dict[str, Make] = {".glsl": alone(shader)}
+FORMATS: dict[str, Make] = {".glsl": alone(shader), ".param": alone(ncnn), ".pth": alone(state_dict)}
+
+GRAPHS: dict[str, Callable[[Network, Input], Files]] = {".onnx": onnx, ".xml": openvino_ir}
+"""Those that can take pictures as they are, or what the network itself sees."""
 
 
-def find(suffix: str) -> Make:
-    """What makes the files of a format. Raises UsageError if there is none of that suffix."""
-    if suffix.lower() not in FORMATS:
-        raise UsageError(f"{suffix or 'a name without a suffix'} is no format of export: use {', '.join(FORMATS)}")
-    return FORMATS[suffix.lower()]
+def find(suffix: str, form: Input | None = None) -> Make:
+    """What makes the files of a format; a graph takes rgb unless another form is named.
+
+    Raises UsageError if there is none of that suffix, and for a form of a format that has just one.
+    """
+    kind = suffix.lower()
+    if kind in GRAPHS:
+        write = GRAPHS[kind]
+        return alone(lambda network: write(network, form or "rgb"))
+    if kind not in FORMATS:
+        there = ", ".join([*FORMATS, *GRAPHS])
+        raise UsageError(f"{suffix or 'a name without a suffix'} is no format of export: use {there}")
+    if form is not None:
+        raise UsageError(f"--input is for {' and '.join(GRAPHS)}: leave it out")
+    return FORMATS[kind]
