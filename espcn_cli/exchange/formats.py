@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from espcn_cli.errors import UsageError
 from espcn_cli.exchange.exported import Files, Network
+from espcn_cli.exchange.page import page
 from espcn_cli.exchange.shader import shader
 
 Make = Callable[[Sequence[Network]], Files]
@@ -24,7 +25,7 @@ def alone(make: Callable[[Network], Files]) -> Make:
     return only
 
 
-FORMATS: dict[str, Make] = {".glsl": alone(shader)}
+FORMATS: dict[str, Make] = {".html": page, ".glsl": alone(shader)}
 
 
 def find(suffix: str) -> Make:
