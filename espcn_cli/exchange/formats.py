@@ -9,6 +9,7 @@ from espcn_cli.exchange.exported import Files, Network
 from espcn_cli.exchange.ncnn_writing import ncnn
 from espcn_cli.exchange.onnx import Input, onnx
 from espcn_cli.exchange.openvino_ir import openvino_ir
+from espcn_cli.exchange.page import page
 from espcn_cli.exchange.shader import shader
 from espcn_cli.exchange.state_dict import state_dict
 
@@ -28,7 +29,12 @@ def alone(make: Callable[[Network], Files]) -> Make:
     return only
 
 
-FORMATS: dict[str, Make] = {".glsl": alone(shader), ".param": alone(ncnn), ".pth": alone(state_dict)}
+FORMATS: dict[str, Make] = {
+    ".html": page,
+    ".glsl": alone(shader),
+    ".param": alone(ncnn),
+    ".pth": alone(state_dict),
+}
 
 GRAPHS: dict[str, Callable[[Network, Input], Files]] = {".onnx": onnx, ".xml": openvino_ir}
 """Those that can take pictures as they are, or what the network itself sees."""
