@@ -224,10 +224,14 @@ def name_of(settings: ModelSettings) -> str:
     return next(alike, "custom")
 
 
+def has_layers(settings: ModelSettings, model: ModelSettings) -> bool:
+    """Whether a network has the same layers as a model, whatever its widths, activation, scale and planes."""
+    return not settings.is_new and (settings.kernels, settings.skip) == (model.kernels, model.skip)
+
+
 def has_name(settings: ModelSettings) -> bool:
-    """Whether there is a named network with the same layers, whatever its widths, activation, scale and planes."""
-    forms = {(each.kernels, each.skip) for each in ARCHITECTURES.values()}
-    return not settings.is_new and (settings.kernels, settings.skip) in forms
+    """Whether a named network has the same layers."""
+    return any(has_layers(settings, model) for model in ARCHITECTURES.values())
 
 
 @dataclass(frozen=True)

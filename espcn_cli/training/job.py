@@ -11,7 +11,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, existing, is_file, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring import layouts
-from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices, has_name
+from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices, has_layers, has_name
 from espcn_cli.training.run_folder import RunFolder
 from espcn_cli.training.scenes import SIDE
 
@@ -133,13 +133,13 @@ def check_start_stays(init: Path, output: Path) -> None:
 def continued(name: str, model: ModelSettings, init: Path | None) -> tuple[str, ModelSettings]:
     """What to train, and its settings: a network goes on with the activation that it has, whatever its name has now.
 
-    One that is of no form with a name, such as one that was imported, goes on in its own, at the scale that is asked
-    for, and under its own name.
+    One of no form that has a name, such as one that was imported, goes on in its own, at the scale that is asked for,
+    and under its own name.
     """
     if not init:
         return name, model
     card = checkpoint.read_card(init)
-    if has_name(card.settings):
+    if has_name(card.settings) or has_layers(card.settings, model):
         return name, replace(model, activation=card.settings.activation)
     return card.name, replace(card.settings, scale=model.scale)
 
