@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 from PIL import Image
@@ -58,7 +58,7 @@ class Flow:
 
 
 class Upscaler:
-    """A loaded model, ready for pictures and tensors; threads may share it.
+    """A loaded model, ready for Pillow images, NumPy arrays (call it) and tensors (`upscale`); threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
@@ -123,19 +123,43 @@ class Upscaler:
     def _engine(self, strength: float | None) -> Engine:
         return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
+    @overload
+    def __call__(self, picture: Image.Image) -> Image.Image: ...
+
+    @overload
+    def __call__(self, picture: Levels) -> Levels: ...
+
+    def __call__(self, picture: Image.Image | Levels) -> Image.Image | Levels:
+        """Upscale a Pillow image, or an array of levels, and give back the same kind.
+
+        Of an image, grey stays grey, alpha and profile are kept; what is not kept is warned about. An array is uint8
+        or uint16, (H, W) or (H, W, C): grey, grey and alpha, RGB or RGB and alpha. Raises ValueError for any other.
+        """
+        return self._levels(picture) if isinstance(picture, np.ndarray) else self._image(picture)
+
+    def _levels(self, levels: Levels) -> Levels:
+        channels = levels[..., None] if levels.ndim == 2 else levels
+        if channels.ndim != 3 or not 1 <= channels.shape[2] <= 4 or levels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"a picture is uint8 or uint16, (H, W) or (H, W, C), not {levels.dtype} {levels.shape}")
+        if not channels.size:
+            raise ValueError(f"the picture has no pixels: {levels.shape}")
+        result, notes = self.raster(from_array(channels))
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        return result.array().reshape(-1, result.size[0], *levels.shape[2:])
+
+    def _image(self, image: Image.Image) -> Image.Image:
         if not (image.width and image.height):
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
         result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
         for note in notes + said:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large = result.image()
         info, damage = metadata.moved(info, Change(frame.size, large.size))
         for note in damage:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large.info.update(info)
         return large
 
