@@ -191,8 +191,8 @@ def upscale(
         int,
         typer.Option(
             min=1,
-            help="Refuse files that claim more pixels, all frames of a picture together, and outputs of more than 16 times "
-            "as many; of a video, each frame.",
+            help="Refuse files that claim more pixels, all frames together, and outputs of more than 16 times as many. "
+            "Of a video each frame is held to it.",
         ),
     ] = MAX_PIXELS,
     dry_run: Annotated[
@@ -413,7 +413,11 @@ def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrit
     left = len(tasks) - len(outcomes)
     again = "starts again" if overwrite else "with --skip-existing continues"
     if any(isinstance(task, Task) and task.video and is_kept(task.output) for task in tasks[len(outcomes) :]):
-        again = "with --resume goes on" if left == 1 else f"with --resume {'goes on' if overwrite else 'and --skip-existing goes on'}"
+        again = (
+            "with --resume goes on"
+            if left == 1
+            else f"with --resume {'goes on' if overwrite else 'and --skip-existing goes on'}"
+        )
     return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
 
 

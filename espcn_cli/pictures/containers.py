@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_file
@@ -35,7 +36,21 @@ MUXERS = {
 SUFFIXES = frozenset(MUXERS) | {".qt", ".3gp", ".3g2", ".f4v", ".mk3d"}
 """What counts as a video when a folder is searched; a file named outright may be called anything."""
 
-_PICTURES = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jpx ", b"jp2 ", b"crx ")
+_PICTURES = (
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"mif1",
+    b"msf1",
+    b"avif",
+    b"avis",
+    b"jpx ",
+    b"jp2 ",
+    b"crx ",
+)
 """Brands of files that begin like MP4 and hold pictures."""
 
 _ATOMS = (b"moov", b"mdat", b"wide", b"pnot", b"skip", b"free")
@@ -83,8 +98,13 @@ def kind_of(source: Path) -> str | None:
 
 def peek(count: int) -> bytes:
     """The first bytes of standard input, which stay there."""
-    look = getattr(getattr(sys.stdin, "buffer", None), "peek", None)
-    head: bytes = look(count)[:count] if look else b""
+    stdin: Any = getattr(sys.stdin, "buffer", None)
+    if hasattr(stdin, "peek"):
+        return bytes(stdin.peek(count)[:count])
+    if stdin is None or not stdin.seekable():
+        return b""
+    place, head = stdin.tell(), bytes(stdin.read(count))
+    stdin.seek(place)
     return head
 
 
@@ -93,7 +113,9 @@ def muxer_of(destination: Path) -> str:
     suffix = destination.suffix.lower()
     if suffix not in MUXERS:
         kind = destination.suffix or "a file without suffix"
-        raise UsageError(f"{destination}: cannot write a video to {kind}: use .mp4, .mkv, .mov, .webm or .y4m", destination)
+        raise UsageError(
+            f"{destination}: cannot write a video to {kind}: use .mp4, .mkv, .mov, .webm or .y4m", destination
+        )
     return MUXERS[suffix]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -48,6 +49,9 @@ KINDS = {
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 
+PACKED = ("bgr0", "bgra", "rgb24", "rgba", "rgb48be", "rgba64be")
+"""Pixel formats that are not planar, which the library makes of planes by itself."""
+
 FIXED_QUALITY = 2
 """The quantiser of older codecs that have no constant rate factor: their best but one."""
 
@@ -73,20 +77,25 @@ class Encoder:
     rate: Fraction
     padding: tuple[int, int] = (0, 0)
     fixed: bool = False
+    header: bool = True
+    """Whether the container has a place for the codec's parameters, apart from the frames."""
 
     def context(self) -> Any:
         """An encoder of its own, for one part. Raises EspcnError if the library refuses."""
         import av
 
-        context = av.CodecContext.create(self.name, "w")
+        os.environ.setdefault("SVT_LOG", "1")  # or it tells of itself on standard error
+        context: Any = av.CodecContext.create(self.name, "w")
         context.options = dict(self.options)
         context.time_base, context.framerate = 1 / self.rate, self.rate
-        context.flags |= GLOBAL_HEADER
+        if self.header:
+            context.flags |= GLOBAL_HEADER
         self._describe(context)
         return context
 
     def stream(self, container: Any) -> Any:
         """A stream for what such encoders have made."""
+        os.environ.setdefault("SVT_LOG", "1")
         stream = container.add_stream(self.name, rate=self.rate, options=dict(self.options))
         stream.codec_context.time_base = 1 / self.rate
         self._describe(stream.codec_context)
@@ -139,7 +148,7 @@ def choose(coding: Coding, target: Clip, video: Video | None, muxer: str) -> tup
     except ValueError:
         raise EspcnError(f"this PyAV cannot write {kind.encoder}: choose another --codec") from None
     format, notes = _format(coding.pixel_format, target, formats, kind.encoder)
-    layout = layout_of(format) or replace(target.layout, alpha=target.layout.alpha and "a" in format)
+    layout = layout_of(format) or _stored(format)
     padding = (0, 0)
     if kind.even:
         padding = tuple(  # type: ignore[assignment]
@@ -152,7 +161,10 @@ def choose(coding: Coding, target: Clip, video: Video | None, muxer: str) -> tup
         clip = replace(clip, colours=replace(clip.colours, full=False, matrix=1, tagged=True))
     light = video.light if video else Light()
     options, fixed = _options(kind, coding, light, notes)
-    return Encoder(kind.encoder, options, clip, format, _rate(target.rate), padding, fixed), notes
+    if muxer == "avi" and kind.encoder == "libx264":
+        options["bf"] = "0"  # frames that come in another order are not for AVI
+    header = muxer not in ("avi", "mpegts")
+    return Encoder(kind.encoder, options, clip, format, _rate(target.rate), padding, fixed, header), notes
 
 
 def check(encoder: Encoder, muxer: str, destination: str) -> None:
@@ -164,7 +176,9 @@ def check(encoder: Encoder, muxer: str, destination: str) -> None:
             encoder.stream(container)
             container.start_encoding()
     except ValueError:
-        raise UsageError(f"{destination}: {muxer} cannot hold {encoder.name}: choose another --codec or suffix") from None
+        raise UsageError(
+            f"{destination}: {muxer} cannot hold {encoder.name}: choose another --codec or suffix"
+        ) from None
     except (av.FFmpegError, OSError) as error:
         width, height = encoder.clip.size
         what = f"{encoder.name} refuses {width} x {height} {encoder.format} ({getattr(error, 'strerror', error)})"
@@ -206,7 +220,11 @@ def _options(kind: Kind, coding: Coding, light: Light, notes: list[str]) -> tupl
 
 
 def _preset(kind: Kind, preset: str) -> str:
-    words = PRESETS if kind.encoder in ("libx264", "libx265") else tuple(map(str, range(14 if "svt" in kind.encoder else 9)))
+    words = (
+        PRESETS
+        if kind.encoder in ("libx264", "libx265")
+        else tuple(map(str, range(14 if "svt" in kind.encoder else 9)))
+    )
     if preset not in words:
         raise UsageError(f"--preset {preset!r}: {kind.encoder} takes {', '.join(words)}")
     return preset
@@ -223,9 +241,10 @@ def _light_options(encoder: str, light: Light) -> dict[str, str]:
             words.append("max-cll={},{}".format(*light.content))
         return {"x265-params": ":".join([*words, "hdr10=1"] if light.mastering else words)}
     if encoder == "libsvtav1" and light.mastering:
-        rx, ry, gx, gy, bx, by, wx, wy = (value / 50_000 for value in light.mastering[:8])
-        most, least = (value / 10_000 for value in light.mastering[8:])
-        screen = f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})"
+        places = [f"{value / 50_000:g}" for value in light.mastering[:8]]
+        red, green, blue, white = (",".join(places[index : index + 2]) for index in range(0, 8, 2))
+        lights = ",".join(f"{value / 10_000:g}" for value in light.mastering[8:])
+        screen = f"mastering-display=G({green})B({blue})R({red})WP({white})L({lights})"
         content = ":content-light={},{}".format(*light.content) if light.content else ""
         return {"svtav1-params": screen + content}
     return {}
@@ -240,10 +259,11 @@ def _format(wanted: str | None, target: Clip, formats: list[str], encoder: str) 
             raise UsageError(f"--pixel-format {wanted!r}: {encoder} takes {known}")
         best = wanted
     else:
-        best = min((name for name in formats if _usable(name, layout)), key=lambda name: _losses(layout, name), default="")
+        usable = [name for name in formats if _usable(name, layout)]
+        best = min(usable, key=lambda name: _losses(layout, name), default="")
     if not best:
         raise EspcnError(f"{encoder} has no pixel format for {layout.name}: choose another --codec")
-    kept = layout_of(best) or Layout("rgb", 8, 1, 1, "a" in best)
+    kept = _stored(best)
     notes = []
     if layout.alpha and not kept.alpha:
         notes.append(f"transparency is lost: {encoder} does not keep it in {best}; --codec ffv1 does")
@@ -251,7 +271,7 @@ def _format(wanted: str | None, target: Clip, formats: list[str], encoder: str) 
         notes.append(f"{layout.depth} bits become {kept.depth}: {best} holds no more")
     if layout.colour != "grey" and kept.colour == "grey":
         notes.append("colour is lost: that was asked for")
-    elif kept.colour == "yuv" and kept.across * kept.down > max(layout.across * layout.down, 1) and layout.colour != "grey":
+    elif _is_coarser(kept, layout):
         notes.append(f"colour gets coarser: {encoder} stores it as {best}")
     return best, notes
 
@@ -259,17 +279,16 @@ def _format(wanted: str | None, target: Clip, formats: list[str], encoder: str) 
 def _usable(name: str, layout: Layout) -> bool:
     if name.startswith("yuvj"):
         return False
-    return layout_of(name) is not None or (layout.colour == "rgb" and name in ("rgb24", "rgba", "bgra", "rgb48be", "rgba64be"))
+    return layout_of(name) is not None or (layout.colour == "rgb" and name in PACKED)
 
 
 def _losses(layout: Layout, name: str) -> tuple[int, ...]:
     """What a format would lose, the worst first, and then what it would store for nothing."""
-    kept = layout_of(name) or Layout("rgb", 16 if "48" in name or "64" in name else 8, 1, 1, "a" in name)
+    kept = _stored(name)
     steps = max(layout.across * layout.down, 1)
-    coarser = kept.colour == "yuv" and layout.colour != "grey" and kept.across * kept.down > steps
     return (
         layout.colour != "grey" and kept.colour == "grey",
-        coarser,
+        _is_coarser(kept, layout),
         layout.alpha and not kept.alpha,
         kept.depth < layout.depth,
         kept.colour != layout.colour,
@@ -278,6 +297,19 @@ def _losses(layout: Layout, name: str) -> tuple[int, ...]:
         kept.alpha != layout.alpha,
         abs(kept.depth - layout.depth),
     )
+
+
+def _stored(name: str) -> Layout:
+    """What a pixel format keeps."""
+    deep = name.endswith(("48be", "64be"))
+    return layout_of(name) or Layout("rgb", 16 if deep else 8, 1, 1, "a" in name)
+
+
+def _is_coarser(kept: Layout, layout: Layout) -> bool:
+    """Whether colour has fewer samples."""
+    if kept.colour != "yuv" or layout.colour == "grey":
+        return False
+    return kept.across * kept.down > max(layout.across * layout.down, 1)
 
 
 def _is_rgb(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -16,8 +17,30 @@ from espcn_cli.pictures.video import DROPPED_WORDS, PROTOCOLS, Video, main_strea
 
 USUAL = frozenset(
     (
-        *("title", "artist", "album_artist", "album", "date", "comment", "genre", "copyright", "description", "composer"),
-        *("synopsis", "show", "episode_id", "network", "lyrics", "grouping", "track", "disc", "creation_time", "keywords"),
+        *(
+            "title",
+            "artist",
+            "album_artist",
+            "album",
+            "date",
+            "comment",
+            "genre",
+            "copyright",
+            "description",
+            "composer",
+        ),
+        *(
+            "synopsis",
+            "show",
+            "episode_id",
+            "network",
+            "lyrics",
+            "grouping",
+            "track",
+            "disc",
+            "creation_time",
+            "keywords",
+        ),
         *("encoder", "major_brand", "minor_version", "compatible_brands", "episode_sort", "season_number", "hd_video"),
     )
 )
@@ -36,7 +59,14 @@ class _Extra:
 
 
 def join(
-    parts: Parts, encoder: Encoder, video: Video | None, time_base: Fraction, muxer: str, path: Path, shift: bool, cut: bool
+    parts: Parts,
+    encoder: Encoder,
+    video: Video | None,
+    time_base: Fraction,
+    muxer: str,
+    path: Path,
+    shift: bool,
+    cut: bool,
 ) -> list[str]:
     """Write a container at `path`, and say what it cannot hold. `video` None: there is nothing to copy.
 
@@ -169,9 +199,7 @@ def _is_cover(stream: Any) -> bool:
     return bool(int(stream.disposition) & (1 << 10))
 
 
-def _interleave(
-    container: Any, first: Iterator[tuple[Fraction, Any]], second: Iterator[tuple[Fraction, Any]]
-) -> None:
+def _interleave(container: Any, first: Iterator[tuple[Fraction, Any]], second: Iterator[tuple[Fraction, Any]]) -> None:
     """Write both in the order of their moments, so that the muxer holds little."""
     left, right = next(first, None), next(second, None)
     while left or right:
@@ -235,14 +263,14 @@ def _holds(muxer: str, stream: Any) -> bool:
 def _quietly(close: Callable[[], None]) -> None:
     import av
 
-    try:
+    with suppress(av.FFmpegError, OSError, ValueError):
         close()
-    except (av.FFmpegError, OSError, ValueError):
-        pass
 
 
 def _name(stream: Any) -> str:
-    codec = stream.codec_context.name if stream.codec_context is not None else (getattr(stream, "name", None) or "unknown")
+    codec = (
+        stream.codec_context.name if stream.codec_context is not None else (getattr(stream, "name", None) or "unknown")
+    )
     language = f", {stream.language}" if stream.metadata.get("language") else ""
     return f"stream {stream.index} ({stream.type}, {codec}{language})"
 
@@ -277,7 +305,7 @@ def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
                 notes.append(f"chapters are lost: {muxer} cannot hold them")
             aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
             if (video.clip.aspect or Fraction(1)) != aspect:
-                notes.append(f"the shape of its pixels, {video.clip.aspect}, is lost: {muxer} with this codec has no place for it")
+                notes.append(f"the shape of its pixels, {video.clip.aspect}, is lost: {muxer} has no place for it")
         finally:
             before.close()
     return notes

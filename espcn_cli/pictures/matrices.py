@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,6 +66,6 @@ def _chroma(clip: Clip) -> tuple[int, int]:
     return (clip.layout.most if clip.colours.full else 224 << (depth - 8)), 1 << (depth - 1)
 
 
-def _whole(values: NDArray[np.float32], most: int, dtype: object) -> NDArray[np.unsignedinteger]:
-    result: NDArray[np.unsignedinteger] = np.floor(values + 0.5).clip(0, most).astype(dtype)  # type: ignore[call-overload]
+def _whole(values: NDArray[Any], most: int, dtype: Any) -> NDArray[np.unsignedinteger]:
+    result: NDArray[np.unsignedinteger] = np.floor(values + 0.5).clip(0, most).astype(dtype)
     return result

@@ -11,6 +11,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -182,10 +183,8 @@ class Writer:
     def abandon(self) -> None:
         """Close the file of a part that will not be finished."""
         if self._file is not None:
-            try:
+            with suppress(OSError):  # the disk is full, and the buffer is not empty
                 self._file.close()
-            except OSError:  # the disk is full, and the buffer is not empty
-                pass
             self._file = None
 
     def _begin(self) -> None:
@@ -203,7 +202,9 @@ class Writer:
             packets = self._context.encode(frame)
         except (av.FFmpegError, ValueError) as error:
             what = getattr(error, "strerror", None) or str(error)
-            raise EspcnError(f"{self._parts.output}: {self._encoder.name} gave up ({what})", self._parts.output) from None
+            raise EspcnError(
+                f"{self._parts.output}: {self._encoder.name} gave up ({what})", self._parts.output
+            ) from None
         try:
             for packet in packets:
                 data = bytes(packet)

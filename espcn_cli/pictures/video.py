@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +30,22 @@ CENTRED = ("mjpeg", "mpeg1video")
 LOSSLESS = frozenset(
     (
         *("ffv1", "ffvhuff", "huffyuv", "hymt", "utvideo", "magicyuv", "rawvideo", "qtrle", "png", "apng", "lagarith"),
-        *("zmbv", "flashsv", "cscd", "v210", "v308", "v408", "v410", "r210", "r10k", "snow", "rle", "gif", "bmp", "tiff"),
+        *(
+            "zmbv",
+            "flashsv",
+            "cscd",
+            "v210",
+            "v308",
+            "v408",
+            "v410",
+            "r210",
+            "r10k",
+            "snow",
+            "rle",
+            "gif",
+            "bmp",
+            "tiff",
+        ),
         *("dirac_lossless", "screenpresso", "msrle", "8bps", "vble", "zerocodec", "fraps", "wrapped_avframe", "y41p"),
     )
 )
@@ -91,6 +107,11 @@ class Video:
         self.container.close()
 
     @property
+    def unordered(self) -> bool:
+        """Whether the container tells when frames are decoded, not when they are shown: at one rate."""
+        return "avi" in str(self.container.format.name)
+
+    @property
     def bits(self) -> float | None:
         """About how many a pixel was stored in; None if nothing tells."""
         rate = self.stream.codec_context.bit_rate or self.container.bit_rate
@@ -136,7 +157,7 @@ class Video:
         before: int | None = None
         for frame in self._filtered(start):
             moment = frame.pts if frame.pts is not None else frame.dts
-            if moment is None:
+            if moment is None or (self.unordered and before is not None):
                 moment = 0 if before is None else before + step
             elif frame.time_base and frame.time_base != self.clip.time_base:
                 moment = round(moment * frame.time_base / self.clip.time_base)
@@ -159,7 +180,7 @@ class Video:
             yield from _pulled(graph)
 
     def _check(self, frame: Any, index: int) -> None:
-        if (frame.width, frame.height) != self.clip.size or _planar(frame.format) != self.clip.layout:
+        if (frame.width, frame.height) != self.clip.size or planar(frame.format) != self.clip.layout:
             what = f"{frame.width} x {frame.height} {frame.format.name}"
             raise EspcnError(f"{self.name}: changes to {what} at frame {index}: cut it there, or use --end", self.path)
         if frame.interlaced_frame and not self.deinterlaced:
@@ -209,21 +230,33 @@ def open_video(path: Path, name: str, demuxer: str, deinterlace: bool = False) -
     import av
 
     av.logging.set_level(None)
+    with _container(path, name, demuxer) as container:
+        stream = _usable_stream(path, name, container, deinterlace)
+        frame = _first(path, name, container, stream)
+        if frame.interlaced_frame and not deinterlace:
+            raise _interlaced(path, name)
+    container = _container(path, name, demuxer)  # again, as not every container can be wound back
     try:
-        container: Any = av.open(
-            f"file:{path}", format=demuxer, options={"protocol_whitelist": PROTOCOLS}, metadata_errors="replace"
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise EspcnError(f"{name}: cannot be opened ({reason}): is it complete?", path) from None
-    try:
-        return _described(path, name, container, deinterlace)
+        return _described(path, name, container, frame, deinterlace)
     except BaseException:
         container.close()
         raise
 
 
-def _described(path: Path, name: str, container: Any, deinterlace: bool) -> Video:
+def _container(path: Path, name: str, demuxer: str) -> Any:
+    import av
+
+    try:
+        return av.open(
+            f"file:{path}", format=demuxer, options={"protocol_whitelist": PROTOCOLS}, metadata_errors="replace"
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EspcnError(f"{name}: cannot be opened ({reason}): is it complete?", path) from None
+
+
+def _usable_stream(path: Path, name: str, container: Any, deinterlace: bool) -> Any:
+    """The stream of frames, its decoder set up."""
     stream = main_stream(container)
     if stream is None:
         raise EspcnError(f"{name}: there is no video in it", path)
@@ -234,11 +267,15 @@ def _described(path: Path, name: str, container: Any, deinterlace: bool) -> Vide
         raise EspcnError(f"{name}: its video is encrypted: remove the protection first", path)
     if getattr(context, "field_order", 1) in INTERLACED_ORDERS and not deinterlace:
         raise _interlaced(path, name)
-    _set_up(context)
-    frame = _first(path, name, container, stream)
-    if frame.interlaced_frame and not deinterlace:
-        raise _interlaced(path, name)
-    layout = _planar(frame.format)
+    context.thread_type = "AUTO"
+    context.thread_count = cores.count()
+    context.options = {**context.options, "export_side_data": "venc_params"}
+    return stream
+
+
+def _described(path: Path, name: str, container: Any, frame: Any, deinterlace: bool) -> Video:
+    stream = _usable_stream(path, name, container, deinterlace)
+    context, layout = stream.codec_context, planar(frame.format)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     clip = Clip(
         (frame.width, frame.height),
@@ -261,35 +298,16 @@ def main_stream(container: Any) -> Any:
     return next((stream for stream in streams if int(stream.disposition) & 1), streams[0] if streams else None)
 
 
-def _set_up(context: Any) -> None:
-    context.thread_type = "AUTO"
-    context.thread_count = cores.count()
-    context.options = {**context.options, "export_side_data": "venc_params"}
-
-
 def _first(path: Path, name: str, container: Any, stream: Any) -> Any:
-    """The first frame; the container is at its beginning again. Raises EspcnError if there is none."""
+    """The first frame. Raises EspcnError if there is none."""
     import av
 
-    found = None
-    try:
+    with suppress(av.FFmpegError, OSError):
         for packet in container.demux(stream):
-            try:
-                found = next(iter(packet.decode()), None)
-            except av.FFmpegError:
-                continue
-            if found is not None:
-                break
-    except (av.FFmpegError, OSError):
-        pass
-    if found is None:
-        raise EspcnError(f"{name}: no frames can be decoded: is it complete, and not encrypted?", path)
-    try:
-        container.seek(container.start_time or 0)
-    except (av.FFmpegError, OSError):
-        raise EspcnError(f"{name}: it cannot be read from its beginning again: copy it to a disk", path) from None
-    stream.codec_context.flush_buffers()
-    return found
+            with suppress(av.FFmpegError):
+                if frames := packet.decode():
+                    return frames[0]
+    raise EspcnError(f"{name}: no frames can be decoded: is it complete, and not encrypted?", path)
 
 
 def _flushed(stream: Any) -> list[Any]:
@@ -347,7 +365,7 @@ def view(plane: Any, shape: tuple[int, int], layout: Layout) -> Plane:
     return samples
 
 
-def _planar(kind: Any) -> Layout:
+def planar(kind: Any) -> Layout:
     """The planes that hold all that a pixel format does."""
     if layout := layout_of(kind.name):
         return layout
@@ -382,7 +400,7 @@ def _colours(frame: Any, layout: Layout) -> Colours:
 
 
 def _siting(codec: str, frame: Any) -> Siting:
-    """Where chroma is by the codec's rules; PyAV does not tell what the file says. UHD's wide gamut has its own place."""
+    """Where chroma is by the codec's rules, as PyAV does not tell what the file says; wide gamut has its own place."""
     if codec in CENTRED:
         return "centre"
     return "topleft" if int(frame.color_primaries) == 9 and codec in ("hevc", "libdav1d", "av1") else "left"
@@ -392,7 +410,7 @@ def _count(container: Any, stream: Any, rate: Fraction) -> int | None:
     if stream.frames:
         return int(stream.frames)
     if stream.duration:
-        return max(round(stream.duration * stream.time_base * rate), 1)
+        return max(int(stream.duration * stream.time_base * rate + Fraction(1, 2)), 1)
     return max(round(container.duration / 1_000_000 * rate), 1) if container.duration else None
 
 
@@ -404,7 +422,9 @@ def _light(frame: Any) -> Light:
     found = {data.type.name: bytes(data) for data in frame.side_data}
     names = {"DOVI_METADATA": "Dolby Vision", "DOVI_RPU_BUFFER": "Dolby Vision", "DYNAMIC_HDR_PLUS": "HDR10+"}
     dropped = tuple(dict.fromkeys(word for key, word in names.items() if key in found))
-    return Light(_mastering(found.get("MASTERING_DISPLAY_METADATA")), _content(found.get("CONTENT_LIGHT_LEVEL")), dropped)
+    return Light(
+        _mastering(found.get("MASTERING_DISPLAY_METADATA")), _content(found.get("CONTENT_LIGHT_LEVEL")), dropped
+    )
 
 
 def _mastering(data: bytes | None) -> tuple[int, ...] | None:
@@ -420,14 +440,17 @@ def _mastering(data: bytes | None) -> tuple[int, ...] | None:
 
 
 def _content(data: bytes | None) -> tuple[int, int] | None:
-    return struct.unpack_from("2I", data) if data is not None and len(data) >= 8 else None  # type: ignore[return-value]
+    if data is None or len(data) < 8:
+        return None
+    most, average = struct.unpack_from("2I", data)
+    return most, average
 
 
 def _matrix(frame: Any) -> tuple[int, ...] | None:
     """How the picture is turned for display: nine numbers, None for not at all."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX" and len(bytes(data)) >= 36:
-            return struct.unpack_from("9i", bytes(data))
+            return tuple(struct.unpack_from("9i", bytes(data)))
     return None
 
 
@@ -455,4 +478,3 @@ def _mean_delta(data: Any) -> float:
 
 def _ticks(seconds: float, time_base: Fraction) -> int:
     return round(Fraction(seconds).limit_denominator(1_000_000) / time_base)
-

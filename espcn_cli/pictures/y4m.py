@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Reader:
             raise EspcnError("the Y4M stream is damaged or breaks off in a header")
         return line[:-1].decode("latin-1")
 
-    def _plane(self, shape: tuple[int, int], dtype: np.dtype[np.unsignedinteger], number: int) -> Plane:
+    def _plane(self, shape: tuple[int, int], dtype: np.dtype[Any], number: int) -> Plane:
         wanted = shape[0] * shape[1] * dtype.itemsize
         data = bytearray()
         while len(data) < wanted:

@@ -14,11 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
 
 from espcn_cli import cores
-from espcn_cli.engines.engine import Engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import claimed, clean, is_stream, replacing
 from espcn_cli.interruption import READER, WRITER
-from espcn_cli.maths.levels import Pixels
 from espcn_cli.maths.sited import Plane
 from espcn_cli.memory import available_memory, out_of_memory
 from espcn_cli.paths import STREAM
@@ -28,7 +26,7 @@ from espcn_cli.pictures.encoders import Coding, Encoder, check, choose
 from espcn_cli.pictures.joining import join, lost_words
 from espcn_cli.pictures.opening import check_pixels
 from espcn_cli.pictures.parts import Parts, folder_of
-from espcn_cli.pictures.planes import Clip, Frame, Layout, bytes_of, layout_of
+from espcn_cli.pictures.planes import Clip, Frame, Layout, layout_of
 from espcn_cli.pictures.video import Span, Video, open_video
 from espcn_cli.upscaling.frames import Enlargement, Prepared
 from espcn_cli.upscaling.handover import Handover
@@ -79,7 +77,7 @@ class FilmOptions:
     span: Span = field(default_factory=Span)
     deinterlace: bool = False
     resume: bool = False
-    format: str | None = None
+    format: str = Y4M
     size: Size | None = None
     overwrite: bool = True
     max_output: int = 2**32
@@ -185,7 +183,9 @@ class _FromY4m:
                 yield replace(frame, number=number)
                 number += 1
         if not number:
-            raise EspcnError("there are no frames in that part of it" if not self.span.whole else "there are no frames in it")
+            raise EspcnError(
+                "there are no frames in that part of it" if not self.span.whole else "there are no frames in it"
+            )
 
 
 # --- where they go ---------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class _Film:
         self.task = task
         self.options = options
         streamed = options.format if options.format in containers.MUXERS.values() else Y4M
-        self.muxer = streamed if task.streams else containers.muxer_of(task.output)
+        self.muxer: str = streamed if task.streams else containers.muxer_of(task.output)
         self.notes: list[str] = []
 
     # --- before the first frame
@@ -260,7 +260,7 @@ class _Film:
         size = self.upscaler.output_size(clip.size, self.options.size)
         if size[0] * size[1] > self.options.max_output:
             raise EspcnError(
-                f"{size[0]:,} x {size[1]:,} pixels would be more than {self.options.max_output:,}: choose a smaller --size"
+                f"{size[0]:,} x {size[1]:,} pixels would be more than {self.options.max_output:,}: use a smaller --size"
             )
         if used is not None:
             reached = used.output_size(clip.size)
@@ -277,7 +277,9 @@ class _Film:
         if coding.pixel_format is not None:
             asked = layout_of(coding.pixel_format)
             if asked is None or not y4m.holds(asked):
-                raise UsageError(f"--pixel-format {coding.pixel_format!r}: Y4M takes gray, yuv420p, yuv444p10le and the like")
+                raise UsageError(
+                    f"--pixel-format {coding.pixel_format!r}: Y4M takes gray, yuv420p, yuv444p10le and the like"
+                )
             layout = asked
         elif layout.colour == "rgb":
             self.notes.append("RGB becomes Y'CbCr: Y4M holds nothing else")

@@ -1,4 +1,4 @@
-"""A video's frames in another size, plane by plane: luma by the network, chroma by the bicubic kernel, where it lies."""
+"""A video's frames in another size, plane by plane: luma by the network, chroma by the bicubic kernel."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Enlargement:
         return planes[0], *(resample(plane, shape, *steps, target.layout.most) for plane in planes[1:])
 
     def _deep(self, plane: Plane) -> Plane:
-        """A plane of luma or chroma in the target's depth: in its own range, white and the middle stay what they are."""
+        """A plane of luma or chroma in the target's depth: in its own range, where white stays white."""
         before, after = self.source.layout, self.target.layout
         if before.depth == after.depth:
             return plane

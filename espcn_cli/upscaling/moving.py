@@ -63,7 +63,7 @@ class Moving:
         return [tile for tile in cut if differs[tile.rows.window, tile.columns.window].any()]
 
     def _pays(self, changed: Sequence[Tile], lr: Levels) -> bool:
-        return sum(map(_pixels, changed)) <= WORTH * lr.shape[0] * lr.shape[1]
+        return bool(sum(map(_pixels, changed)) <= WORTH * lr.shape[0] * lr.shape[1])
 
     def _patched(self, lr: Levels, engine: Engine, changed: Sequence[Tile]) -> Levels:
         assert self._after is not None
@@ -74,7 +74,9 @@ class Moving:
     def _whole(self, lr: Levels, engine: Engine) -> Levels:
         height, width, channels = lr.shape
         scale = engine.settings.scale
-        pieces = list(tiles(height, width, *choose_tile(self._tile, height, width, engine.halo, engine.window), engine.halo))
+        pieces = list(
+            tiles(height, width, *choose_tile(self._tile, height, width, engine.halo, engine.window), engine.halo)
+        )
         if len(pieces) == 1:
             self.computed += 1
             return engine.upscale([lr], *self._levels)[0]
