@@ -25,6 +25,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 EngineName = Literal["auto", "torch", "openvino"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
 Alpha = Literal["blend", "separate"]
+Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1", "source"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""
 
 SCALES: tuple[Scale, ...] = get_args(Scale)

@@ -120,7 +120,8 @@ class Upscaler:
         """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
         return None if self.mixture is None or self.strength == "auto" else self.strength
 
-    def _engine(self, strength: float | None) -> Engine:
+    def engine_at(self, strength: float | None) -> Engine:
+        """The engine for a strength; None is that of the model where nothing is mixed."""
         return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
 
     @overload
@@ -183,7 +184,7 @@ class Upscaler:
         if self.mixture is None or self.strength != "auto":
             return self._planes(x, self.engine)
         pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
-        engines = [self._engine(self.strength_of(Document((picture,)))) for picture in pictures]
+        engines = [self.engine_at(self.strength_of(Document((picture,)))) for picture in pictures]
         return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
 
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
@@ -234,7 +235,7 @@ class Upscaler:
         used = [self.reaching(frame.size, size) for frame in frames]
         large = list(frames)
         calls: dict[tuple[int, int], list[int]] = {}
-        engines = [each._engine(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
+        engines = [each.engine_at(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
         for index, engine in enumerate(engines):
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
@@ -260,7 +261,7 @@ class Upscaler:
         used = self.reaching(document.size, size)
         after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
         bands = (
-            used._bands(used._engine(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
+            used._bands(used.engine_at(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
         )
         return Flow(target, after.info, bands, after.warnings, notes)
 
@@ -295,7 +296,7 @@ class Upscaler:
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
-            done, said = without_overflow(used._engine(strength), work)
+            done, said = without_overflow(used.engine_at(strength), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
