@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from espcn_cli.maths.levels import Levels
     from espcn_cli.pictures.document import Document
     from espcn_cli.reports.speed import Speed
-    from espcn_cli.scoring.benchmark import Comparison, Picture
-    from espcn_cli.scoring.table import Table
+    from espcn_cli.scoring.benchmark import Comparison
+    from espcn_cli.scoring.suite import Method as RealMethod
+    from espcn_cli.scoring.table import Again, Table
     from espcn_cli.upscaling.upscaler import Upscaler
 
 Printed = Literal["text", "json", "csv", "markdown"]
@@ -156,7 +157,7 @@ def benchmark(
     from espcn_cli.pictures import folders, opening
     from espcn_cli.reports import page
     from espcn_cli.reports.scores import scores_page
-    from espcn_cli.scoring import clips
+    from espcn_cli.scoring import clips, recipes, suite
     from espcn_cli.scoring.benchmark import find_pictures, measure
     from espcn_cli.scoring.table import joined
 
@@ -208,15 +209,19 @@ def benchmark(
         upscalers = {scale: open_models(names, scale, options) for scale, names in found.items()}
     with progress(0, "picture", quiet) as bar:
         measured: list[Table] = []
-        compared: list[tuple[Comparison, list[Picture]]] = []
+        made_again: list[Again] = []
         for scale, of_scale in upscalers.items():
             told = partial(advance, bar, len(measured), len(upscalers))
+            folders_of = [source_of(source) for source in sources]
             if degradation == "real":
-                measured.append(measure_real(sources, of_scale, scale, rows, told))
+                real = folders_of, answers(of_scale), scale, recipes.choose(rows or recipes.ROWS)
+                measured.append(suite.measure(*real, told))
+                made_again.append(partial(suite.again, *real))
             else:
                 comparison = compare(of_scale, scale, lr_folder, protocol, degradation, made)
-                compared.append((comparison, find_pictures([source_of(source) for source in sources], scale)))
-                measured.append(measure(*compared[-1], told))
+                found_pictures = find_pictures(folders_of, scale)
+                measured.append(measure(comparison, found_pictures, told))
+                made_again.append(partial(comparison.again, found_pictures))
     table = joined(measured)
     tell(table, quiet)
     if printed == "csv":
@@ -230,7 +235,7 @@ def benchmark(
     if file:
         write_csv(file, tables.to_rows(table), overwrite)
     if html:
-        page.write(html, scores_page(table, compared, most), overwrite)
+        page.write(html, scores_page(table, made_again, most), overwrite)
     if table.errors:
         raise typer.Exit(1)
 
@@ -335,20 +340,9 @@ def compare(
     return Comparison(methods, scale, lr, protocol, degradation, outputs)
 
 
-def measure_real(
-    sources: Sequence[str],
-    upscalers: Mapping[str, Upscaler],
-    scale: int,
-    rows: list[str] | None,
-    report: Callable[[int, int], None],
-) -> Table:
-    """The rows of real pictures at one scale."""
-    from espcn_cli.paths import source_of
-    from espcn_cli.scoring import recipes, suite
-
-    answers = {name: partial(answer, upscaler) for name, upscaler in upscalers.items()}
-    chosen = recipes.choose(rows or recipes.ROWS)
-    return suite.measure([source_of(source) for source in sources], answers, scale, chosen, report)
+def answers(upscalers: Mapping[str, Upscaler]) -> dict[str, RealMethod]:
+    """What models make of real pictures, by name."""
+    return {name: partial(answer, upscaler) for name, upscaler in upscalers.items()}
 
 
 def tell(table: Table, quiet: bool) -> None:
