@@ -223,7 +223,8 @@ class TrainSettings:
     zero at the end on the `schedule`: half a cosine, or a line (`constant` stays). The last share `finish` of the
     training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
-    merged when saved.
+    merged when saved. `mixtures` is for the degradation `real`, from a start of the same form: each step's network is
+    the start and the weights that are learned, mixed at the strength that the step's damage needs.
     """
 
     steps: int = 20_000
@@ -239,6 +240,7 @@ class TrainSettings:
     warmup: int = 200
     clip: float = 0.1
     finish: float = 0.0
+    mixtures: bool = False
     patience: int = 0
     ema_decay: float = 0.999
     expansion: int = 128

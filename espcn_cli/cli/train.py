@@ -107,6 +107,14 @@ def train(
         str | None,
         typer.Option(metavar="FOLDER", help="Folder of drawings, a fifth of what --degradation real learns from."),
     ] = None,
+    mixtures: Annotated[
+        bool,
+        typer.Option(
+            "--mixtures",
+            help="With --degradation real and --init: learn weights that are good at every strength, mixed with the "
+            "start's.",
+        ),
+    ] = TRAIN.mixtures,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,

@@ -90,8 +90,21 @@ def make_job(
     if init:
         check_start_stays(init, output)
     model = continued(model, init)
+    check_mixtures(settings, model, init)
     notes += beside + others
     return Job(output, name, model, settings, pictures, validation, more, notes=notes, **options)
+
+
+def check_mixtures(settings: TrainSettings, model: ModelSettings, init: Path | None) -> None:
+    """Raises UsageError if mixtures are asked for where nothing can be mixed, or LR needs no strengths."""
+    if not settings.mixtures:
+        return
+    if settings.degradation != "real":
+        raise UsageError("--mixtures is for --degradation real: other LR needs no strengths")
+    if init is None:
+        raise UsageError("--mixtures needs clean weights to mix with: name them with --init")
+    if checkpoint.read_card(init).settings != model:
+        raise UsageError(f"--mixtures: {init} is another form of network; start from one of the same kind and scale")
 
 
 def refuse_existing(output: Path, resume: bool) -> None:
