@@ -40,7 +40,7 @@ async function use(model, strength) {
   say(`Preparing ${model.title} ...`);
   const real = layersOf(model, model.weights);
   await engine.load(model, model.clean ? mixed(layersOf(model, model.clean), real, strength) : real);
-  await engine.upscale(new Uint8Array(4 * 4 * 4), 4, 4, () => {}); // drivers finish compiling at the first use
+  await engine.upscale(new Uint8Array(4 * 4 * 4), 4, 4, false, () => {}); // drivers finish compiling at the first use
   loaded = wanted;
 }
 
@@ -73,8 +73,7 @@ async function upscaled(file) {
   const alpha = pixels.some((value, n) => n % 4 === 3 && value < 255);
   const grey = !pixels.some((value, n) => n % 4 === 0 && (value !== pixels[n + 1] || value !== pixels[n + 2]));
   const started = performance.now(), share = alpha ? 0.5 : 1;
-  const halo = Math.max(engine.halo, 4);
-  const result = await engine.upscale(alpha ? bleed(pixels, width, height, halo) : pixels, width, height, (done) => bar(done * share));
+  const result = await engine.upscale(alpha ? bleed(pixels, width, height, engine.halo) : pixels, width, height, grey, (done) => bar(done * share));
   if (alpha) await addAlpha(result, pixels, width, height, scale);
   return { ...result, file, grey, alpha, source: pixels, small: [width, height], title: model.title, scale, seconds: (performance.now() - started) / 1000 };
 }
@@ -85,7 +84,7 @@ async function addAlpha({ after, before }, pixels, width, height, scale) {
     alpha[n] = pixels[4 * n + 3];
     opaque.fill(alpha[n], 4 * n, 4 * n + 3);
   }
-  const large = await engine.upscale(opaque, width, height, (done) => bar(0.5 + done / 2));
+  const large = await engine.upscale(opaque, width, height, true, (done) => bar(0.5 + done / 2));
   const [byNetwork, byBicubic] = [large.after, large.before].map((x) => Float32Array.from({ length: x.length / 4 }, (_, n) => x[4 * n]));
   const flat = alpha.every((value) => value === alpha[0]);
   const made = flat ? byNetwork.fill(alpha[0]) : enlargedAlpha(alpha, width, height, scale, byNetwork, byBicubic);
