@@ -132,5 +132,12 @@ def test_a_network_too_wide_for_a_player_is_refused_with_its_cost(tmp_path: Path
         shader(exported.read(model))
 
 
+def test_a_network_too_deep_for_a_player_is_refused_with_its_cost(tmp_path: Path) -> None:
+    deep = ModelSettings(widths=(4,) * 260, kernels=(1,) * 261)
+    model = save_checkpoint(tmp_path / "deep.safetensors", deep, name="deep")
+    with pytest.raises(EspcnError, match=r"deep is too deep for a player: it takes 262 passes .* GFLOP"):
+        shader(exported.read(model))
+
+
 def test_cost() -> None:
     assert gigaflop(architecture("espcn-s"), 1280, 720) == pytest.approx(2 * 9936 * 1280 * 720 / 1e9)
