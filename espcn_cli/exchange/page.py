@@ -16,10 +16,10 @@ from espcn_cli.exchange.exported import Files, Network
 from espcn_cli.exchange.texels import Layer, check, layers
 from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
+from espcn_cli.network import mixing
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.pictures.traces import STANDARD
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
-from espcn_cli.upscaling import strength
 
 TILE_PLANES = 2**23
 """Values of one layer in a tile: in half floats, two layers of them take 32 MB of the card's memory."""
@@ -105,7 +105,7 @@ def described(network: Network) -> dict[str, Any]:
 
 def choice() -> dict[str, Any]:
     """What chooses a strength for a picture: the small network's weights, part by part, and JPEG's standard table."""
-    weights = strength.fitted()
+    weights = mixing.chooser()
     parts = {name: weights[of].ravel() for name, of in CHOICE.items()}
     sizes = [(name, part.size) for name, part in parts.items()]
     return {"sizes": sizes, "weights": _base64(np.concatenate([*parts.values()])), "standard": np.ravel(STANDARD)}
