@@ -1,7 +1,5 @@
 // The page: what people do, and what they are told.
 
-"use strict";
-
 const MOST = 150e6; // pixels of a result that this page holds in memory
 const SHOWN = 50e6; // and of one that it shows whole; a larger one is shown smaller, and saved as it is
 const at = (id) => document.getElementById(id);

@@ -26,7 +26,7 @@ TILE_PLANES = 2**23
 
 LARGEST_TILE = 1024
 
-SCRIPTS = ("engine.js", "alpha.js", "png.js", "strength.js", "live.js")
+SCRIPTS = ("engine.js", "alpha.js", "png.js", "live.js")
 
 CHOICE = {
     "mean": "mean",
@@ -46,9 +46,11 @@ def page(networks: Sequence[Network]) -> Files:
     for network in networks:
         check(network, "a page")
     data: dict[str, Any] = {"models": [described(network) for network in networks]}
-    if any(network.pair is not None for network in networks):
+    chooses = any(network.pair is not None for network in networks)
+    if chooses:
         data["choice"] = choice()
-    script = "\n".join([f"const PAGE = {_json(data)};", *(_asset(name) for name in SCRIPTS)])
+    names = ("strength.js", *SCRIPTS) if chooses else SCRIPTS
+    script = "\n".join(['"use strict";', f"const PAGE = {_json(data)};", *map(_asset, names)])
     style, facts = _asset("live.css"), [network.facts for network in networks]
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src blob: data:; "

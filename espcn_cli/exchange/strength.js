@@ -1,8 +1,6 @@
 // Which strength a picture gets: espcn's upscaling/strength.py and pictures/traces.py once more, number by number.
 // What they read in WebP files is not read here.
 
-"use strict";
-
 const BLOCK = 8, WINDOW = 64, ACROSS = 4;
 
 // RGBA and its file -> a strength from 0 to 1, in eighths.
