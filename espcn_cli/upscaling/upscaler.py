@@ -22,7 +22,7 @@ from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster, from_array
-from espcn_cli.pictures.traces import traces_of
+from espcn_cli.pictures.traces import Traces, traces_of
 from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
@@ -119,8 +119,10 @@ class Upscaler:
         """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
         return None if self.mixture is None or self.strength == "auto" else self.strength
 
-    def _engine(self, strength: float | None) -> Engine:
-        return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
+    def _engine(self, strength: float | None, traces: Traces) -> Engine:
+        """The engine at a strength, for what the file tells of its colours."""
+        engine = self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
+        return engine.halved() if traces.halved else engine
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
@@ -128,7 +130,8 @@ class Upscaler:
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
-        result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
+        document = Document((frame,), traces=traces)
+        [result], said = self._together((frame,), None, self.strength_of(document), traces)
         for note in notes + said:
             warnings.warn(note, stacklevel=2)
         large = result.image()
@@ -158,7 +161,7 @@ class Upscaler:
         if self.mixture is None or self.strength != "auto":
             return self._planes(x, self.engine)
         pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
-        engines = [self._engine(self.strength_of(Document((picture,)))) for picture in pictures]
+        engines = [self._engine(self.strength_of(Document((picture,))), Traces()) for picture in pictures]
         return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
 
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
@@ -183,7 +186,7 @@ class Upscaler:
         """
         if strength is None:
             strength = self.strength_of(Document((picture,)))
-        [large], notes = self._together((picture,), None, strength)
+        [large], notes = self._together((picture,), None, strength, Traces())
         return large, notes
 
     def document(self, document: Document, size: Size | None = None, strength: float | None = None) -> Document:
@@ -194,7 +197,7 @@ class Upscaler:
         if strength is None and (used := self.reaching(document.size, size)):
             strength = used.strength_of(document)
         parts = [document.frames] if document.durations else [(page,) for page in document.frames]
-        done = [self._together(part, size, strength) for part in parts]
+        done = [self._together(part, size, strength, document.traces) for part in parts]
         frames = [frame for part, _ in done for frame in part]
         return self._after(document, frames, [note for _, said in done for note in said])
 
@@ -209,7 +212,10 @@ class Upscaler:
         used = [self.reaching(frame.size, size) for frame in frames]
         large = list(frames)
         calls: dict[tuple[int, int], list[int]] = {}
-        engines = [each._engine(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
+        engines = [
+            each._engine(strength, document.traces) if each else None
+            for each, strength, document in zip(used, strengths, documents, strict=True)
+        ]
         for index, engine in enumerate(engines):
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
@@ -234,9 +240,10 @@ class Upscaler:
         [frame], target, notes = document.frames, self.output_size(document.size, size), list[str]()
         used = self.reaching(document.size, size)
         after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
-        bands = (
-            used._bands(used._engine(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
-        )
+        if used:
+            bands = used._bands(used._engine(strength, document.traces), frame, target, notes)
+        else:
+            bands = fitted(frame, *target, self.alpha)
         return Flow(target, after.info, bands, after.warnings, notes)
 
     def _after(
@@ -257,7 +264,7 @@ class Upscaler:
         return [f"the network reaches x{used.scale}: the rest of the way is interpolated"]
 
     def _together(
-        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None
+        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None, traces: Traces
     ) -> tuple[list[Raster], list[str]]:
         """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
         used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
@@ -270,7 +277,7 @@ class Upscaler:
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
-            done, said = without_overflow(used._engine(strength), work)
+            done, said = without_overflow(used._engine(strength, traces), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))

@@ -218,3 +218,31 @@ def test_one_that_overflows_changes_nothing_for_its_company(tmp_path: Path) -> N
     outcomes = list(run(upscaler, plan([tmp_path / "in"], tmp_path / "out")))
     note = ("bf16 overflows on this picture: done in fp32",)
     assert [outcome.warnings for outcome in outcomes] == [(), (), note, (), ()]
+
+
+# --- chroma at half the resolution -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("saved", [{"suffix": ".jpg", "subsampling": "4:2:0"}, {"suffix": ".webp", "lossless": False}])
+def test_files_that_halve_chroma_go_through_the_engine_for_that(
+    upscaler: Upscaler, flowing: list[png.Shape], tmp_path: Path, saved: dict[str, Any]
+) -> None:
+    """Alone, in company, flowing, and as a library call: one picture; its twin in a PNG gets other colours."""
+    sources = [tmp_path / f"{seed}{saved['suffix']}" for seed in range(3)]
+    for seed, source in enumerate(sources):
+        Image.fromarray(natural(40, 32, seed)).save(
+            source, quality=90, **{k: v for k, v in saved.items() if k != "suffix"}
+        )
+        Image.open(source).convert("RGB").save(source.with_suffix(".twin.png"))
+    tasks = [Task(source, source.with_suffix(".out.png")) for source in sources]
+    assert all(outcome.error is None for outcome in run(upscaler, tasks))
+    assert not flowing, "they are small, and done together"
+    one(upscaler, sources[0].with_suffix(".twin.png"), tmp_path / "twin.png")
+    levels = np.asarray(Image.open(sources[0]).convert("RGB"))
+    [expected], [plain] = (each.upscale([levels], 0, 255) for each in (upscaler.engine.halved(), upscaler.engine))
+    assert not np.array_equal(expected, plain)
+    assert np.array_equal(np.asarray(Image.open(tasks[0].output)), expected)
+    assert np.array_equal(np.asarray(upscaler(Image.open(sources[0]))), expected)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "twin.png")), plain)
+    one(upscaler, sources[0], tmp_path / "alone.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "alone.png")), expected) and flowing
