@@ -300,13 +300,14 @@ def find_models(wanted: Sequence[str | None], scales: Sequence[int]) -> dict[int
 
     Raises UsageError for a checkpoint of a scale that is not measured.
     """
+    from espcn_cli.exchange import importing
     from espcn_cli.network import checkpoint
 
     found: dict[int, dict[Path, str]] = {scale: {} for scale in scales}
     for name in wanted:
         for scale in scales:
             path = checkpoint.find(name, scale)
-            card = checkpoint.read_card(path)
+            card = importing.read_card(path)
             if card.settings.scale not in scales:
                 only = card.settings.scale
                 raise UsageError(f"{name} upscales by {only}, not by {scale}: name another model, or add -s {only}")

@@ -69,6 +69,7 @@ def compare(
     With --hr the truth stands beside them, and under each its PSNR.
     """
     from espcn_cli import cores
+    from espcn_cli.exchange import importing
     from espcn_cli.files import check_destination, existing, refuse_existing
     from espcn_cli.network import checkpoint
     from espcn_cli.paths import file_of, path_of
@@ -88,7 +89,7 @@ def compare(
     wanted: list[str | None] = [*(models or [])] or [None]
     for name in wanted:
         path = checkpoint.find(name, scale)
-        found.setdefault(path.resolve(), name or checkpoint.read_card(path).name)
+        found.setdefault(path.resolve(), name or importing.read_card(path).name)
     inputs = [path for path in (source, truth, *found) if path is not None]
     written: list[Path] = []
     if output is not None:

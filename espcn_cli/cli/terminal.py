@@ -128,7 +128,7 @@ def printable(text: object) -> str:
 
 
 @contextmanager
-def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
+def progress(total: int | None, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
     """A bar on stderr, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 

@@ -78,7 +78,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed.",
+            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed, "
+            "an imported one keeps its layers, whatever -m says.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,

@@ -169,7 +169,10 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
     settings = blueprint.settings
     (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
     if (black, white) != (0, 1):
-        x = op.add(op.multiply(x, _number(white - black)), _number(black))
+        wider = _mixed(
+            x, np.eye(settings.planes) * (white - black)
+        )  # a mere product rounds one way here, another there
+        x = op.add(wider, op.constant(np.full((1, settings.planes, 1, 1), black, np.float32)))
     stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
     total = stacks[0]
     for stack in stacks[1:]:
@@ -182,11 +185,12 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
     """The convolutions, each with what follows it; the last planes in our order."""
     last = len(settings.widths)
+    x = _padded(x, settings.reach, settings.reach) if settings.border == "edge" else x
     for layer, kind in enumerate(settings.activations):
         name = HIDDEN if layer < last else ""
         channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
         weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
-        x = _convolution(x, weight[channels], bias[channels], name)
+        x = _convolution(x, weight[channels], bias[channels], name, padded=settings.border == "zeros")
         slopes = weights.get(f"body.{2 * layer + 1}.weight")
         x = _named(_activation(x, kind, slopes if slopes is None or len(slopes) == 1 else slopes[channels]), name)
     return x
@@ -195,7 +199,11 @@ def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
 def _activation(x: Node, kind: LastActivation, slopes: NDArray[np.float32] | None) -> Node:
     if kind == "prelu":
         return op.prelu(x, op.constant(slopes))
-    kinds: dict[LastActivation, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
+    kinds: dict[LastActivation, Callable[[Node], Node]] = {
+        "tanh": op.tanh,
+        "hardswish": op.hswish,
+        "sigmoid": op.sigmoid,
+    }
     return kinds[kind](x) if kind in kinds else x
 
 
@@ -204,8 +212,10 @@ def _order(planes: int, scale: int) -> NDArray[np.int64]:
     return np.arange(planes * scale**2).reshape(planes, scale**2).T.ravel()
 
 
-def _convolution(x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "") -> Node:
-    pads = [weight.shape[2] // 2, weight.shape[3] // 2]
+def _convolution(
+    x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "", padded: bool = True
+) -> Node:
+    pads = [size // 2 if padded else 0 for size in weight.shape[2:]]
     x = _named(op.convolution(x, op.constant(weight), [1, 1], pads, pads, [1, 1]), name)
     return _named(op.add(x, op.constant(bias.reshape(1, -1, 1, 1))), name)
 
@@ -248,18 +258,18 @@ def _slopes(around: Around, scale: int, halved: bool) -> Node:
     bounded = op.clamp(change, -STEEPEST, STEEPEST)
     even = np.eye(3) - TO_LUMA  # shifts the three so that weighted as in luma they are as before: 0
     taps = phase_taps(scale, 1, triangle)
-    changes = _at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even)
+    changes = _at_phases(_padded(bounded, 1), np.einsum("at,bu->abtu", taps, taps), even)
     return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
 
 
 def _moments(around: Around) -> tuple[Node, Node]:
-    """The covariance of C - Y with luma, and the variance of luma, with a pixel more at each side: three planes each.
+    """The covariance of C - Y with luma, and the variance of luma: three planes each.
 
     What has one value for all colours is here three times: few channels cost this library as much as many, and taking
     them apart costs more.
     """
     box = partial(_each, kernels=np.full((3, 3, 3), 1 / 9))
-    x = op.subtract(around(SLOPE_REACH), _number(MIDDLE))
+    x = op.subtract(around(SLOPE_REACH - 1), _number(MIDDLE))
     mean = box(x)
     covariance = op.subtract(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, TO_LUMA)))
     variance = _mixed(covariance, TO_LUMA)
@@ -272,9 +282,9 @@ def _moments_of_halved(around: Around) -> tuple[Node, Node]:
     MIDDLE is taken away after the convolutions: before them, graphs for one shape and for any would round otherwise.
     """
     box = partial(_each, kernels=np.full((3, 5, 5), 1 / 25))
-    x = around(HALVED_REACH - 1)
+    x = around(HALVED_REACH - 2)
     other = op.subtract(x, _mixed(x, TO_LUMA))
-    y = op.subtract(_each(_mixed(around(HALVED_REACH), TO_LUMA), BINOMIALS), _number(MIDDLE))
+    y = op.subtract(_each(_mixed(around(HALVED_REACH - 1), TO_LUMA), BINOMIALS), _number(MIDDLE))
     mean = box(y)
     covariance = op.subtract(box(op.multiply(other, y)), op.multiply(box(other), mean))
     return covariance, op.subtract(box(op.multiply(y, y)), op.multiply(mean, mean))

@@ -57,7 +57,7 @@ def softened(x: Tensor) -> Tensor:
 class ColourSlopes(nn.Module):
     """`slopes` in HR, linear between LR pixels, before the phase shift: (N, 3, H, W) -> (N, 3·scale², H, W).
 
-    The picture goes on beyond its border with the edge pixel.
+    Beyond its border the picture goes on with the edge pixel, and so do its slopes.
     """
 
     kernel: Tensor
@@ -69,7 +69,8 @@ class ColourSlopes(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        around = F.pad(x, [HALVED_REACH if self.halved else SLOPE_REACH] * 4, mode="replicate")
-        found = slopes(around, self.halved).reshape(n * c, 1, h + 2, w + 2)
+        reach = (HALVED_REACH if self.halved else SLOPE_REACH) - 1
+        around = slopes(F.pad(x, [reach] * 4, mode="replicate"), self.halved)
+        found = F.pad(around, [1] * 4, mode="replicate").reshape(n * c, 1, h + 2, w + 2)
         out = convolve_by_onednn(found, self.kernel, None, 0) if wants_onednn(found) else F.conv2d(found, self.kernel)
         return out.reshape(n, -1, h, w)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from PIL import Image
 from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
@@ -57,7 +58,7 @@ class Flow:
 
 
 class Upscaler:
-    """A loaded model, ready for pictures and tensors; threads may share it.
+    """A loaded model, ready for Pillow images, NumPy arrays (call it) and tensors (`upscale`); threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
@@ -119,13 +120,37 @@ class Upscaler:
         """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
         return None if self.mixture is None or self.strength == "auto" else self.strength
 
-    def _engine(self, strength: float | None, traces: Traces) -> Engine:
-        """The engine at a strength, for what the file tells of its colours."""
+    def engine_at(self, strength: float | None, traces: Traces | None = None) -> Engine:
+        """The engine for a strength, None where nothing is mixed, and for what a file tells of its colours."""
         engine = self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
-        return engine.halved() if traces.halved else engine
+        return engine.halved() if traces and traces.halved else engine
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
+    @overload
+    def __call__(self, picture: Image.Image) -> Image.Image: ...
+
+    @overload
+    def __call__(self, picture: Levels) -> Levels: ...
+
+    def __call__(self, picture: Image.Image | Levels) -> Image.Image | Levels:
+        """Upscale a Pillow image, or an array of levels, and give back the same kind.
+
+        Of an image, grey stays grey, alpha and profile are kept; what is not kept is warned about. An array is uint8
+        or uint16, (H, W) or (H, W, C): grey, grey and alpha, RGB or RGB and alpha. Raises ValueError for any other.
+        """
+        return self._levels(picture) if isinstance(picture, np.ndarray) else self._image(picture)
+
+    def _levels(self, levels: Levels) -> Levels:
+        channels = levels[..., None] if levels.ndim == 2 else levels
+        if channels.ndim != 3 or not 1 <= channels.shape[2] <= 4 or levels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"a picture is uint8 or uint16, (H, W) or (H, W, C), not {levels.dtype} {levels.shape}")
+        if not channels.size:
+            raise ValueError(f"the picture has no pixels: {levels.shape}")
+        result, notes = self.raster(from_array(channels))
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        return result.array().reshape(-1, result.size[0], *levels.shape[2:])
+
+    def _image(self, image: Image.Image) -> Image.Image:
         if not (image.width and image.height):
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         traces = traces_of(image)
@@ -133,11 +158,11 @@ class Upscaler:
         document = Document((frame,), traces=traces)
         [result], said = self._together((frame,), None, self.strength_of(document), traces)
         for note in notes + said:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large = result.image()
         info, damage = metadata.moved(info, Change(frame.size, large.size))
         for note in damage:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large.info.update(info)
         return large
 
@@ -161,7 +186,7 @@ class Upscaler:
         if self.mixture is None or self.strength != "auto":
             return self._planes(x, self.engine)
         pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
-        engines = [self._engine(self.strength_of(Document((picture,))), Traces()) for picture in pictures]
+        engines = [self.engine_at(self.strength_of(Document((picture,)))) for picture in pictures]
         return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
 
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
@@ -186,7 +211,7 @@ class Upscaler:
         """
         if strength is None:
             strength = self.strength_of(Document((picture,)))
-        [large], notes = self._together((picture,), None, strength, Traces())
+        [large], notes = self._together((picture,), None, strength)
         return large, notes
 
     def document(self, document: Document, size: Size | None = None, strength: float | None = None) -> Document:
@@ -213,7 +238,7 @@ class Upscaler:
         large = list(frames)
         calls: dict[tuple[int, int], list[int]] = {}
         engines = [
-            each._engine(strength, document.traces) if each else None
+            each.engine_at(strength, document.traces) if each else None
             for each, strength, document in zip(used, strengths, documents, strict=True)
         ]
         for index, engine in enumerate(engines):
@@ -241,7 +266,7 @@ class Upscaler:
         used = self.reaching(document.size, size)
         after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
         if used:
-            bands = used._bands(used._engine(strength, document.traces), frame, target, notes)
+            bands = used._bands(used.engine_at(strength, document.traces), frame, target, notes)
         else:
             bands = fitted(frame, *target, self.alpha)
         return Flow(target, after.info, bands, after.warnings, notes)
@@ -264,7 +289,7 @@ class Upscaler:
         return [f"the network reaches x{used.scale}: the rest of the way is interpolated"]
 
     def _together(
-        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None, traces: Traces
+        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None, traces: Traces | None = None
     ) -> tuple[list[Raster], list[str]]:
         """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
         used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
@@ -277,7 +302,7 @@ class Upscaler:
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
-            done, said = without_overflow(used._engine(strength, traces), work)
+            done, said = without_overflow(used.engine_at(strength, traces), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
@@ -296,7 +321,7 @@ class Upscaler:
 
 
 def load(
-    model: str | None = None,
+    model: str | Path | None = None,
     scale: int | None = None,
     *,
     strength: Strength = "auto",
@@ -307,7 +332,9 @@ def load(
     ensemble: bool = False,
     alpha: Alpha = "blend",
 ) -> Upscaler:
-    """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
+    """A shipped model by name, or a file by path; by default the one for pictures, `espcn-m-real`.
+
+    A file is a checkpoint, or a network of others that `espcn import` knows: .pth, .safetensors, .param and .bin, .pb.
 
     A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
     is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
@@ -318,13 +345,14 @@ def load(
     UsageError for a strength that is none, or is given for weights that cannot be mixed.
     """
     check_strength(strength)
+    model = None if model is None else str(model)
     path = checkpoint.find(model, scale)
-    card, weights = checkpoint.read(path)
+    card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
     opened: Engine | Mixture
-    if sister := mixing.find_sister(path):
+    if card.sister and (sister := mixing.find_sister(path)):
         opened = Mixture(mixing.read_pair(sister, path), open_weights)
     elif strength == "auto":
         opened = open_weights(card.settings, weights)
