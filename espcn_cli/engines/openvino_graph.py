@@ -185,7 +185,7 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
     """The convolutions, each with what follows it; the last planes in our order."""
     last = len(settings.widths)
-    x = _padded(x, settings.reach, settings.reach) if settings.border == "edge" else x
+    x = _padded(x, settings.reach) if settings.border == "edge" else x
     for layer, kind in enumerate(settings.activations):
         name = HIDDEN if layer < last else ""
         channels = slice(None) if layer < last else _order(settings.planes, settings.scale)

@@ -25,6 +25,7 @@ from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.pictures.traces import Traces, traces_of
 from espcn_cli.settings import REAL, Alpha
+from espcn_cli.upscaling import alpha as alphas
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling.fit import Rising, fit, fitted
@@ -245,9 +246,12 @@ class Upscaler:
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
             if engine := engines[indices[0]]:
-                windows = [frames[index].array() for index in indices]
-                for index, levels in zip(indices, engine.upscale(windows, 0, white_of(windows[0])), strict=True):
-                    large[index] = frames[index].filled(levels.shape[1], levels.shape[0], [levels])
+                arrays = [frames[index].array() for index in indices]
+                parts = [alphas.windows(engine, levels, self.alpha) for levels in arrays]
+                done = iter(engine.upscale([window for part in parts for window in part], 0, white_of(arrays[0])))
+                for index, levels, part in zip(indices, arrays, parts, strict=True):
+                    whole = alphas.joined(engine, levels, self.alpha, [next(done) for _ in part])
+                    large[index] = frames[index].filled(whole.shape[1], whole.shape[0], [whole])
         targets = [self.output_size(frame.size, size) for frame in frames]
         return [
             self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
@@ -255,10 +259,9 @@ class Upscaler:
         ]
 
     def is_small(self, document: Document) -> bool:
-        """Whether a picture is best done together with others: one opaque frame of few pixels."""
+        """Whether a picture is best done together with others: one frame of few pixels."""
         width, height = document.size
-        few = len(document.frames) == 1 and width * height <= SMALL and not self.tile
-        return few and not document.frames[0].has_alpha
+        return len(document.frames) == 1 and width * height <= SMALL and not self.tile
 
     def flow(self, document: Document, size: Size | None, strength: float | None) -> Flow:
         """The only frame of a document, made as its bands are taken, which raises what the engine does."""
