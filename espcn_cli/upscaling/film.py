@@ -330,7 +330,7 @@ class _Film:
     ) -> tuple[int, Scenes]:
         task, output, muxer = self.task, self.task.output, self.muxer
         if task.streams:
-            raise UsageError(f"{task.output_name}: only Y4M goes into a pipe: add -f y4m, or name a file")
+            raise UsageError("only Y4M goes into a pipe: add -f y4m, or name a file", output)
         containers.need_av(output, task.output_name)
         encoder, notes = choose(self.options.coding, target, video, muxer)
         check(encoder, muxer, str(output))
@@ -344,8 +344,9 @@ class _Film:
             scenes = self._scenes(source.clip, video, used)
             try:
                 frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
-            except EspcnError as error:
-                if not parts.done or error.path != output:  # nothing to go on from, or it would fail again
+            except BaseException as error:
+                again = isinstance(error, EspcnError) and error.path != output  # it would fail again
+                if again or not parts.done:
                     parts.remove()
                 raise
             with replacing(output, self.options.overwrite) as temporary:
