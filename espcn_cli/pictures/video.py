@@ -107,8 +107,8 @@ class Video:
         self.container.close()
 
     @property
-    def unordered(self) -> bool:
-        """Whether the container tells when frames are decoded, not when they are shown: at one rate."""
+    def in_avi(self) -> bool:
+        """Whether the container tells when frames are decoded, and when they are shown is guessed."""
         return "avi" in str(self.container.format.name)
 
     @property
@@ -156,8 +156,8 @@ class Video:
         step = max(round(1 / (self.clip.rate * self.clip.time_base)), 1)
         before: int | None = None
         for frame in self._filtered(start):
-            moment = frame.pts if frame.pts is not None else frame.dts
-            if moment is None or (self.unordered and before is not None):
+            moment = frame.dts if self.in_avi or frame.pts is None else frame.pts
+            if moment is None:
                 moment = 0 if before is None else before + step
             elif frame.time_base and frame.time_base != self.clip.time_base:
                 moment = round(moment * frame.time_base / self.clip.time_base)

@@ -176,6 +176,17 @@ def test_words_of_ones_own_stay_in_mp4(tmp_path: Path, upscale: Upscale) -> None
         assert {key.lower(): value for key, value in after.metadata.items()}["camera"] == "mine"
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_cover_stays(tmp_path: Path, upscale: Upscale, suffix: str) -> None:
+    save_picture(tmp_path / "cover.jpg", 16, 16)
+    cover = (tmp_path / "cover.jpg").read_bytes()
+    film(tmp_path / f"a{suffix}", codec="libx264", cover=cover)
+    assert upscale(f"a{suffix}", f"b{suffix}").stderr == ""
+    with av.open(str(tmp_path / f"b{suffix}")) as after:
+        assert [len(stream.codec_context.name) > 0 for stream in after.streams.video] == [True, True]
+        assert [bytes(packet) for packet in after.demux(after.streams.video[1]) if packet.size] == [cover]
+
+
 def test_what_a_container_cannot_hold_is_told(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv", codec="libx264", sound=True, subtitles=True, attachment=b"x", chapters=True)
     result = upscale("a.mkv", "b.mp4")
@@ -233,7 +244,7 @@ def test_a_part_of_it_with_its_sound(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv", count=50, codec="libx264", sound=True)
     assert upscale("a.mkv", "b.mkv", "--start", "0:00.4", "--end", "1").code == 0
     moments = read_film(tmp_path / "b.mkv")[1]
-    assert (len(moments), moments[0]) == (15, 0)
+    assert (len(moments), moments[0]) == (15, Fraction(0))
     sound = packets_of(tmp_path / "b.mkv", "audio")
     assert 0 <= sound[0][0] < 0.03
     assert 0.5 < sound[-1][0] < 0.6
@@ -337,12 +348,12 @@ def test_y4m_and_containers_into_each_other(tmp_path: Path, upscale: Upscale) ->
 @pytest.mark.parametrize("format", ["gray", "yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv420p10le", "yuv444p12le"])
 def test_ffmpeg_and_this_read_each_others_pipes(tmp_path: Path, tiny: Path, format: str) -> None:
     film(tmp_path / "a.mkv", format)
-    made = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.mkv", "-strict", "-1", "-f", "yuv4mpegpipe", "-"]
+    made: list[Any] = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.mkv", "-strict", "-1", "-f", "yuv4mpegpipe", "-"]
     data = subprocess.run(made, capture_output=True, check=True).stdout
     data = data.replace(b"C420jpeg", b"C420mpeg2", 1)  # ffmpeg's word where nobody has said where chroma lies
     result = run("upscale", "-", "-", "-f", "y4m", "-m", tiny, stdin=data)
     assert result.code == 0, result.stderr
-    back = [
+    back: list[Any] = [
         "ffmpeg",
         "-v",
         "error",

@@ -40,7 +40,7 @@ def test_every_layout_comes_back(name: str) -> None:
     file = BytesIO()
     writer = Writer(file, written)
     for planes in frames:
-        writer.write(planes)
+        writer.write(planes)  # type: ignore[arg-type]
     file.seek(0)
     reader = Reader(file)
     assert reader.clip == written
@@ -52,7 +52,7 @@ def test_a_header_by_hand() -> None:
     """Words as mjpegtools and FFmpeg write them."""
     reader = Reader(BytesIO(b"YUV4MPEG2 W720 H576 F25:1 Ip A12:11 C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=LIMITED\n"))
     found = reader.clip
-    assert (found.size, found.rate, found.aspect, found.siting) == ((720, 576), 25, Fraction(12, 11), "left")
+    assert (found.size, found.rate, found.aspect, found.siting) == ((720, 576), Fraction(25), Fraction(12, 11), "left")
     assert header(found) == b"YUV4MPEG2 W720 H576 F25:1 Ip A12:11 C420mpeg2 XCOLORRANGE=LIMITED\n"
     plain = Reader(BytesIO(b"YUV4MPEG2 W4 H4 F30:1\n")).clip
     assert (plain.siting, plain.layout.name, plain.colours.tagged) == ("centre", "yuv420p", False)
