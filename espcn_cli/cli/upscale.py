@@ -25,6 +25,7 @@ from espcn_cli.cli.terminal import (
     Quiet,
     SkipExisting,
     Strength,
+    Threads,
     choose_existing,
     parse_strength,
     printable,
@@ -181,12 +182,7 @@ def upscale(
             help="Pictures decoded, and as many encoded, at the same time. Default: as many as there are threads.",
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Threads that all the work may use. Default: the cores that are there, or a container's share."
-        ),
-    ] = None,
+    threads: Threads = None,
     max_pixels: Annotated[
         int,
         typer.Option(

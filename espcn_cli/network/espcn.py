@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espcn_cli.network import checkpoint
@@ -33,7 +34,7 @@ class ESPCN(nn.Module):
         layers: list[nn.Module] = []
         kinds = zip(channels[:-1], channels[1:], settings.kernels, settings.activations, strict=True)
         for inputs, outputs, kernel, name in kinds:
-            layers.append(Convolution(inputs, outputs, kernel))
+            layers.append(Convolution(inputs, outputs, kernel, padded=settings.border == "zeros"))
             if name != "none":
                 layers.append(activation(name, outputs, settings.slopes))
         self.body = nn.Sequential(*layers)
@@ -71,13 +72,18 @@ class ESPCN(nn.Module):
         black, white = self.settings.value_range
         plain = (black, white) == (0, 1)
         x = x if plain else x * (white - black) + black
-        hidden = self.body[: self._last](channels_last(x))
+        hidden = self.body[: self._last](channels_last(self._with_border(x)))
         with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
             planes = self.body[self._last :](hidden.float() if hidden.dtype.itemsize < 4 else hidden)
             if self.skip is not None:
                 planes = planes + self.skip(x)
             planes = planes if plain else (planes - black) / (white - black)
         return phase_shift(planes, self.settings.scale)
+
+    def _with_border(self, x: Tensor) -> Tensor:
+        if self.settings.border == "zeros":
+            return x
+        return F.pad(x, [self.settings.reach] * 4, mode="replicate")
 
 
 @torch.no_grad()
