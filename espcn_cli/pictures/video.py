@@ -100,6 +100,9 @@ class Video:
     light: Light
     matrix: tuple[int, ...] | None
     lossless: bool
+    notes: tuple[str, ...] = ()
+    """What this library cannot read of it."""
+
     damage: Damage = field(default_factory=Damage)
     deinterlaced: bool = False
 
@@ -288,7 +291,11 @@ def _described(path: Path, name: str, container: Any, frame: Any, deinterlace: b
         _count(container, stream, rate),
     )
     lossless = context.name in LOSSLESS or _says_lossless(context)
-    return Video(path, name, container, stream, clip, _light(frame), _matrix(frame), lossless, deinterlaced=deinterlace)
+    light, matrix = _light(frame), _matrix(frame)
+    notes = [f"{word} is lost: no encoder here takes it" for word in light.dropped]
+    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1" and not layout.alpha:
+        notes.append("transparency is lost: the decoder does not read it")
+    return Video(path, name, container, stream, clip, light, matrix, lossless, tuple(notes), deinterlaced=deinterlace)
 
 
 def main_stream(container: Any) -> Any:

@@ -29,8 +29,8 @@ SUDDEN = 3.0
 """And so many times as much as frames have differed lately."""
 
 FINE, COARSE = 9.0, 27.0
-"""Quantisers of H.264, in its steps, of a scene's first frame: at the first the clean weights are best, at the other the
-real ones, and between them it goes evenly. Measured with x264 at crf 12 to 28: docs/video.md."""
+"""Quantisers of H.264, in its steps, of a scene's first frame: at the first the clean weights are best, at the other
+the real ones, and between them it goes evenly. Measured with x264 at crf 12 to 28: docs/video.md."""
 
 DOUBT = 0.25
 """So much less than what a picture's statistics say is true of frames: for lossless ones that is 0.2, and 0 is best."""

@@ -237,6 +237,32 @@ def test_the_description_of_an_hdr_screen_stays_in_hevc(tmp_path: Path, upscale:
     assert "HDR10's description" in upscale("a.mkv", "c.mkv").stderr
 
 
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
+def test_ffprobe_finds_the_same_in_both(tmp_path: Path, upscale: Upscale) -> None:
+    """An independent reader: moments, sound, turn, shape and words."""
+    film(
+        tmp_path / "a.mp4",
+        count=12,
+        codec="libx264",
+        sound=True,
+        chapters=True,
+        rotation=-90,
+        aspect=Fraction(16, 15),
+        metadata={"title": "A film"},
+    )
+    assert upscale("a.mp4", "b.mp4").stderr == ""
+    shown = ("-show_entries", "packet=pts_time:stream=codec_type,sample_aspect_ratio:stream_tags=language,title")
+    more = ("-show_entries", "format_tags=title:stream_side_data=rotation", "-show_chapters", "-of", "json")
+    found = []
+    for name in ("a.mp4", "b.mp4"):
+        command = ["ffprobe", "-v", "error", *shown, *more, tmp_path / name]
+        result = strict_json(subprocess.run(command, capture_output=True, check=True).stdout)
+        result["packets"] = sorted(packet["pts_time"] for packet in result["packets"])
+        found.append(result)
+    assert found[0] == found[1]
+    assert found[0]["streams"][0]["side_data_list"] == [{"rotation": -90}]
+
+
 # --- parts of it, and what is asked for ------------------------------------------------------------------------------
 
 
@@ -499,6 +525,25 @@ def test_a_killed_job_goes_on_and_gives_the_same(tmp_path: Path, tiny: Path, mon
     assert packets_of(tmp_path / "b.mkv", "audio") == packets_of(tmp_path / "a.mkv", "audio")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_an_interruption_tells_how_to_go_on(tmp_path: Path, tiny: Path) -> None:
+    film(tmp_path / "a.mkv", count=700, width=96, height=64, codec="libx264")
+    command = ["upscale", tmp_path / "a.mkv", tmp_path / "b.mkv", "-m", tiny]
+    process = subprocess.Popen([*COMMAND, *texts(tuple(command))], stderr=subprocess.PIPE, text=True)
+    folder = parts.folder_of(tmp_path / "b.mkv")
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and not list(folder.glob("*.json")) and process.poll() is None:
+        time.sleep(0.01)
+    while not list(folder.glob("*1.packets")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "with --resume goes on" in stderr
+    assert folder.exists()
+    assert not (tmp_path / "b.mkv").exists()
+
+
 def test_parts_of_something_else_are_not_gone_on_from(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv")
     folder = parts.folder_of(tmp_path / "b.mkv")
@@ -512,6 +557,8 @@ def test_parts_of_something_else_are_not_gone_on_from(tmp_path: Path, upscale: U
 def test_without_anything_to_go_on_from_it_begins(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv")
     assert upscale("a.mkv", "b.mkv", "--resume").code == 0
+    data = b"YUV4MPEG2 W2 H2 F1:1 Cmono\nFRAME\nabcd"
+    one_line(upscale("-", "c.mkv", "--resume", stdin=data), 2, "--resume", "pipe")
 
 
 def test_bicubic_video_by_the_library(tmp_path: Path, bicubic: Upscaler) -> None:
