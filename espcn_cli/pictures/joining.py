@@ -264,6 +264,8 @@ def _add_streams(
         if stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov"):
             made.metadata.setdefault("timecode", stream.metadata["timecode"])  # of which the muxer makes the stream
             continue
+        if _tells_chapters(stream, source):
+            continue
         if not _holds(muxer, stream):
             notes.append(f"{_name(stream)} is lost: {muxer} cannot hold it; .mkv holds most")
             continue
@@ -272,6 +274,12 @@ def _add_streams(
         target.disposition = int(stream.disposition)
         extras[stream.index] = _Extra(target, _name(stream))
     return extras
+
+
+def _tells_chapters(stream: Any, source: Any) -> bool:
+    """Whether a stream of MP4 holds the titles of its chapters, which are read as such and written anew."""
+    named = stream.type == "data" and stream.name == "bin_data"
+    return bool(named and "mov" in source.format.name and source.chapters())
 
 
 def _holds(muxer: str, stream: Any) -> bool:
