@@ -255,7 +255,7 @@ def test_ffprobe_finds_the_same_in_both(tmp_path: Path, upscale: Upscale) -> Non
     more = ("-show_entries", "format_tags=title:stream_side_data=rotation", "-show_chapters", "-of", "json")
     found = []
     for name in ("a.mp4", "b.mp4"):
-        command = ["ffprobe", "-v", "error", *shown, *more, tmp_path / name]
+        command: list[Any] = ["ffprobe", "-v", "error", *shown, *more, tmp_path / name]
         result = strict_json(subprocess.run(command, capture_output=True, check=True).stdout)
         result["packets"] = sorted(packet["pts_time"] for packet in result["packets"])
         found.append(result)
