@@ -66,6 +66,10 @@ class OpenVinoEngine:
         return WINDOW * PLANES // max(self._widest, PLANES)
 
     @property
+    def takes_padded(self) -> bool:
+        return False
+
+    @property
     def _widest(self) -> int:
         return max(self.settings.channels)
 

@@ -16,12 +16,13 @@ from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine,
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.levels import Levels, Pixels, white_of
+from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
-from espcn_cli.pictures.raster import Raster, from_array
+from espcn_cli.pictures.raster import Raster, from_array, made
 from espcn_cli.pictures.traces import traces_of
 from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import sizes
@@ -214,9 +215,9 @@ class Upscaler:
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
             if engine := engines[indices[0]]:
-                windows = [frames[index].array() for index in indices]
+                windows = [levels_for(engine, frames[index]) for index in indices]
                 for index, levels in zip(indices, engine.upscale(windows, 0, white_of(windows[0])), strict=True):
-                    large[index] = frames[index].filled(levels.shape[1], levels.shape[0], [levels])
+                    large[index] = made(levels)
         targets = [self.output_size(frame.size, size) for frame in frames]
         return [
             self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
@@ -267,6 +268,13 @@ class Upscaler:
 
         def work(engine: Engine) -> list[Raster]:
             notes.clear()
+            if self._fits(engine, frames[0], target):
+                try:
+                    windows = [levels_for(engine, frame) for frame in frames]
+                    return [made(levels) for levels in engine.upscale(windows, 0, white_of(windows[0]))]
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
@@ -274,6 +282,12 @@ class Upscaler:
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
+
+    def _fits(self, engine: Engine, frame: Raster, target: Pixels) -> bool:
+        """Whether one window covers an opaque frame, and its result is what is wanted."""
+        (width, height), scale = frame.size, engine.settings.scale
+        whole = self.tile == 0 or (self.tile is None and width * height <= engine.window)
+        return whole and not frame.has_alpha and target == (width * scale, height * scale)
 
     def _bands(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Iterator[Levels]:
         """The upscaled frame from top to bottom, in bands (n, W, C)."""
@@ -286,6 +300,11 @@ class Upscaler:
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
         return size.of(source) if size else (source[0] * self.scale, source[1] * self.scale)
+
+
+def levels_for(engine: Engine, frame: Raster) -> Levels:
+    """A whole frame without alpha as it costs the engine least."""
+    return frame.lent() if engine.takes_padded else frame.array()
 
 
 def load(
