@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 Scale = Literal[2, 3, 4]
 Planes = Literal["luma", "rgb"]
 Activation = Literal["tanh", "prelu", "hardswish"]
-LastActivation = Literal["none", "tanh", "prelu", "hardswish"]
+LastActivation = Literal["none", "tanh", "prelu", "hardswish", "sigmoid"]
+Border = Literal["zeros", "edge"]
 Slopes = Literal["layer", "channel"]
 Skip = Literal["none", "bicubic", "nearest"]
 Loss = Literal["l1", "mse", "charbonnier"]
@@ -24,6 +25,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 EngineName = Literal["auto", "torch", "openvino"]
 Upsampler = Literal["subpixel", "deconvolution", "resize"]
 Alpha = Literal["blend", "separate"]
+Codec = Literal["auto", "h264", "hevc", "av1", "vp9", "ffv1", "source"]
 """Whatever is one of a few words. The command line takes no others, and shows them in its help."""
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -86,8 +88,13 @@ class ModelSettings:
     `widths` are the channels of the hidden layers, `kernels` the odd kernel sizes of all layers (one more than
     `widths`). The last layer's planes·scale² channels go through the phase shift. `activation` follows every hidden
     layer: `tanh`, `prelu`, a leaky ReLU whose one slope per layer is learned, or `hardswish`, a ReLU with a soft knee
-    (x·clip(x + 3, 0, 6)/6). `skip` is added to the last layer's output. Raises ValueError if the values do not make a
-    network.
+    (x·clip(x + 3, 0, 6)/6). `skip` is added to the last layer's output.
+
+    What networks of others need: `last_activation` follows the last layer, before the skip; `slopes` of a prelu are one
+    per `layer` or one per `channel` (a slope that its makers fixed is one per layer, too); black and white are the two
+    values of `value_range` inside the network; and beyond the `border` of a picture each layer sees `zeros`, or the
+    picture itself goes on with its `edge` pixels as far as the layers reach. Raises ValueError if the values do not
+    make a network.
     """
 
     scale: int = DEFAULT_SCALE
@@ -99,6 +106,7 @@ class ModelSettings:
     last_activation: LastActivation = "none"
     slopes: Slopes = "layer"
     value_range: tuple[float, float] = (0.0, 1.0)
+    border: Border = "zeros"
 
     def __post_init__(self) -> None:
         if not isinstance(self.scale, int) or self.scale not in SCALES:
@@ -126,8 +134,12 @@ class ModelSettings:
     @property
     def halo(self) -> int:
         """LR pixels of context that an output pixel depends on, to each side (5-3-3: 2 + 1 + 1 = 4)."""
-        stack = sum((k - 1) // 2 for k in self.kernels)
-        return max(stack, BICUBIC_REACH) if self.skip == "bicubic" else stack
+        return max(self.reach, BICUBIC_REACH) if self.skip == "bicubic" else self.reach
+
+    @property
+    def reach(self) -> int:
+        """LR pixels that the layers alone look to each side."""
+        return sum((k - 1) // 2 for k in self.kernels)
 
     @property
     def parameters(self) -> int:
@@ -181,7 +193,7 @@ class ModelSettings:
         return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
 
 
-_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range")}
+_NEW = {name: getattr(ModelSettings, name) for name in ("last_activation", "slopes", "value_range", "border")}
 """The settings that came with checkpoint format 2, and what they are by default."""
 
 
@@ -213,6 +225,16 @@ def name_of(settings: ModelSettings) -> str:
     return next(alike, "custom")
 
 
+def has_layers(settings: ModelSettings, model: ModelSettings) -> bool:
+    """Whether a network has the same layers as a model, whatever its widths, activation, scale and planes."""
+    return not settings.is_new and (settings.kernels, settings.skip) == (model.kernels, model.skip)
+
+
+def has_name(settings: ModelSettings) -> bool:
+    """Whether a named network has the same layers."""
+    return any(has_layers(settings, model) for model in ARCHITECTURES.values())
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """How a network is trained. Recorded in the checkpoint, shown by `--help`, needed again to resume.
@@ -223,7 +245,8 @@ class TrainSettings:
     zero at the end on the `schedule`: half a cosine, or a line (`constant` stays). The last share `finish` of the
     training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
-    merged when saved.
+    merged when saved. `mixtures` is for the degradation `real`, from a start of the same form: each step's network is
+    the start and the weights that are learned, mixed at the strength that the step's damage needs.
     """
 
     steps: int = 20_000
@@ -239,6 +262,7 @@ class TrainSettings:
     warmup: int = 200
     clip: float = 0.1
     finish: float = 0.0
+    mixtures: bool = False
     patience: int = 0
     ema_decay: float = 0.999
     expansion: int = 128

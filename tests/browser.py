@@ -23,9 +23,9 @@ PATIENCE = 60
 
 
 class Browser:
-    """One tab. `errors` gathers what the page's console says in red, and exceptions."""
+    """One tab. `errors` gathers what the page's console says in red, and exceptions; `requests` what it asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         assert CHROMIUM is not None
         self._profile = TemporaryDirectory(prefix="espcn-browser-", ignore_cleanup_errors=True)
         commands, self._commands = os.pipe()
@@ -36,7 +36,13 @@ class Browser:
             os.dup2(read, 3)
             os.dup2(write, 4)
 
-        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars"]
+        arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            *(more or ("--disable-gpu",)),
+            "--remote-debugging-pipe",
+            "--hide-scrollbars",
+        ]
         self._process = subprocess.Popen(
             [CHROMIUM, *arguments, f"--user-data-dir={self._profile.name}", "about:blank"],
             preexec_fn=give,
@@ -50,10 +56,11 @@ class Browser:
         self._buffer = b""
         self._number = 0
         self.errors: list[str] = []
+        self.requests: list[str] = []
         self._session: str | None = None
         [tab] = [t for t in self("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         self._session = self("Target.attachToTarget", targetId=tab["targetId"], flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
             self(f"{domain}.enable")
 
     def __enter__(self) -> Self:
@@ -99,6 +106,8 @@ class Browser:
             self.errors.append(str(told["exceptionDetails"]))
         elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
             self.errors.append(told["entry"]["text"])
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(told["request"]["url"])
         elif method == "Runtime.consoleAPICalled" and told["type"] == "error":
             self.errors.append(str(told["args"]))
 
@@ -127,12 +136,26 @@ class Browser:
         for kind in ("rawKeyDown", "keyUp"):
             self("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
+    def give(self, selector: str, *files: Path) -> None:
+        """Choose files in an input."""
+        root = self("DOM.getDocument")["root"]["nodeId"]
+        node = self("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self("DOM.setFileInputFiles", files=[str(file) for file in files], nodeId=node)
+
+    def wait(self, expression: str, patience: float = PATIENCE) -> None:
+        """Until an expression is true in the page."""
+        end = time.monotonic() + patience
+        while not self.value(expression):
+            assert time.monotonic() < end, f"{expression}: {self.value('document.body.innerText')} {self.errors}"
+            time.sleep(0.05)
+
     def screenshot(self, path: Path, whole: bool = False) -> None:
         data = self("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    with Browser() as found:
+def browser(*more: str) -> Iterator[Browser]:
+    """With `more` of Chromium's options, in the place of those that switch off what pages draw with."""
+    with Browser(*more) as found:
         yield found

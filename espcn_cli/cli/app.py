@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from espcn_cli.cli import autoencoder, benchmark, compare, models, report, train, upscale
+from espcn_cli.cli import autoencoder, benchmark, compare, export, importing, models, report, train, upscale
 from espcn_cli.cli.stopping import watching
 from espcn_cli.cli.terminal import say
 from espcn_cli.errors import EspcnError
@@ -96,4 +96,6 @@ app.command()(train.train)
 app.command()(benchmark.benchmark)
 app.command()(compare.compare)
 app.command()(report.report)
+app.command("import")(importing.import_network)
+app.command()(export.export)
 app.command("models")(models.list_models)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -43,9 +43,14 @@ from espcn_cli.settings import (
 if TYPE_CHECKING:
     from espcn_cli.maths.levels import Levels
     from espcn_cli.pictures.document import Document
-    from espcn_cli.scoring.benchmark import Comparison, Picture
-    from espcn_cli.scoring.table import Table
+    from espcn_cli.reports.speed import Speed
+    from espcn_cli.scoring.benchmark import Comparison
+    from espcn_cli.scoring.suite import Method as RealMethod
+    from espcn_cli.scoring.table import Again, Table
     from espcn_cli.upscaling.upscaler import Upscaler
+
+Printed = Literal["text", "json", "csv", "markdown"]
+"""What goes to standard output."""
 
 
 def benchmark(
@@ -121,7 +126,9 @@ def benchmark(
     csv_file: Annotated[
         str | None,
         typer.Option(
-            "--csv", metavar="FILE", help="Write each picture's scores to a CSV file; '-' is standard output."
+            "--csv",
+            metavar="FILE",
+            help="Write each picture's scores, or speeds, to a CSV file; '-' is standard output.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -150,7 +157,7 @@ def benchmark(
     from espcn_cli.pictures import folders, opening
     from espcn_cli.reports import page
     from espcn_cli.reports.scores import scores_page
-    from espcn_cli.scoring import clips
+    from espcn_cli.scoring import clips, recipes, suite
     from espcn_cli.scoring.benchmark import find_pictures, measure
     from espcn_cli.scoring.table import joined
 
@@ -160,13 +167,10 @@ def benchmark(
     wanted = parse_scales(scales or [DEFAULT_SCALE])
     if speed:
         refuse_with_speed(context)
-        measure_speed(
-            [*(models or [])] or [DEFAULT_MODEL], wanted, sizes or [], (engine, device, precision), quiet, as_json
-        )
-        return
-    if sizes:
+    elif sizes:
         raise UsageError("--size is the size of the input of --speed: add that option")
-    check_options(sources, lr_folder, made, protocol, degradation, rows)
+    else:
+        check_options(sources, lr_folder, made, protocol, degradation, rows)
     check_printed(as_json, markdown, csv_file)
     opening.limit_pixels(max_pixels)
     choose_existing(overwrite, skip_existing)
@@ -185,6 +189,14 @@ def benchmark(
         check_destination(file, [*inputs, *(path for paths in found.values() for path in paths)], streams=True)
     if not overwrite:
         refuse_existing([path for path in (file, html) if path])
+    printed: Printed = "csv" if csv_file == str(STREAM) else "json" if as_json else "markdown" if markdown else "text"
+    if speed:
+        speeds, failed = measure_speed(found, sizes or [], (engine, device, precision), printed, quiet)
+        if file and speeds:
+            write_csv(file, tables.speeds_to_rows(speeds), overwrite)
+        if failed:
+            raise typer.Exit(1)
+        return
     share = parse_strength(strength)
     options: Any = {
         "strength": share,
@@ -197,36 +209,41 @@ def benchmark(
         upscalers = {scale: open_models(names, scale, options) for scale, names in found.items()}
     with progress(0, "picture", quiet) as bar:
         measured: list[Table] = []
-        compared: list[tuple[Comparison, list[Picture]]] = []
+        made_again: list[Again] = []
         for scale, of_scale in upscalers.items():
             told = partial(advance, bar, len(measured), len(upscalers))
+            folders_of = [source_of(source) for source in sources]
             if degradation == "real":
-                measured.append(measure_real(sources, of_scale, scale, rows, told))
+                real = folders_of, answers(of_scale), scale, recipes.choose(rows or recipes.ROWS)
+                measured.append(suite.measure(*real, told))
+                made_again.append(partial(suite.again, *real))
             else:
                 comparison = compare(of_scale, scale, lr_folder, protocol, degradation, made)
-                compared.append((comparison, find_pictures([source_of(source) for source in sources], scale)))
-                measured.append(measure(*compared[-1], told))
+                found_pictures = find_pictures(folders_of, scale)
+                measured.append(measure(comparison, found_pictures, told))
+                made_again.append(partial(comparison.again, found_pictures))
     table = joined(measured)
     tell(table, quiet)
-    if csv_file == str(STREAM):
-        show(tables.format_csv(table))
-    elif as_json:
+    if printed == "csv":
+        show(tables.format_csv(tables.to_rows(table)))
+    elif printed == "json":
         show_json(table.to_dict())
-    elif markdown:
+    elif printed == "markdown":
         show(tables.format_markdown(table, verbose))
     else:
         show(tables.format_table(table, verbose))
     if file:
         write_csv(file, tables.to_rows(table), overwrite)
     if html:
-        page.write(html, scores_page(table, compared, most), overwrite)
+        page.write(html, scores_page(table, made_again, most), overwrite)
     if table.errors:
         raise typer.Exit(1)
 
 
 def refuse_with_speed(context: typer.Context) -> None:
     """Raise UsageError for options that --speed has no use for."""
-    used = {"speed", "scales", "models", "sizes", "device", "precision", "quiet", "as_json", "max_pixels"}
+    used = {"speed", "scales", "models", "sizes", "engine", "device", "precision", "quiet", "max_pixels"}
+    used |= {"as_json", "markdown", "csv_file", "overwrite", "skip_existing"}
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
@@ -236,22 +253,20 @@ def refuse_with_speed(context: typer.Context) -> None:
 
 
 def measure_speed(
-    models: Sequence[str],
-    scales: Sequence[int],
+    found: Mapping[int, Mapping[Path, str]],
     sizes: Sequence[str],
     way: tuple[str, str, str],
+    printed: Printed,
     quiet: bool,
-    as_json: bool,
-) -> None:
-    """`espcn benchmark --speed`."""
+) -> tuple[list[Speed], bool]:
+    """`espcn benchmark --speed`: what was measured, shown, and whether some could not be."""
     from espcn_cli.cli import tables
     from espcn_cli.reports import speed
 
     wanted = [parse_size(size) for size in sizes] or [speed.SIZE]
-    found = find_models(models, scales)
     named = [(name, scale) for scale, names in found.items() for name in names.values()]
     ways = speed.ways(*way)
-    measured: list[speed.Speed] = []
+    measured: list[Speed] = []
     failed = False
     with progress(len(named) * len(wanted) * len(ways), "row", quiet) as bar:
         for result in speed.measure(named, wanted, ways):
@@ -261,12 +276,15 @@ def measure_speed(
                 failed = True
             else:
                 measured.append(result)
-    if as_json and measured:
-        show_json({"how": speed.describe(), "rows": [each.to_dict() for each in measured]})
-    elif measured:
-        show(tables.format_speeds(measured, speed.describe()))
-    if failed:
-        raise typer.Exit(1)
+    if measured:
+        how = speed.describe()
+        if printed == "json":
+            show_json({"how": how, "rows": [each.to_dict() for each in measured]})
+        elif printed == "csv":
+            show(tables.format_csv(tables.speeds_to_rows(measured)))
+        else:
+            show(tables.format_speeds(measured, how, in_markdown=printed == "markdown"))
+    return measured, failed
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -282,13 +300,14 @@ def find_models(wanted: Sequence[str | None], scales: Sequence[int]) -> dict[int
 
     Raises UsageError for a checkpoint of a scale that is not measured.
     """
+    from espcn_cli.exchange import importing
     from espcn_cli.network import checkpoint
 
     found: dict[int, dict[Path, str]] = {scale: {} for scale in scales}
     for name in wanted:
         for scale in scales:
             path = checkpoint.find(name, scale)
-            card = checkpoint.read_card(path)
+            card = importing.read_card(path)
             if card.settings.scale not in scales:
                 only = card.settings.scale
                 raise UsageError(f"{name} upscales by {only}, not by {scale}: name another model, or add -s {only}")
@@ -322,20 +341,9 @@ def compare(
     return Comparison(methods, scale, lr, protocol, degradation, outputs)
 
 
-def measure_real(
-    sources: Sequence[str],
-    upscalers: Mapping[str, Upscaler],
-    scale: int,
-    rows: list[str] | None,
-    report: Callable[[int, int], None],
-) -> Table:
-    """The rows of real pictures at one scale."""
-    from espcn_cli.paths import source_of
-    from espcn_cli.scoring import recipes, suite
-
-    answers = {name: partial(answer, upscaler) for name, upscaler in upscalers.items()}
-    chosen = recipes.choose(rows or recipes.ROWS)
-    return suite.measure([source_of(source) for source in sources], answers, scale, chosen, report)
+def answers(upscalers: Mapping[str, Upscaler]) -> dict[str, RealMethod]:
+    """What models make of real pictures, by name."""
+    return {name: partial(answer, upscaler) for name, upscaler in upscalers.items()}
 
 
 def tell(table: Table, quiet: bool) -> None:

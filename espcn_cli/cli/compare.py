@@ -9,13 +9,15 @@ import typer
 
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
-    Device,
+    AnyDevice,
+    Engine,
     MaxPixels,
     Overwrite,
     Precision,
     Quiet,
     SkipExisting,
     Strength,
+    Threads,
     choose_existing,
     parse_strength,
     show,
@@ -56,7 +58,9 @@ def compare(
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     max_pixels: MaxPixels = MAX_PIXELS,
-    device: Device = "auto",
+    threads: Threads = None,
+    engine: Engine = "auto",
+    device: AnyDevice = "auto",
     precision: Precision = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -64,6 +68,8 @@ def compare(
 
     With --hr the truth stands beside them, and under each its PSNR.
     """
+    from espcn_cli import cores
+    from espcn_cli.exchange import importing
     from espcn_cli.files import check_destination, existing, refuse_existing
     from espcn_cli.network import checkpoint
     from espcn_cli.paths import file_of, path_of
@@ -76,13 +82,14 @@ def compare(
         raise UsageError("nothing to write: name a contact sheet with -o, a page's folder with --report, or both")
     choose_existing(overwrite, skip_existing)
     opening.limit_pixels(max_pixels)
+    cores.limit(threads)
     places = [parse_crop(crop) for crop in crops or []]
     source, truth = file_of(picture), None if hr is None else file_of(hr)
     found: dict[Path, str] = {}
     wanted: list[str | None] = [*(models or [])] or [None]
     for name in wanted:
         path = checkpoint.find(name, scale)
-        found.setdefault(path.resolve(), name or checkpoint.read_card(path).name)
+        found.setdefault(path.resolve(), name or importing.read_card(path).name)
     inputs = [path for path in (source, truth, *found) if path is not None]
     written: list[Path] = []
     if output is not None:
@@ -100,11 +107,11 @@ def compare(
             return
     if not overwrite:
         refuse_existing(written)
+    names = distinct_names([Path(name) for name in found.values()], without_suffix)
+    share = parse_strength(strength)
     upscalers = {
-        name: load(str(path), scale, strength=parse_strength(strength), device=device, precision=precision)
-        for name, path in zip(
-            distinct_names([Path(name) for name in found.values()], without_suffix), found, strict=True
-        )
+        name: load(str(path), scale, strength=share, engine=engine, device=device, precision=precision)
+        for name, path in zip(names, found, strict=True)
     }
     original = reading.read_first(truth)[0] if truth else None
     compared = sheet.compare(source.name, reading.read_document(source), upscalers, scale, original, places)

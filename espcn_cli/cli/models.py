@@ -26,7 +26,10 @@ PURPOSES = (
 
 def list_models(
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH", help="Checkpoints to describe; else what is shipped.")
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH", help="Checkpoints to describe, or files that `espcn import` takes; else what is shipped."
+        ),
     ] = None,
     verbose: Annotated[
         bool,
@@ -41,11 +44,12 @@ def list_models(
     Of the checkerboard, -v tells two things. Ripple is what the network does print on flat grey, in levels of 255.
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
     """
+    from espcn_cli.exchange import importing
     from espcn_cli.network import checkpoint
     from espcn_cli.paths import file_of
 
     named = [file_of(path) for path in paths or []]
-    cards = [(path, checkpoint.read_card(path)) for path in named] if named else checkpoint.list_shipped()
+    cards = [(path, importing.read_card(path)) for path in named] if named else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (look_closer(path, card) if verbose else {}) for path, card in cards]
     if named or as_json:
         show_json(described)
@@ -88,10 +92,12 @@ def look_closer(path: Path, card: ModelCard) -> dict[str, Any]:
 
 def measure_checkerboard(path: Path) -> dict[str, float]:
     """In levels of 255: what a network prints on flat grey, and what its last layer could."""
+    from espcn_cli.exchange import importing
     from espcn_cli.network.checkerboard import checkerboard
-    from espcn_cli.network.espcn import load, ripple
+    from espcn_cli.network.espcn import build, ripple
 
-    network, _ = load(path)
+    card, weights = importing.read(path)
+    network = build(card.settings, weights)
     bound = checkerboard(network.tail.weight, network.tail.bias, network.settings.scale)
     return {"ripple": 255 * ripple(network), "checkerboard": 255 * bound}
 
@@ -121,9 +127,14 @@ def training_command(card: ModelCard) -> str | None:
 
 
 def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
+    from espcn_cli.exchange import importing
+
     settings = card.settings
+    foreign = {} if importing.is_ours(path) else {"form": card.training["imported"]["form"]}
+    foreign |= {"import": importing.becomes(path, card)} if foreign else {}
     return {
         "name": card.name,
+        **foreign,
         "sister": card.sister.name if card.sister else None,
         "file": str(path),
         "bytes": path.stat().st_size,

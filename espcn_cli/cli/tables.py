@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
 from espcn_cli.cli.terminal import printable
 from espcn_cli.figures import figure
 
-LEFT = (0, 3)
-"""Columns of speeds that are words."""
+WORDS = (0, 3)
+"""Columns of speeds that begin at the left."""
 
 if TYPE_CHECKING:
     from espcn_cli.reports.speed import Speed
@@ -42,30 +42,51 @@ def to_rows(table: Table) -> Iterator[list[object]]:
         yield from ([*start, image.name, *image.to_dict(table.columns).values()] for image in row.images)
 
 
-def format_csv(table: Table) -> str:
+def format_csv(rows: Iterable[Sequence[object]]) -> str:
     """The rows as a CSV file's text."""
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(to_rows(table))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().rstrip("\n")
 
 
-def format_speeds(speeds: Sequence[Speed], note: str) -> str:
-    """Speeds as a table: a line each, and how they were measured."""
-    titles = [
-        "model",
-        "scale",
-        "input",
-        "way",
-        "network ms",
-        "p95",
-        "GFLOP/s",
-        "of peak",
-        "picture ms",
-        "p95",
-        "frames/s",
+def format_speeds(speeds: Sequence[Speed], note: str, in_markdown: bool = False) -> str:
+    """Speeds as a table, of text or in Markdown: a line each, and how they were measured."""
+    titles, *lines = _speed_lines(speeds)
+    if in_markdown:
+        rule = "".join("---|" if number in WORDS else "---:|" for number in range(len(titles)))
+        return "\n".join([_in_bars(titles), f"|{rule}", *map(_in_bars, lines), "", _escaped(note)])
+    widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
+    shown = [
+        "  ".join(f"{cell:{'<' if number in WORDS else '>'}{widths[number]}}" for number, cell in enumerate(line))
+        for line in (titles, *lines)
     ]
-    titles += ["file ms", "decode", "upscale", "encode", "slowest", "MB"]
-    lines = [titles]
+    return "\n".join([*(line.rstrip() for line in shown), "", note])
+
+
+def speeds_to_rows(speeds: Sequence[Speed]) -> Iterator[list[object]]:
+    """A header, then a line per model, size and way: what JSON has, each part of a timing in a column of its own."""
+    for number, speed in enumerate(speeds):
+        flat: dict[str, object] = {}
+        for name, value in speed.to_dict().items():
+            if name == "size":
+                flat |= {"width": value[0], "height": value[1]}
+            elif name == "way":
+                flat |= value
+            else:
+                flat |= (
+                    {f"{name}_{part}": each for part, each in value.items()}
+                    if isinstance(value, dict)
+                    else {name: value}
+                )
+        if number == 0:
+            yield list(flat)
+        yield list(flat.values())
+
+
+def _speed_lines(speeds: Sequence[Speed]) -> list[list[str]]:
+    """Titles, and the cells of each."""
+    titles = ["model", "scale", "input", "way", "network ms", "p95", "GFLOP/s", "of peak", "picture ms", "p95"]
+    lines = [[*titles, "frames/s", "file ms", "decode", "upscale", "encode", "slowest", "MB"]]
     for speed in speeds:
         timings = [speed.network.median, speed.network.p95], [speed.picture.median, speed.picture.p95]
         network, whole = ([figure(value, 1) for value in each] for each in timings)
@@ -77,14 +98,7 @@ def format_speeds(speeds: Sequence[Speed], note: str) -> str:
                 *(*parts, speed.bottleneck, figure(speed.memory, 0)),
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    shown = [
-        "  ".join(
-            f"{cell:{'<' if number in LEFT else '>'}{widths[number]}}" for number, cell in enumerate(line)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([*shown, "", note])
+    return lines
 
 
 def _as_text(sheet: Sheet) -> str:

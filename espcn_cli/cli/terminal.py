@@ -28,6 +28,12 @@ Engine = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 AnyDevice = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or OpenVINO's gpu or gpu.N")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Threads that all the work may use. Default: the cores that are there, or a container's share."
+    ),
+]
 Strength = Annotated[
     str,
     typer.Option(
@@ -122,7 +128,7 @@ def printable(text: object) -> str:
 
 
 @contextmanager
-def progress(total: int, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
+def progress(total: int | None, unit: str, quiet: bool = False, **options: Any) -> Iterator[Any]:
     """A bar on stderr, drawn only where stderr is a terminal."""
     from tqdm import tqdm
 

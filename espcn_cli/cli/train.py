@@ -78,7 +78,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed.",
+            help="Start from a checkpoint, of this scale or another; a network of other widths is widened or narrowed, "
+            "an imported one keeps its layers, whatever -m says.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
@@ -107,6 +108,14 @@ def train(
         str | None,
         typer.Option(metavar="FOLDER", help="Folder of drawings, a fifth of what --degradation real learns from."),
     ] = None,
+    mixtures: Annotated[
+        bool,
+        typer.Option(
+            "--mixtures",
+            help="With --degradation real and --init: learn weights that are good at every strength, mixed with the "
+            "start's.",
+        ),
+    ] = TRAIN.mixtures,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,

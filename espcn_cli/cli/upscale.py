@@ -7,8 +7,10 @@ import re
 import sys
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +25,7 @@ from espcn_cli.cli.terminal import (
     Quiet,
     SkipExisting,
     Strength,
+    Threads,
     choose_existing,
     parse_strength,
     printable,
@@ -34,9 +37,12 @@ from espcn_cli.cli.terminal import (
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.paths import STREAM
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Scale
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
+
+VIDEOS: dict[str, Any] = {"rich_help_panel": "Videos"}
 
 if TYPE_CHECKING:
+    from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
     from espcn_cli.upscaling.upscaler import Upscaler
@@ -55,13 +61,13 @@ def parse_scale(text: str) -> Scale:
 
 def upscale(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, or folders of pictures; '-' is standard input.")
+        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, or folders of them; '-' is standard input.")
     ],
     destination: Annotated[
         str,
         typer.Argument(
             metavar="DESTINATION",
-            help="A file for one picture, else a folder, as is any name that ends in a slash; '-' is standard output.",
+            help="A file for one source, else a folder, as is any name that ends in a slash; '-' is standard output.",
         ),
     ],
     model: Annotated[
@@ -100,8 +106,8 @@ def upscale(
             "--format",
             "-f",
             metavar="SUFFIX",
-            help="Output format in a folder or on standard output: png, jpg, webp ... "
-            "Default: as the source, PNG on standard output.",
+            help="Output format in a folder or on standard output: png, jpg, webp ..., mp4, mkv, y4m ... "
+            "Default: as the source; on standard output PNG, and Y4M for a video.",
         ),
     ] = None,
     quality: Annotated[
@@ -134,6 +140,36 @@ def upscale(
             "espcn-m at x2 gains 0.14 dB by it on six Kodak pictures.",
         ),
     ] = False,
+    codec: Annotated[
+        Codec,
+        typer.Option(help="Of videos: auto is h264, and vp9 in WebM; source is what the source is in.", **VIDEOS),
+    ] = "auto",
+    crf: Annotated[
+        int | None,
+        typer.Option(min=0, help="The codec's quality, 0 the best. Default: no loss to the eye.", **VIDEOS),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="The codec's pace: ultrafast to placebo for h264 and hevc (else veryfast), a number for av1 and vp9.",
+            **VIDEOS,
+        ),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(help="FFmpeg's name of one, such as yuv420p. Default: what keeps most of the source.", **VIDEOS),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Begin here: seconds, or 1:02:03.5.", **VIDEOS)
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End here.", **VIDEOS)] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="At most this many frames.", **VIDEOS)] = None,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Make whole frames of fields first (bwdif).", **VIDEOS)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run of the same command was stopped.", **VIDEOS)
+    ] = False,
     tile: Annotated[
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
     ] = "auto",
@@ -146,17 +182,13 @@ def upscale(
             help="Pictures decoded, and as many encoded, at the same time. Default: as many as there are threads.",
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Threads that all the work may use. Default: the cores that are there, or a container's share."
-        ),
-    ] = None,
+    threads: Threads = None,
     max_pixels: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Refuse files that claim more pixels, all frames together, and outputs of more than 16 times as many.",
+            help="Refuse files that claim more pixels, all frames together, and outputs of more than 16 times as many. "
+            "Of a video each frame is held to it.",
         ),
     ] = MAX_PIXELS,
     dry_run: Annotated[
@@ -171,8 +203,9 @@ def upscale(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Upscale a picture to a file, or many pictures and folders to a folder.
+    """Upscale a picture or a video to a file, or many of them and folders to a folder.
 
+    A video keeps its sound, subtitles, chapters, metadata, timestamps and colours (pip install 'espcn[video]').
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
@@ -181,7 +214,9 @@ def upscale(
     from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
     from espcn_cli.pictures import opening, writing
-    from espcn_cli.upscaling import pipeline, sizes
+    from espcn_cli.pictures.encoders import Coding
+    from espcn_cli.pictures.video import Span
+    from espcn_cli.upscaling import film, pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
@@ -191,6 +226,12 @@ def upscale(
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
+    films = film.FilmOptions(
+        Coding(codec, crf, preset, pixel_format),
+        Span(parse_time(start, "--start") or 0, parse_time(end, "--end"), frames),
+        deinterlace,
+        resume,
+    )
     if is_stdout(Path(destination)):
         destination = str(STREAM)
     streaming = destination == str(STREAM)
@@ -205,11 +246,14 @@ def upscale(
         jobs=jobs,
         stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
+        film=films,
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
     cores.limit(threads)
-    tasks = check_outputs(plan(sources, destination, recursive, suffix), overwrite, skip_existing)
+    planned = plan(sources, destination, recursive, suffix)
+    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None})
+    tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
             model,
@@ -268,6 +312,29 @@ def parse_tile(tile: str) -> int | None:
     return int(tile)
 
 
+def parse_time(text: str | None, option: str) -> float | None:
+    """Seconds of `83.5`, `1:23.5` or `0:01:23.5`. Raises UsageError for anything else."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"(\d{1,4}:){0,2}\d{1,7}(\.\d{1,9})?", text):
+        raise UsageError(f"{option} {text!r}: use seconds, or hours:minutes:seconds")
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: bool) -> None:
+    """Raise UsageError if options were given for videos or for pictures alone, and there are none of them."""
+    from espcn_cli.upscaling.outcome import Task
+
+    kinds = {task.video is not None for task in tasks if isinstance(task, Task)}
+    if kinds == {False} and for_videos:
+        raise UsageError("options for videos (--codec to --resume) were given, and no source is one: leave them out")
+    if kinds == {True} and for_pictures:
+        raise UsageError("--quality, --png-level and --depth are for pictures; --crf and --pixel-format are for videos")
+
+
 # --- the work --------------------------------------------------------------------------------------------------------
 
 
@@ -278,13 +345,16 @@ def do_all(
     from espcn_cli.upscaling.pipeline import run
 
     outcomes: list[Outcome] = []
+    video = VideoBar(quiet)
+    options = replace(options, film=replace(options.film, progress=video.update))
     work = run(upscaler, tasks, options)
     several = len(tasks) > 1
-    with last_words(lambda: [describe_rest(outcomes, len(tasks), options.overwrite)]):
+    with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
-            with progress(len(tasks), "picture", quiet or not several) as bar:
+            with progress(len(tasks), "file", quiet or not several) as bar, video:
                 for outcome in work:
                     outcomes.append(outcome)
+                    video.close()
                     bar.update()
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -306,10 +376,44 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-def describe_rest(outcomes: list[Outcome], tasks: int, overwrite: bool) -> str:
+class VideoBar:
+    """The bar of the video that is under way: frames a second, time left, and how that compares with its own pace."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._open = ExitStack()
+        self._bar: Any = None
+
+    def __enter__(self) -> VideoBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def update(self, state: Progress) -> None:
+        if self._bar is None:
+            self._bar = self._open.enter_context(progress(state.total, "frame", self._quiet, initial=state.done - 1))
+        self._bar.set_postfix_str(f"{state.speed:.2f} x real time", refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        self._open.close()
+        self._bar = None
+
+
+def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrite: bool) -> str:
     """What an interruption leaves to be done, and how."""
-    left = tasks - len(outcomes)
+    from espcn_cli.upscaling.film import is_kept
+    from espcn_cli.upscaling.outcome import Task
+
+    left = len(tasks) - len(outcomes)
     again = "starts again" if overwrite else "with --skip-existing continues"
+    if any(isinstance(task, Task) and task.video and is_kept(task.output) for task in tasks[len(outcomes) :]):
+        again = (
+            "with --resume goes on"
+            if left == 1
+            else f"with --resume {'goes on' if overwrite else 'and --skip-existing goes on'}"
+        )
     return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
 
 
@@ -355,7 +459,7 @@ def report_renamed(tasks: list[Task | Outcome]) -> None:
 
 
 def summarise(outcomes: list[Outcome], others: int = 0) -> str:
-    """One line on the whole run; `others` counts the files in the folders that were no pictures."""
+    """One line on the whole run; `others` counts the files in the folders that were neither pictures nor videos."""
     if len(outcomes) == 1 and outcomes[0].size and outcomes[0].output_size:
         return f"{printable(outcomes[0].task.output)}: {sizes_of(outcomes[0])}"
     return counted(outcomes) + (f"; {others} other files passed over" if others else "")
@@ -363,9 +467,10 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
 
 def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
-    from espcn_cli.pictures import folders
+    from espcn_cli.pictures import containers, folders
 
-    return sum(folders.count_others(source, recursive) for source in map(Path, sources) if is_folder(source))
+    suffixes = folders.SUFFIXES | containers.SUFFIXES
+    return sum(folders.count_others(source, recursive, suffixes) for source in map(Path, sources) if is_folder(source))
 
 
 def counted(outcomes: list[Outcome]) -> str:
@@ -383,7 +488,8 @@ def describe(outcome: Outcome) -> str:
 def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
-    return f"{width} x {height} -> {new_width} x {new_height}, {outcome.seconds:.1f} s"
+    count = f", {outcome.frames} frames" if outcome.frames is not None else ""
+    return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
 
 def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: bool) -> None:

@@ -138,7 +138,10 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
     settings = blueprint.settings
     (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
     if (black, white) != (0, 1):
-        x = op.add(op.multiply(x, _number(white - black)), _number(black))
+        wider = _mixed(
+            x, np.eye(settings.planes) * (white - black)
+        )  # a mere product rounds one way here, another there
+        x = op.add(wider, op.constant(np.full((1, settings.planes, 1, 1), black, np.float32)))
     stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
     total = stacks[0]
     for stack in stacks[1:]:
@@ -151,11 +154,12 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
     """The convolutions, each with what follows it; the last planes in our order."""
     last = len(settings.widths)
+    x = _padded(x, settings.reach, settings.reach) if settings.border == "edge" else x
     for layer, kind in enumerate(settings.activations):
         name = HIDDEN if layer < last else ""
         channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
         weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
-        x = _convolution(x, weight[channels], bias[channels], name)
+        x = _convolution(x, weight[channels], bias[channels], name, padded=settings.border == "zeros")
         slopes = weights.get(f"body.{2 * layer + 1}.weight")
         x = _named(_activation(x, kind, slopes if slopes is None or len(slopes) == 1 else slopes[channels]), name)
     return x
@@ -164,7 +168,11 @@ def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
 def _activation(x: Node, kind: LastActivation, slopes: NDArray[np.float32] | None) -> Node:
     if kind == "prelu":
         return op.prelu(x, op.constant(slopes))
-    kinds: dict[LastActivation, Callable[[Node], Node]] = {"tanh": op.tanh, "hardswish": op.hswish}
+    kinds: dict[LastActivation, Callable[[Node], Node]] = {
+        "tanh": op.tanh,
+        "hardswish": op.hswish,
+        "sigmoid": op.sigmoid,
+    }
     return kinds[kind](x) if kind in kinds else x
 
 
@@ -173,8 +181,10 @@ def _order(planes: int, scale: int) -> NDArray[np.int64]:
     return np.arange(planes * scale**2).reshape(planes, scale**2).T.ravel()
 
 
-def _convolution(x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "") -> Node:
-    pads = [weight.shape[2] // 2, weight.shape[3] // 2]
+def _convolution(
+    x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "", padded: bool = True
+) -> Node:
+    pads = [size // 2 if padded else 0 for size in weight.shape[2:]]
     x = _named(op.convolution(x, op.constant(weight), [1, 1], pads, pads, [1, 1]), name)
     return _named(op.add(x, op.constant(bias.reshape(1, -1, 1, 1))), name)
 

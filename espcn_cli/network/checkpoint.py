@@ -36,6 +36,7 @@ NATURES = {
     "espcn-autoencoder": "an autoencoder's checkpoint: give it to `espcn autoencoder reconstruct`",
     "espcn-training-state": "a training state, not a checkpoint: finish it with `espcn train --resume`",
 }
+UNKNOWN = "a safetensors file, but not an espcn checkpoint: `espcn import` may know it"
 """What a file of ours is, and what to do with it where another was expected."""
 
 
@@ -46,6 +47,9 @@ PYTORCH_PART = "data.pkl"
 
 Both hold pickles, which run whatever is in them.
 """
+
+FOREIGN_SUFFIXES = (*PYTORCH_SUFFIXES, ".param", ".pb")
+"""How files with networks of others are called that are no .safetensors."""
 
 Weights = dict[str, NDArray[np.float32]]
 """A network's tensors by name."""
@@ -127,7 +131,7 @@ def find(model: str | None, scale: int | None = None) -> Path:
     if model is None:
         wanted = scale or min(scales(None))
         return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
-    is_path = Path(model).suffix.lower() in (".safetensors", *PYTORCH_SUFFIXES)
+    is_path = Path(model).suffix.lower() in (".safetensors", *FOREIGN_SUFFIXES)
     if is_path or os.path.dirname(model):  # noqa: PTH120
         path = file_of(model)
         if not is_file(path):
@@ -183,7 +187,10 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
         raise _unreadable(path, error) from None
     name = metadata.get("format", "")
     if name != FORMATS[kind]:
-        raise EspcnError(f"{path} is {NATURES.get(name, 'a safetensors file, but not an espcn checkpoint')}", path)
+        raise EspcnError(
+            f"{path} is {NATURES.get(name, UNKNOWN)}",
+            path,
+        )
     version = metadata.get("format_version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > NEWEST[kind]:
         raise EspcnError(
@@ -239,12 +246,13 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Weights:
 
 
 def _unreadable(path: Path, error: Exception) -> EspcnError:
-    if _is_pytorchs(path):
-        return EspcnError(f"{path}: PyTorch files are not read: give a .safetensors checkpoint of espcn", path)
+    if is_pytorchs(path):
+        return EspcnError(f"{path}: PyTorch files are not read here: make a checkpoint of it with `espcn import`", path)
     return EspcnError(f"{path} is not a readable safetensors file ({error}): is it complete?", path)
 
 
-def _is_pytorchs(path: Path) -> bool:
+def is_pytorchs(path: Path) -> bool:
+    """Whether a file is one of PyTorch's, by its name or by how it begins."""
     if path.suffix.lower() in PYTORCH_SUFFIXES:
         return True
     try:

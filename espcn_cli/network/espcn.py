@@ -9,6 +9,7 @@ import copy
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espcn_cli.network import checkpoint
@@ -34,7 +35,7 @@ class ESPCN(nn.Module):
         layers: list[nn.Module] = []
         kinds = zip(channels[:-1], channels[1:], settings.kernels, settings.activations, strict=True)
         for inputs, outputs, kernel, name in kinds:
-            layers.append(Convolution(inputs, outputs, kernel))
+            layers.append(Convolution(inputs, outputs, kernel, padded=settings.border == "zeros"))
             if name != "none":
                 layers.append(activation(name, outputs, settings.slopes))
         self.body = nn.Sequential(*layers)
@@ -91,7 +92,7 @@ class ESPCN(nn.Module):
 
     def _stack(self, x: Tensor) -> Tensor:
         """All layers: hidden ones in the precision of their weights or of autocast, the last in that of its own."""
-        hidden = self.body[: self._last](channels_last(x.to(self.precision)))
+        hidden = self.body[: self._last](channels_last(self._with_border(x).to(self.precision)))
         with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
             planes: Tensor = self.body[self._last :](hidden.to(self.tail.weight.dtype))
         return planes.to(x.dtype)
@@ -114,6 +115,11 @@ class ESPCN(nn.Module):
         for index in range(len(twin.body) if shown else self._last):
             twin.body[index] = without_questions(twin.body[index]).to(precision)
         return twin
+
+    def _with_border(self, x: Tensor) -> Tensor:
+        if self.settings.border == "zeros":
+            return x
+        return F.pad(x, [self.settings.reach] * 4, mode="replicate")
 
 
 @torch.no_grad()

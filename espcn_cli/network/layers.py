@@ -25,14 +25,17 @@ normal values' scale within a factor of about three."""
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that keeps the size, with the same bits at a pixel whatever the size of the picture around it.
+    """A convolution with the same bits at a pixel whatever the size of the picture around it.
+
+    It keeps the size, with zeros beyond the border; without `padded`, the result is smaller by k - 1.
 
     On a CPU, PyTorch takes another algorithm for small inputs, whose sums differ in the last bit; a tile would then
     differ from the whole. Outside training, oneDNN is therefore called by name, which autocast does not know.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__(inputs, outputs, kernel, padding=(kernel - 1) // 2)
+    def __init__(self, inputs: int, outputs: int, kernel: int, padded: bool = True) -> None:
+        self.pad = (kernel - 1) // 2 if padded else 0
+        super().__init__(inputs, outputs, kernel, padding=self.pad)
 
     def draw_(self, activation: str) -> None:
         """Random weights, of the variance that keeps the scale of what goes through an activation; biases of zero."""
@@ -50,7 +53,7 @@ class Convolution(nn.Conv2d):
             return super().forward(x)
         assert self.bias is not None
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        return convolve_by_onednn(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype), self.kernel_size[0] // 2)
+        return convolve_by_onednn(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype), self.pad)
 
 
 def wants_onednn(x: Tensor) -> bool:
@@ -134,10 +137,15 @@ class ChannelPReLU(nn.PReLU):
 
 
 def activation(name: str, channels: int = 1, slopes: Slopes = "layer") -> nn.Module:
-    """One of `settings.ACTIVATIONS` as a layer; a prelu with one slope, or with one per channel."""
+    """One of `settings.LastActivation` as a layer; a prelu with one slope, or with one per channel."""
     if name == "prelu" and slopes == "channel":
         return ChannelPReLU(channels)
-    kinds: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "prelu": ScalarPReLU, "hardswish": Hardswish}
+    kinds: dict[str, type[nn.Module]] = {
+        "tanh": nn.Tanh,
+        "prelu": ScalarPReLU,
+        "hardswish": Hardswish,
+        "sigmoid": nn.Sigmoid,
+    }
     return kinds[name]()
 
 

@@ -57,9 +57,9 @@ def find_images(
     return [path for path in _walk(folder, recursive, on_error) if _is_one_of(path, suffixes)]
 
 
-def count_others(folder: Path, recursive: bool = True) -> int:
-    """What `find_images` passes over in a folder: hidden files, pipes, and what is no picture by its suffix."""
-    return sum(not _is_one_of(path, SUFFIXES) for path in _walk(folder, recursive))
+def count_others(folder: Path, recursive: bool = True, suffixes: Container[str] = SUFFIXES) -> int:
+    """What `find_images` passes over in a folder: hidden files, pipes, and what is none of them by its suffix."""
+    return sum(not _is_one_of(path, suffixes) for path in _walk(folder, recursive))
 
 
 def find_all(paths: list[Path], suffixes: Container[str] = SUFFIXES) -> Iterator[Path]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from espcn_cli.reports import charts, page
 from espcn_cli.reports.exhibits import CROP, PICTURES, Exhibit, View, gallery
-from espcn_cli.scoring.benchmark import Comparison, Picture
+from espcn_cli.scoring.benchmark import BASELINES
 from espcn_cli.scoring.places import most_different
 from espcn_cli.scoring.sheets import headings_of, sheets_of
-from espcn_cli.scoring.table import Row, Table
-from espcn_cli.scoring.tensors import alike, to_depth
-
-Measured = Sequence[tuple[Comparison, Sequence[Picture]]]
-"""What was compared at each scale, on which pictures."""
+from espcn_cli.scoring.table import Again, Key, Row, Score, Shown, Table
+from espcn_cli.scoring.tensors import from_levels
 
 
-def scores_page(table: Table, measured: Measured = (), most: int | None = PICTURES) -> str:
-    """The whole page. `most` pictures are embedded, those that methods differ most on; None embeds all, uncut."""
+def scores_page(table: Table, measured: Sequence[Again] = (), most: int | None = PICTURES) -> str:
+    """The whole page. `most` pictures are embedded, those that methods differ most on; None embeds all, uncut.
+
+    `measured` makes the pictures again, those of each scale.
+    """
     means = page.section("Means", *(page.table(sheet) for sheet in sheets_of(table)))
     parts = [means, _times(table), _each(table)]
     if shown := exhibits(table, measured, most):
@@ -33,7 +34,11 @@ def scores_page(table: Table, measured: Measured = (), most: int | None = PICTUR
 
 def _how_many(table: Table, shown: int) -> str:
     total = sum(len(rows[0].images) for rows in _by_set(table).values())
-    which = "All of them" if shown == total else f"The {shown} of {total} on which methods differ most"
+    which = f"The {shown} of {total} on which methods differ most"
+    if shown == total:
+        which = "All of them"
+    elif table.rows[0].row:
+        which = f"{shown} of {total}: for each damage the picture on which methods differ most, then the next ones"
     return f"{which}. Each begins enlarged, where it differs most: move the bar below it, or drag the picture."
 
 
@@ -82,29 +87,48 @@ def _each(table: Table) -> str:
     return page.section("One by one", *parts, numbers)
 
 
-def exhibits(table: Table, measured: Measured, most: int | None) -> list[Exhibit]:
-    """The pictures on which methods differ most in PSNR, made again."""
-    of_picture: dict[tuple[str, int, str], dict[str, float]] = {}
+def exhibits(table: Table, measured: Sequence[Again], most: int | None) -> list[Exhibit]:
+    """The pictures on which methods differ most in PSNR, made again; of real ones the first of each damage lead."""
+    scores = _scores_of_pictures(table)
+    order = sorted(scores, key=lambda key: _spread(scores[key]), reverse=True)
+    seen: Counter[tuple[str, int, str]] = Counter()
+    rank: dict[Key, int] = {}
+    for key in order:
+        rank[key] = seen[key[:3]] if key.row else 0
+        seen[key[:3]] += 1
+    wanted = sorted(order, key=rank.__getitem__)[:most]
+    made = {shown.key: shown for again in measured for shown in again(wanted)}
+    headings = headings_of(table)
+    return [_exhibit(made[key], scores[key], headings) for key in wanted if key in made]
+
+
+def _scores_of_pictures(table: Table) -> dict[Key, dict[str, Score]]:
+    """For every picture the score of each method."""
+    found: dict[Key, dict[str, Score]] = {}
     for row in table.rows:
         for image in row.images:
-            of_picture.setdefault((row.dataset, row.scale, image.name), {})[row.method] = image.psnr
-    found = [
-        (of_picture[key], comparison, picture)
-        for comparison, pictures in measured
-        for picture in pictures
-        if (key := (picture.dataset, comparison.scale, picture.name)) in of_picture
-    ]
-    found.sort(key=lambda item: min(item[0].values()) - max(item[0].values()))
-    headings = headings_of(table)
-    return [_exhibit(comparison, picture, psnr, headings) for psnr, comparison, picture in found[:most]]
+            found.setdefault(Key(row.dataset, row.scale, row.row, image.name), {})[row.method] = image
+    return found
 
 
-def _exhibit(comparison: Comparison, picture: Picture, psnr: dict[str, float], headings: dict[str, str]) -> Exhibit:
-    pair = comparison.pair(picture)
-    answers = {name: alike(comparison.answer(name, picture, pair), pair.hr) for name in comparison.names}
-    best = max(comparison.names, key=lambda name: (name not in ("bicubic", "lanczos"), psnr[name]))
-    [crop] = most_different(answers["bicubic"], answers[best], CROP, CROP)
-    order = sorted(comparison.names, key=lambda name: (name != "bicubic", name != best))
-    views = [View(headings[name], to_depth(answers[name]), f"{psnr[name]:.2f} dB") for name in order]
-    views.append(View("truth", to_depth(pair.hr)))
-    return Exhibit(f"{picture.name} ({picture.dataset}, x{comparison.scale})", views, crop)
+def _spread(scores: Mapping[str, Score]) -> float:
+    values = [score.psnr for score in scores.values()]
+    return max(values) - min(values)
+
+
+def _exhibit(shown: Shown, scores: Mapping[str, Score], headings: Mapping[str, str]) -> Exhibit:
+    names = list(shown.answers)
+    best = max(names, key=lambda name: (name not in BASELINES, scores[name].psnr))
+    first, second = (from_levels(shown.answers[name]) for name in ("bicubic", best))
+    [crop] = most_different(first, second, CROP, CROP)
+    order = sorted(names, key=lambda name: (name != "bicubic", name != best))
+    views = [View(headings[name], shown.answers[name], _caption(scores[name])) for name in order]
+    dataset, scale, row, name = shown.key
+    return Exhibit(
+        f"{name} ({', '.join(filter(None, (dataset, row, f'x{scale}')))})", [*views, View("truth", shown.hr)], crop
+    )
+
+
+def _caption(score: Score) -> str:
+    strength = "" if score.strength is None else f", strength {score.strength:g}"
+    return f"{score.psnr:.2f} dB{strength}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from espcn_cli.scoring import evaluation, layouts, tensors
 from espcn_cli.scoring.evaluation import Method, Pair
 from espcn_cli.scoring.layouts import File, Group
 from espcn_cli.scoring.names import distinct_names, without_suffix
-from espcn_cli.scoring.table import Row, Score, Table, mean_of
+from espcn_cli.scoring.table import Key, Row, Score, Shown, Table, mean_of
 from espcn_cli.settings import Degradation, Protocol
 
 BASELINES = ("bicubic", "lanczos")
@@ -150,6 +150,17 @@ class Comparison:
             return evaluation.score_picture(picture.name, sr, hr, self.scale, protocol)
         except NotFiniteError as error:
             raise EspcnError(f"{picture.path}: {name} cannot be scored on it: {error}", picture.path) from None
+
+    def again(self, pictures: Sequence[Picture], wanted: Collection[Key]) -> Iterator[Shown]:
+        """Those of the pictures that are wanted, with what every method makes of them."""
+        for picture in pictures:
+            key = Key(picture.dataset, self.scale, "", picture.name)
+            if key in wanted:
+                pair = self.pair(picture)
+                answers = {name: tensors.alike(self.answer(name, picture, pair), pair.hr) for name in self.names}
+                yield Shown(
+                    key, {name: tensors.to_depth(sr) for name, sr in answers.items()}, tensors.to_depth(pair.hr)
+                )
 
     def superfluous(self, pictures: Sequence[Picture]) -> Iterator[str]:
         """Outputs that belong to none of the pictures."""

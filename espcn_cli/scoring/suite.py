@@ -6,7 +6,8 @@ Every row is the same each time: what is drawn is drawn by the names of row and 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from espcn_cli.scoring import clips, drawn, recipes
 from espcn_cli.scoring.benchmark import BASELINES, Report, find_pictures
 from espcn_cli.scoring.damages import Damage, Rng, encoded, from_image, shrink, to_image
 from espcn_cli.scoring.metrics import BRIGHTNESS_WINDOW, HIGHEST_PSNR, brightness_error, psnr, shave
-from espcn_cli.scoring.table import REAL, Row, Score, Table
+from espcn_cli.scoring.table import REAL, Key, Row, Score, Shown, Table
 from espcn_cli.scoring.tensors import from_levels
 
 Method = Callable[[Document], tuple[Levels, float | None]]
@@ -48,11 +49,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """What samples are made of, each picture, page or clip by itself, and how many it gives."""
+    """What samples are made of: a picture, a page, a clip, or all patterns.
+
+    `samples` makes those of given rows, `each` of every row; their names begin with `name`. `rows` are those that it
+    is scored in.
+    """
 
     dataset: str
-    count: int
-    samples: Callable[[], Iterable[Sample]]
+    name: str
+    rows: Sequence[str]
+    samples: Callable[[Iterable[str]], Iterable[Sample]]
+    each: int = 1
+
+    @property
+    def count(self) -> int:
+        return self.each * len(self.rows)
 
 
 def describe(scale: int) -> str:
@@ -80,7 +91,7 @@ def measure(
     """
     if clash := methods.keys() & set(BASELINES):
         raise ValueError(f"methods cannot be called {', '.join(clash)}: these two are always there")
-    every = {name: partial(interpolated, scale=scale, method=name) for name in BASELINES} | dict(methods)
+    every = _every(methods, scale)
     found = [*_given(sources, scale, rows), *_drawn(scale, rows)]
     if not found:
         raise EspcnError("these rows are made from given pictures or videos: name folders that hold some")
@@ -98,6 +109,31 @@ def measure(
     return Table(list(_rows(scores, list(every), scale)), errors)
 
 
+def again(
+    sources: Sequence[Path],
+    methods: Mapping[str, Method],
+    scale: int,
+    rows: Sequence[str],
+    wanted: Collection[Key],
+) -> Iterator[Shown]:
+    """Those samples of what `measure` has scored that are wanted, and what every method makes of them."""
+    every = _every(methods, scale)
+    for source in (*_given(sources, scale, rows), *_drawn(scale, rows)):
+        mine = [key for key in wanted if key.dataset == source.dataset and key.name.startswith(source.name)]
+        if asked := [row for row in source.rows if any(key.row == row for key in mine)]:
+            with suppress(EspcnError):  # of another picture, whose name only begins so
+                for sample in source.samples(asked):
+                    key = Key(source.dataset, scale, sample.row, sample.name)
+                    if key in mine:
+                        answers = {name: alike(method(sample.lr)[0], sample.hr) for name, method in every.items()}
+                        yield Shown(key, answers, sample.hr)
+
+
+def _every(methods: Mapping[str, Method], scale: int) -> dict[str, Method]:
+    """Bicubic and Lanczos, and the given ones."""
+    return {name: partial(interpolated, scale=scale, method=name) for name in BASELINES} | dict(methods)
+
+
 def _add(report: Report, done: int, total: int, more: int) -> None:
     report(done + more, total)
 
@@ -107,7 +143,7 @@ def _scored(
 ) -> list[tuple[str, list[Score]]]:
     """All rows of a source, with a score for each method. Raises EspcnError if one of them cannot be scored."""
     scored: list[tuple[str, list[Score]]] = []
-    for count, sample in enumerate(source.samples(), 1):
+    for count, sample in enumerate(source.samples(source.rows), 1):
         of_methods: list[Score] = []
         for name, method in methods.items():
             try:
@@ -158,22 +194,23 @@ def _given(sources: Sequence[Path], scale: int, rows: Sequence[str]) -> Iterator
     damages = [row for row in rows if row in recipes.PICTURES]
     factors = [row for row in rows if row in recipes.CRF]
     for picture in find_pictures(sources, scale, SUFFIXES | clips.SUFFIXES):
+        of_picture = picture.path, picture.name, scale
         if clips.is_clip(picture.path):
-            count = len(recipes.SCORED_FRAMES) * len(factors)
-            samples = partial(frames, picture.path, picture.name, scale, factors)
+            each = len(recipes.SCORED_FRAMES)
+            source = Source(picture.dataset, picture.name, factors, partial(frames, *of_picture), each)
         else:
-            count, samples = len(damages), partial(damaged, picture.path, picture.name, scale, damages)
-        if count:
-            yield Source(picture.dataset, count, samples)
+            source = Source(picture.dataset, picture.name, damages, partial(damaged, *of_picture))
+        if source.rows:
+            yield source
 
 
 def _drawn(scale: int, rows: Sequence[str]) -> Iterator[Source]:
     pages = [row for row in rows if row in recipes.DRAWN]
     for number in range(recipes.PAGES if pages else 0):
-        yield Source(DRAWN_SET, len(pages), partial(page, number, scale, pages))
+        yield Source(DRAWN_SET, f"page {number + 1}", pages, partial(page, number, scale))
     patterned = [row for row in rows if row in recipes.PIXELS]
     if patterned:
-        yield Source(DRAWN_SET, recipes.PATTERNS * len(patterned), partial(patterns, scale, patterned))
+        yield Source(DRAWN_SET, "pattern", patterned, partial(patterns, scale), recipes.PATTERNS)
 
 
 def damaged(path: Path, name: str, scale: int, rows: Iterable[str]) -> Iterator[Sample]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from espcn_cli.maths.levels import Levels
 
 Column = Literal["psnr", "ssim", "psnr_rgb", "brightness", "strength"]
 
@@ -102,6 +104,28 @@ class Table:
             "errors": self.errors,
             "notes": self.notes,
         }
+
+
+class Key(NamedTuple):
+    """Which picture a score is of; `row` as a `Row` has it."""
+
+    dataset: str
+    scale: int
+    row: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scored picture: what each method makes of it, and what it should be, uint8 (H, W, 1 or 3), all of one shape."""
+
+    key: Key
+    answers: Mapping[str, Levels]
+    hr: Levels
+
+
+Again = Callable[[Collection[Key]], Iterator[Shown]]
+"""Makes pictures again that have been scored, those among them that are asked for."""
 
 
 def joined(tables: Sequence[Table]) -> Table:

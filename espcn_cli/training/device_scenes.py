@@ -25,9 +25,17 @@ class DeviceScenePatches(ScenePatches):
     """
 
     def __init__(
-        self, pool: Pool, scale: int, patch: int, batch: int, candidates: int = 1, *, device: torch.device
+        self,
+        pool: Pool,
+        scale: int,
+        patch: int,
+        batch: int,
+        candidates: int = 1,
+        turns_of: int = 1,
+        *,
+        device: torch.device,
     ) -> None:
-        super().__init__(pool, scale, patch, batch, candidates)
+        super().__init__(pool, scale, patch, batch, candidates, turns_of)
         self.planes = pool.planes
         self.lr, self.hr = (
             torch.zeros(pool.most, self.planes, side, side, dtype=torch.uint8, device=device)

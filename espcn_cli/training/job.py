@@ -11,7 +11,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, existing, is_file, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring import layouts
-from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices
+from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices, has_layers, has_name
 from espcn_cli.training.run_folder import RunFolder
 from espcn_cli.training.scenes import SIDE
 
@@ -89,9 +89,22 @@ def make_job(
     init = options.get("init")
     if init:
         check_start_stays(init, output)
-    model = continued(model, init)
+    name, model = continued(name, model, init)
+    check_mixtures(settings, model, init)
     notes += beside + others
     return Job(output, name, model, settings, pictures, validation, more, notes=notes, **options)
+
+
+def check_mixtures(settings: TrainSettings, model: ModelSettings, init: Path | None) -> None:
+    """Raises UsageError if mixtures are asked for where nothing can be mixed, or LR needs no strengths."""
+    if not settings.mixtures:
+        return
+    if settings.degradation != "real":
+        raise UsageError("--mixtures is for --degradation real: other LR needs no strengths")
+    if init is None:
+        raise UsageError("--mixtures needs clean weights to mix with: name them with --init")
+    if checkpoint.read_card(init).settings != model:
+        raise UsageError(f"--mixtures: {init} is another form of network; start from one of the same kind and scale")
 
 
 def refuse_existing(output: Path, resume: bool) -> None:
@@ -117,9 +130,18 @@ def check_start_stays(init: Path, output: Path) -> None:
             raise UsageError(f"the training would overwrite {init}, which it starts from: choose another --output")
 
 
-def continued(model: ModelSettings, init: Path | None) -> ModelSettings:
-    """The settings to train with: a network goes on with the activation that it has, whatever its name has now."""
-    return replace(model, activation=checkpoint.read_card(init).settings.activation) if init else model
+def continued(name: str, model: ModelSettings, init: Path | None) -> tuple[str, ModelSettings]:
+    """What to train, and its settings: a network goes on with the activation that it has, whatever its name has now.
+
+    One of no form that has a name, such as one that was imported, goes on in its own, at the scale that is asked for,
+    and under its own name.
+    """
+    if not init:
+        return name, model
+    card = checkpoint.read_card(init)
+    if has_name(card.settings) or has_layers(card.settings, model):
+        return name, replace(model, activation=card.settings.activation)
+    return card.name, replace(card.settings, scale=model.scale)
 
 
 def identity(job: Job) -> dict[str, Any]:

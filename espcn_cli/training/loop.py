@@ -224,7 +224,8 @@ def take_step(run: Run) -> Tensor:
     started = time.perf_counter()
     lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator, state.step))
     state.drawing += time.perf_counter() - started
-    loss = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision)
+    mixture = run.mixtures[state.step % len(run.mixtures)] if run.mixtures else None
+    loss = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision, mixture)
     rate = state.share * learning_rate(settings, state.step, done)
     decay = min(settings.ema_decay, (state.step + 1) / (state.step + 11))  # the first steps are soon forgotten
     mean = run.descend(state, loss, lr.to(run.device), hr.to(run.device), rate, 1 - decay)

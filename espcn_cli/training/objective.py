@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -31,11 +33,28 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
 
 
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A strength at which the weights that are learned are mixed with those that a training starts from."""
+
+    start: Mapping[str, Tensor]
+    strength: float
+
+    def of(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """(1 - strength)·start + strength·parameters, by name."""
+        return {name: torch.lerp(self.start[name], own, self.strength) for name, own in parameters.items()}
+
+
 @cache
-def make_loss(name: str, device: str, precision: torch.dtype) -> Loss:
-    """One of the losses on a network's output, worked out in a precision: always the same function for the same."""
+def make_loss(name: str, device: str, precision: torch.dtype, mixture: Mixture | None = None) -> Loss:
+    """One of the losses on a network's output, worked out in a precision: always the same function for the same.
+
+    With a mixture, the network is that of the start and its own weights.
+    """
 
     def loss(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:
+        if mixture:
+            parameters = mixture.of(parameters)
         with torch.autocast(device, precision, enabled=precision != torch.float32, cache_enabled=False):
             sr = functional_call(network, parameters, (channels_last(lr),))
         return LOSSES[name](sr.float(), hr)

@@ -126,11 +126,13 @@ class Place(NamedTuple):
 class ScenePatches:
     """Random aligned patches from every position in every scene of a pool, in one of eight orientations.
 
-    Each is the most detailed of `candidates` from its scene.
+    Each is the most detailed of `candidates` from its scene. With `turns_of` n, the patches of a step are from scenes
+    whose numbers leave the same rest by n as the step's.
     """
 
-    def __init__(self, pool: Pool, scale: int, patch: int, batch: int, candidates: int = 1) -> None:
+    def __init__(self, pool: Pool, scale: int, patch: int, batch: int, candidates: int = 1, turns_of: int = 1) -> None:
         self.pool = pool
+        self.turns_of = turns_of
         self.scale = scale
         self.patch = patch // scale
         self.batch = batch
@@ -156,8 +158,8 @@ class ScenePatches:
         where = torch.rand(self.batch, self.candidates, 2, generator=generator).tolist()
         turns = torch.randint(len(TURNS), (self.batch,), generator=generator).tolist()
         for place, corners, turn in zip(places, where, turns, strict=True):
-            large_enough = (found for found in self.pool.from_(place) if min(found[1].size) >= self.patch)
-            number, scene = next(large_enough)
+            due = (found for found in self.pool.from_(place) if (found[0] - step) % self.turns_of == 0)
+            number, scene = next(found for found in due if min(found[1].size) >= self.patch)
             yield Place(number, scene, *self._corner(scene, corners), turn)
 
     def close(self) -> None:

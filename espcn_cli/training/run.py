@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,13 +24,14 @@ from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
 from espcn_cli.training.job import Job, identity
 from espcn_cli.training.linear_blocks import TrainingForm
+from espcn_cli.training.objective import Mixture
 from espcn_cli.training.optimiser import OPTIMISERS
 from espcn_cli.training.parallel import Group, Threads
 from espcn_cli.training.patches import DataSet, Patches, hold_out, load_data, make_patches
 from espcn_cli.training.pool import Pool, ScenePatches
 from espcn_cli.training.run_folder import EventWriter, RunFolder
 from espcn_cli.training.samples import Recipe, choose_cache
-from espcn_cli.training.scenes import Scenes
+from espcn_cli.training.scenes import STRENGTHS, Scenes
 from espcn_cli.training.state import State, check_state, restore_
 from espcn_cli.training.step import Replayed, Stepper, Stepwise
 from espcn_cli.training.warm_start import warm_start
@@ -55,6 +57,8 @@ class Run:
     events: EventWriter | None
     replaces: bool = True
     """Whether there was a file of the output's name at the start, which may be replaced: one made since may not."""
+    mixtures: Sequence[Mixture] = ()
+    """Which of them a step's network is, in turn; none: it has the weights that are learned alone."""
     unread: list[Tensor] = field(default_factory=list)
     """Losses of the last steps, on the device."""
 
@@ -93,6 +97,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     report(Loaded(len(together.samples), len(pairs), together.skipped + unusable, warnings, kept.reason))
     fingerprint = together.fingerprint
     state = make_state(job, device, start)
+    mixtures = make_mixtures(state) if job.settings.mixtures else ()
     if resume:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
@@ -121,7 +126,15 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         make_stepper(state, job.settings, device, group),
         events,
         is_there(job.output),
+        mixtures,
     )
+
+
+@torch.no_grad()
+def make_mixtures(state: State) -> tuple[Mixture, ...]:
+    """What a step's network is in turn, if the state's weights now are the start."""
+    start = {name: weights.clone() for name, weights in state.network.merged().items()}
+    return tuple(Mixture(start, strength) for strength in STRENGTHS)
 
 
 def make_stepper(state: State, settings: TrainSettings, device: torch.device, group: Group) -> Stepper:
@@ -136,10 +149,11 @@ def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job, device: t
     """Patches for `--degradation real`, from where they are drawn fastest."""
     model, settings = job.model, job.settings
     more = drawings.samples if drawings else []
-    scenes = Scenes(pictures.samples, more, model.scale, model.planes, settings.seed)
+    scenes = Scenes(pictures.samples, more, model.scale, model.planes, settings.seed, in_turn=settings.mixtures)
     pool = Pool(scenes.make, job.workers, processes=device.type == "cuda")
     kind = partial(DeviceScenePatches, device=device) if fits_scenes(pool, model.scale, device) else ScenePatches
-    return kind(pool, model.scale, job.patch, settings.batch_size, settings.candidates)
+    turns_of = len(STRENGTHS) if settings.mixtures else 1
+    return kind(pool, model.scale, job.patch, settings.batch_size, settings.candidates, turns_of)
 
 
 def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[Skipped]]:

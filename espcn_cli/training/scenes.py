@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.levels import Floats, Levels, rounded
 from espcn_cli.scoring import drawn
-from espcn_cli.scoring.damages import Rng, any_damage
+from espcn_cli.scoring.damages import Damage, Rng, any_damage
 from espcn_cli.training.samples import DETAIL_CELL, AnySample, detail
 
 SIDE = 288
@@ -22,8 +22,14 @@ SIDE = 288
 DRAWINGS = 0.2
 """Share of scenes that are drawings, where there are any."""
 
-TEXT, TEXT_AT_BOTH_SIZES, INTERFACES, SINGLE_PIXELS = 0.05, 0.015, 0.025, 0.02
-"""Shares of scenes that the tool draws by itself; the rest are photographs."""
+Kind = Literal["photograph", "drawing", "text", "text at both sizes", "interface", "single pixels"]
+
+DRAWN_HERE: dict[Kind, float] = {"single pixels": 0.02, "text at both sizes": 0.015, "text": 0.05, "interface": 0.025}
+"""Shares of scenes that the tool draws by itself; the rest are photographs and drawings."""
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+"""How much of the learned weights a network has in a training of mixtures. Scene n is one that needs the n-th of them,
+counted in a circle."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,17 @@ class Scene:
 
 @dataclass(frozen=True)
 class Scenes:
-    """An endless row of scenes, each made from the seed and its number alone."""
+    """An endless row of scenes, each made from the seed and its number alone.
+
+    `in_turn`: the strengths that they need take turns, where otherwise they come as often as the damage does.
+    """
 
     photographs: Sequence[AnySample]
     drawings: Sequence[AnySample]
     scale: int
     planes: int
     seed: int
+    in_turn: bool = False
 
     def make(self, number: int) -> Scene:
         """One of up to `SIDE` HR pixels a side.
@@ -78,30 +88,39 @@ class Scenes:
         Raises EspcnError if a picture's file is no longer what it was.
         """
         rng = np.random.default_rng((self.seed, number))
-        hr, lr = self._levels(rng)
+        damage, kind = any_damage(rng), self._kind(rng)
+        while self.in_turn and strength_for(kind, damage) != STRENGTHS[number % len(STRENGTHS)]:
+            damage, kind = any_damage(rng), self._kind(rng)
+        hr, lr = self._levels(kind, damage, rng)
         return Scene.of(self._planes(hr), self._planes(lr))
 
-    def _levels(self, rng: Rng) -> tuple[Levels, Levels]:
-        damage, kind, side = any_damage(rng), rng.random(), SIDE // self.scale
-        if kind < SINGLE_PIXELS:
-            lr = drawn.single_pixels(rng, (side, side))
+    def _kind(self, rng: Rng) -> Kind:
+        share = rng.random()
+        for kind, limit in DRAWN_HERE.items():
+            if share < limit:
+                return kind
+            share -= limit
+        of_drawings = bool(self.drawings) and rng.random() < DRAWINGS
+        return "drawing" if of_drawings or not self.photographs else "photograph"
+
+    def _levels(self, kind: Kind, damage: Damage, rng: Rng) -> tuple[Levels, Levels]:
+        """HR and LR."""
+        size = (SIDE // self.scale,) * 2
+        if kind == "single pixels":
+            lr = drawn.single_pixels(rng, size)
             return lr.repeat(self.scale, axis=0).repeat(self.scale, axis=1), lr
-        kind -= SINGLE_PIXELS
-        if kind < TEXT_AT_BOTH_SIZES:
-            page = drawn.text_page(rng, (side, side))
+        if kind == "text at both sizes":
+            page = drawn.text_page(rng, size)
             return page.draw(self.scale), damage.after(page.draw(1), rng)
-        kind -= TEXT_AT_BOTH_SIZES
-        if kind < TEXT + INTERFACES:
-            make = drawn.text_page if kind < TEXT else drawn.interface_page
-            hr = make(rng, (side, side)).draw(self.scale)
+        if kind in ("photograph", "drawing"):
+            hr = self._picture(self.photographs if kind == "photograph" else self.drawings, rng)
         else:
-            hr = self._picture(rng)
+            make = drawn.text_page if kind == "text" else drawn.interface_page
+            hr = make(rng, size).draw(self.scale)
         return hr, damage.levels(hr, self.scale, rng)
 
-    def _picture(self, rng: Rng) -> Levels:
-        """A random part of a random photograph or drawing, uint8 (H, W, 3)."""
-        of_drawings = bool(self.drawings) and rng.random() < DRAWINGS
-        samples = self.drawings if of_drawings or not self.photographs else self.photographs
+    def _picture(self, samples: Sequence[AnySample], rng: Rng) -> Levels:
+        """A random part of a random one of them, uint8 (H, W, 3)."""
         sample = samples[int(rng.integers(len(samples)))]
         hr, _ = sample.pair
         y, x = (int(rng.integers(max(side - SIDE, 0) + 1)) for side in hr.shape[1:])
@@ -113,3 +132,18 @@ class Scenes:
         if self.planes == 1:
             planes = rounded(luma(planes.astype(np.float32)), np.uint8)
         return torch.from_numpy(planes)
+
+
+def strength_for(kind: Kind, damage: Damage) -> float:
+    """The one of `STRENGTHS` that suits a scene about best: see docs/real-pictures.md for how that was found."""
+    if kind in ("drawing", "interface", "single pixels"):
+        return 1.0
+    worst = min((jpeg.quality for jpeg in damage.jpegs), default=100)
+    if damage.sharpen or damage.halftone or damage.kernel == "nearest" or worst < 80:
+        return 1.0
+    noise = damage.noise or (255 / damage.shot if damage.shot else 0.0)
+    if noise > 3 or damage.colours or worst < 90 or 0 < damage.webp < 80:
+        return 0.75
+    if noise or damage.kernel == "area" or damage.jpegs or damage.webp:
+        return 0.5
+    return 0.25

@@ -14,6 +14,7 @@ from espcn_cli.engines.torch_engine import TorchEngine, upscale_planes
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.resize import interpolate
 from espcn_cli.network import checkpoint, mixing, weights
+from espcn_cli.network.espcn import ESPCN
 from espcn_cli.scoring import evaluation
 from espcn_cli.settings import ARCHITECTURES, REAL
 from espcn_cli.training.events import Validation
@@ -50,16 +51,32 @@ def validate(run: Run) -> Validation | None:
 
 
 def score(run: Run) -> tuple[float, float]:
-    """Mean PSNR and SSIM of the averaged network, and the sample's picture; NaN if it gives NaN."""
+    """Mean PSNR and SSIM of the averaged network, and the sample's picture; NaN if it gives NaN.
+
+    In a training of mixtures each picture counts as the best of them makes it.
+    """
     scale = run.job.model.scale
-    engine = TorchEngine(plain_network(run.state.average, run.job.model), run.device)
+    engines = averaged(run)
     try:
-        scores = evaluation.mean(evaluation.evaluate(evaluation.network(engine), run.pairs, scale))
+        by_engine = [evaluation.evaluate(evaluation.network(engine), run.pairs, scale) for engine in engines]
     except NotFiniteError:
         return math.nan, math.nan
+    best = [max(range(len(engines)), key=lambda at: scores[at].psnr) for scores in zip(*by_engine, strict=True)]
     first = run.pairs[0]
-    run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engine, first.lr), first.hr)
-    return scores
+    run.folder.write_sample(interpolate(first.lr, scale), upscale_planes(engines[best[0]], first.lr), first.hr)
+    return evaluation.mean([by_engine[at][picture] for picture, at in enumerate(best)])
+
+
+def averaged(run: Run) -> list[TorchEngine]:
+    """The averaged network, or its mixtures, ready to run."""
+    if not run.mixtures:
+        return [TorchEngine(plain_network(run.state.average, run.job.model), run.device)]
+    engines = []
+    for mixture in run.mixtures:
+        mixed = ESPCN(run.job.model)
+        mixed.load_state_dict(mixture.of(run.state.average.merged()))
+        engines.append(TorchEngine(mixed, run.device))
+    return engines
 
 
 def keep(run: Run, result: Validation) -> None:

@@ -14,7 +14,7 @@ from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.settings import ModelSettings
 
-kind = attrgetter("kernels", "activation", "skip", "planes")
+kind = attrgetter("kernels", "activation", "skip", "planes", "last_activation", "slopes", "value_range", "border")
 """What a network of other widths or another scale has in common with the one that it starts from."""
 
 
@@ -78,7 +78,8 @@ def rescaled(network: ESPCN, scale: int) -> ESPCN:
         return network
     settings = replace(network.settings, scale=scale)
     other = ESPCN(settings)
-    tail = {f"body.{len(other.body) - 1}.{name}" for name in ("weight", "bias")}
+    last = 2 * len(settings.widths)
+    tail = {f"body.{last}.weight", f"body.{last}.bias", f"body.{last + 1}.weight"}
     other.load_state_dict({k: v for k, v in network.state_dict().items() if k not in tail}, strict=False)
     if not follows(other.state_dict(), linear_path(settings)):
         other.tail.draw_(settings.activation)  # its start as bicubic is for units that are not there

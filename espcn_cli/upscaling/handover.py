@@ -1,55 +1,57 @@
-"""A picture's rows on their way from the network to the encoder, in another thread: a few bands wait at a time."""
+"""What is on its way from one thread to another, a picture's rows or a video's frames: a few of them wait at a time."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Iterator
+from typing import Generic, TypeVar
 
-from espcn_cli.maths.levels import Levels
+T = TypeVar("T")
 
 WAITING = 3
-"""Bands that may wait."""
+"""Bands of a picture that may wait."""
 
 
-class Handover:
-    """One thread puts bands in and ends it; another iterates over them, and leaves."""
+class Handover(Generic[T]):
+    """One thread puts things in and ends it; another iterates over them, and leaves. At most `room` of them wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = WAITING) -> None:
         self._changed = threading.Condition()
-        self._bands: deque[Levels] = deque()
+        self._room = room
+        self._waiting: deque[T] = deque()
         self._ended = False
         self._left = False
         self._error: BaseException | None = None
 
-    def put(self, band: Levels) -> bool:
-        """Wait until there is room for a band; False if the other side has left, and nobody will take it."""
+    def put(self, thing: T) -> bool:
+        """Wait until there is room; False if the other side has left, and nobody will take it."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._bands) < WAITING or self._left)
-            self._bands.append(band)
+            self._changed.wait_for(lambda: len(self._waiting) < self._room or self._left)
+            self._waiting.append(thing)
             self._changed.notify_all()
             return not self._left
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more bands come; an error is raised on the other side."""
+        """No more comes; an error is raised on the other side."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
 
     def leave(self) -> None:
-        """No more bands are taken."""
+        """No more is taken."""
         with self._changed:
             self._left = True
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Levels]:
+    def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._bands or self._ended)
+                self._changed.wait_for(lambda: self._waiting or self._ended)
                 if self._error is not None:
                     raise self._error
-                if not self._bands:
+                if not self._waiting:
                     return
-                band = self._bands.popleft()
+                thing = self._waiting.popleft()
                 self._changed.notify_all()
-            yield band
+            yield thing

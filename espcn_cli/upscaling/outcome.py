@@ -18,11 +18,15 @@ State = Literal["upscaled", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Task:
-    """One picture to make. `renamed`: the output has its source's whole name, as another source came first."""
+    """One picture or video to make. `renamed`: the output has its source's whole name, as another source came first.
+
+    `video`: FFmpeg's name of the container that the source is; None for a picture.
+    """
 
     source: Path
     output: Path
     renamed: bool = False
+    video: str | None = None
 
     @property
     def streams(self) -> bool:
@@ -47,7 +51,7 @@ class Outcome:
     `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
     dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
     weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
-    the picture to choose it.
+    the picture to choose it. `frames` is how many a video has.
     """
 
     task: Task
@@ -60,6 +64,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     skipped: bool = False
     error: str | None = None
+    frames: int | None = None
 
     @property
     def state(self) -> State:
@@ -81,6 +86,7 @@ class Outcome:
             "warnings": list(self.warnings),
             "skipped": self.skipped,
             "error": self.error,
+            "frames": self.frames,
         }
 
 

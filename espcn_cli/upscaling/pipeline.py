@@ -17,7 +17,7 @@ from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
 from espcn_cli.files import clean, is_file, send
 from espcn_cli.interruption import READER, WRITER
-from espcn_cli.maths.levels import Pixels
+from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.memory import out_of_memory
 from espcn_cli.paths import STREAM
@@ -26,6 +26,8 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
+from espcn_cli.upscaling import film
+from espcn_cli.upscaling.film import FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
@@ -51,7 +53,8 @@ class Options:
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
     for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
-    refused. A picture that takes more than `large` bytes with its output is alone in memory.
+    refused. A picture that takes more than `large` bytes with its output is alone in memory. Videos are done as `film`
+    says; of those, `max_output` is for each frame.
     """
 
     size: Size | None = None
@@ -63,6 +66,17 @@ class Options:
     stream_format: str = "PNG"
     max_output: int = GROWTH * MAX_PIXELS
     large: int = LARGE
+    film: FilmOptions = field(default_factory=FilmOptions)
+
+    def of_films(self) -> FilmOptions:
+        """How videos are done: likewise where both are asked for the same."""
+        return replace(
+            self.film,
+            format=self.stream_format,
+            size=self.size,
+            overwrite=self.overwrite and not self.skip_existing,
+            max_output=self.max_output,
+        )
 
 
 def run(
@@ -105,6 +119,10 @@ def run(
         for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
             if isinstance(task, Outcome):
                 yield task
+                continue
+            if task.video is not None:
+                yield from finish()
+                yield film.upscale(upscaler, task, work.options.of_films(), len(tasks) == 1)
                 continue
             fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
             if fills or alone:
@@ -262,7 +280,7 @@ class _Work:
         Nothing is left then of what was written.
         """
         flow = self.upscaler.flow(before, self.options.size, done.strength)
-        handover = Handover()
+        handover: Handover[Levels] = Handover()
         done = replace(done, output_size=flow.size)
         shape = png.Shape(*flow.size, before.frames[0].channels, before.frames[0].depth)
         future = self.writer.submit(
@@ -310,7 +328,7 @@ class _Work:
         task.output.parent.mkdir(parents=True, exist_ok=True)
         return writing.write_document(document, task.output, encoding, self._replaces).warnings
 
-    def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover) -> tuple[str, ...]:
+    def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover[Levels]) -> tuple[str, ...]:
         encoding = self.options.encoding
         try:
             if task.streams:

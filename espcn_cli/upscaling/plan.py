@@ -10,8 +10,8 @@ from pathlib import Path
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, is_folder, is_stream, is_there
 from espcn_cli.paths import STREAM, Typed, names_folder, path_of, source_of
-from espcn_cli.pictures import writing
-from espcn_cli.pictures.folders import SUFFIXES, find_images
+from espcn_cli.pictures import containers, writing
+from espcn_cli.pictures.folders import SUFFIXES, find_images, source_name
 from espcn_cli.upscaling.outcome import Outcome, Task
 
 
@@ -20,12 +20,13 @@ def plan(
 ) -> list[Task | Outcome]:
     """File to file; files and folders to a folder, which keeps the tree with `recursive` and is made if need be.
 
-    A new name without a suffix is a folder's, and so is any that ends in a slash. `suffix` (".webp") sets the format in
-    a folder. "-" is standard input and standard output, each for one picture. A source that is not there, or a folder
-    that cannot be listed, becomes an Outcome with an error. Raises UsageError if an output would be an input, two
-    outputs would be one, the destination does not suit the sources, or the format cannot be written.
+    A new name without a suffix is a folder's, and so is any that ends in a slash. `suffix` (".webp", ".mkv") sets the
+    format in a folder, of pictures or of videos, which is what their first bytes say they are. "-" is standard input and
+    standard output, each for one of them. A source that is not there, or a folder that cannot be listed, becomes an
+    Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the destination
+    does not suit the sources, or the format cannot be written.
     """
-    if suffix:
+    if suffix and suffix not in containers.MUXERS:
         writing.format_of(Path(f"-f {suffix}"))
     paths, place, named = [path_of(source) for source in sources], path_of(destination), names_folder(destination)
     if STREAM in (*paths, place):
@@ -34,8 +35,9 @@ def plan(
     closed: list[OSError] = []
     to_folder = named or is_folder(place) or not (place.suffix or is_stream(place))
     if len(paths) == 1 and not is_folder(paths[0]) and not to_folder:
-        _check_file(place, suffix)
-        tasks = [Task(source, place) for source in present]
+        kinds = [containers.kind_of(source) for source in present]
+        _check_file(place, suffix, any(kinds))
+        tasks = [Task(source, place, video=kind) for source, kind in zip(present, kinds, strict=True)]
     else:
         _check_folder(paths, place, recursive, named)
         tasks = _folder_tasks(present, place, recursive, suffix, closed.append)
@@ -48,7 +50,13 @@ def plan(
 
 
 def stream_format(suffix: str | None, destination: Path = STREAM) -> str:
-    """Pillow's name of the format for standard output, a pipe or a device: what `-f` or its name says, else PNG."""
+    """Pillow's name of the format for standard output, a pipe or a device: what `-f` or its name says, else PNG.
+
+    FFmpeg's name for a video's.
+    """
+    named = suffix or destination.suffix.lower()
+    if named in containers.MUXERS:
+        return containers.MUXERS[named]
     suffix = suffix or (destination.suffix if writing.is_writable(destination) else ".png")
     return writing.format_of(Path(f"standard output{suffix}"))
 
@@ -74,24 +82,28 @@ def _failed(source: Path, destination: Path, reason: str) -> Outcome:
 
 def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: str | None) -> Task:
     if len(sources) != 1 or is_folder(sources[0]):
-        raise UsageError("'-' is for one picture: name one source, not several or a folder")
+        raise UsageError("'-' is for one picture or video: name one source, not several or a folder")
     if named or is_folder(destination):
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
+    kind = containers.kind_of(sources[0])
     if destination != STREAM:
-        _check_file(destination, suffix)
-    return Task(sources[0], destination)
+        _check_file(destination, suffix, kind is not None)
+    elif kind is None and suffix in containers.MUXERS:
+        raise UsageError(f"-f {suffix}: {source_name(sources[0])} is no video: name a format of pictures")
+    return Task(sources[0], destination, video=kind)
 
 
-def _check_file(destination: Path, suffix: str | None) -> None:
+def _check_file(destination: Path, suffix: str | None, video: bool) -> None:
     if is_stream(destination):
         check_destination(destination, streams=True)
         return
+    format_of = containers.muxer_of if video else writing.format_of
     try:
-        kind = writing.format_of(destination)
+        kind = format_of(destination)
     except UsageError as error:
         folder = "" if is_there(destination) else f", or {destination}{os.sep} for a folder"
         raise UsageError(f"{error}{folder}", destination) from None
-    if suffix and kind != writing.format_of(Path(f"-f {suffix}")):
+    if suffix and kind != format_of(Path(f"-f {suffix}")):
         raise UsageError(f"{destination} and -f {suffix} name different formats: leave one of them out")
     if not is_there(destination):  # what becomes of one that is there is for `outputs` to say
         check_destination(destination)
@@ -101,8 +113,9 @@ def _check_folder(sources: list[Path], destination: Path, recursive: bool, named
     """`named`: the name itself says that it is a folder's."""
     if os.path.lexists(destination) and not is_folder(destination):
         raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
-    if not (named or is_folder(destination)) and destination.suffix.lower() in SUFFIXES:
-        raise UsageError(f"{destination} looks like a picture: several pictures or a folder need a folder to go to")
+    if not (named or is_folder(destination)) and destination.suffix.lower() in SUFFIXES | containers.SUFFIXES:
+        what = "picture" if destination.suffix.lower() in SUFFIXES else "video"
+        raise UsageError(f"{destination} looks like a {what}: several pictures or a folder need a folder to go to")
     for source in sources if recursive else []:
         if is_folder(source) and _real(destination).is_relative_to(_real(source)):
             raise UsageError(f"{destination} lies inside {source}: choose a destination outside of it")
@@ -129,29 +142,33 @@ def _folder_tasks(
     names depend on nothing but the list of sources, and a second run finds the same.
     """
     found = dict.fromkeys(pair for top in sources for pair in _pictures(top, recursive, on_error))
+    kinds = [containers.kind_of(source) for source, _ in found]
     places = [destination / source.relative_to(root) for source, root in found]
-    outputs = [_with_suffix(place, suffix) for place in places]
+    outputs = [_with_suffix(place, suffix, kind is not None) for place, kind in zip(places, kinds, strict=True)]
     shared = {output for output, times in Counter(outputs).items() if times > 1}
     given_up = [output in shared and output != place for place, output in zip(places, outputs, strict=True)]
     taken = {output for output, gives_up in zip(outputs, given_up, strict=True) if not gives_up}
     return [
-        Task(source, _whole_name(place, output.suffix, taken) if gives_up else output, gives_up)
-        for (source, _), place, output, gives_up in zip(found, places, outputs, given_up, strict=True)
+        Task(source, _whole_name(place, output.suffix, taken) if gives_up else output, gives_up, kind)
+        for (source, _), place, output, gives_up, kind in zip(found, places, outputs, given_up, kinds, strict=True)
     ]
 
 
 def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[tuple[Path, Path]]:
     """Pictures with the folder that their place in the output tree is relative to."""
     if is_folder(source):
-        yield from ((path, source) for path in find_images(source, recursive, on_error))
+        suffixes = SUFFIXES | containers.SUFFIXES
+        yield from ((path, source) for path in find_images(source, recursive, on_error, suffixes))
     else:
         yield source, source.parent
 
 
-def _with_suffix(place: Path, suffix: str | None) -> Path:
-    """The file for a picture that would lie there if its format stayed: with `suffix`, or .png if it must be."""
-    if suffix is None and not writing.is_writable(place):
-        suffix = ".png"
+def _with_suffix(place: Path, suffix: str | None, video: bool) -> Path:
+    """The file for what would lie there if its format stayed: with `suffix`, or .png or .mp4 if it must be."""
+    if suffix is not None and (suffix in containers.MUXERS) != video:  # it is meant for the others
+        suffix = None
+    if suffix is None and not (place.suffix.lower() in containers.MUXERS if video else writing.is_writable(place)):
+        suffix = ".mp4" if video else ".png"
     return place if suffix is None else place.with_name(f"{place.stem}{suffix}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from PIL import Image
 from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint, mixing
@@ -58,7 +59,7 @@ class Flow:
 
 
 class Upscaler:
-    """A loaded model, ready for pictures and tensors; threads may share it.
+    """A loaded model, ready for Pillow images, NumPy arrays (call it) and tensors (`upscale`); threads may share it.
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
@@ -120,22 +121,47 @@ class Upscaler:
         """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
         return None if self.mixture is None or self.strength == "auto" else self.strength
 
-    def _engine(self, strength: float | None) -> Engine:
+    def engine_at(self, strength: float | None) -> Engine:
+        """The engine for a strength; None is that of the model where nothing is mixed."""
         return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Upscale a Pillow image; grey stays grey, alpha and profile are kept. What is not kept is warned about."""
+    @overload
+    def __call__(self, picture: Image.Image) -> Image.Image: ...
+
+    @overload
+    def __call__(self, picture: Levels) -> Levels: ...
+
+    def __call__(self, picture: Image.Image | Levels) -> Image.Image | Levels:
+        """Upscale a Pillow image, or an array of levels, and give back the same kind.
+
+        Of an image, grey stays grey, alpha and profile are kept; what is not kept is warned about. An array is uint8
+        or uint16, (H, W) or (H, W, C): grey, grey and alpha, RGB or RGB and alpha. Raises ValueError for any other.
+        """
+        return self._levels(picture) if isinstance(picture, np.ndarray) else self._image(picture)
+
+    def _levels(self, levels: Levels) -> Levels:
+        channels = levels[..., None] if levels.ndim == 2 else levels
+        if channels.ndim != 3 or not 1 <= channels.shape[2] <= 4 or levels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"a picture is uint8 or uint16, (H, W) or (H, W, C), not {levels.dtype} {levels.shape}")
+        if not channels.size:
+            raise ValueError(f"the picture has no pixels: {levels.shape}")
+        result, notes = self.raster(from_array(channels))
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        return result.array().reshape(-1, result.size[0], *levels.shape[2:])
+
+    def _image(self, image: Image.Image) -> Image.Image:
         if not (image.width and image.height):
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
         result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
         for note in notes + said:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large = result.image()
         info, damage = metadata.moved(info, Change(frame.size, large.size))
         for note in damage:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         large.info.update(info)
         return large
 
@@ -159,7 +185,7 @@ class Upscaler:
         if self.mixture is None or self.strength != "auto":
             return self._planes(x, self.engine)
         pictures = [from_array(to_levels(planes[None], 0, 255, np.dtype(np.uint8))) for planes in x]
-        engines = [self._engine(self.strength_of(Document((picture,)))) for picture in pictures]
+        engines = [self.engine_at(self.strength_of(Document((picture,)))) for picture in pictures]
         return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
 
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
@@ -210,7 +236,7 @@ class Upscaler:
         used = [self.reaching(frame.size, size) for frame in frames]
         large = list(frames)
         calls: dict[tuple[int, int], list[int]] = {}
-        engines = [each._engine(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
+        engines = [each.engine_at(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
         for index, engine in enumerate(engines):
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
@@ -236,7 +262,7 @@ class Upscaler:
         used = self.reaching(document.size, size)
         after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
         bands = (
-            used._bands(used._engine(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
+            used._bands(used.engine_at(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
         )
         return Flow(target, after.info, bands, after.warnings, notes)
 
@@ -278,7 +304,7 @@ class Upscaler:
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
-            done, said = without_overflow(used._engine(strength), work)
+            done, said = without_overflow(used.engine_at(strength), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
@@ -308,7 +334,7 @@ def levels_for(engine: Engine, frame: Raster) -> Levels:
 
 
 def load(
-    model: str | None = None,
+    model: str | Path | None = None,
     scale: int | None = None,
     *,
     strength: Strength = "auto",
@@ -319,7 +345,9 @@ def load(
     ensemble: bool = False,
     alpha: Alpha = "blend",
 ) -> Upscaler:
-    """A shipped model by name, or a checkpoint by path; by default the one for pictures, `espcn-m-real`.
+    """A shipped model by name, or a file by path; by default the one for pictures, `espcn-m-real`.
+
+    A file is a checkpoint, or a network of others that `espcn import` knows: .pth, .safetensors, .param and .bin, .pb.
 
     A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
     is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
@@ -330,13 +358,14 @@ def load(
     UsageError for a strength that is none, or is given for weights that cannot be mixed.
     """
     check_strength(strength)
+    model = None if model is None else str(model)
     path = checkpoint.find(model, scale)
-    card, weights = checkpoint.read(path)
+    card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
     open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
     opened: Engine | Mixture
-    if sister := mixing.find_sister(path):
+    if card.sister and (sister := mixing.find_sister(path)):
         opened = Mixture(mixing.read_pair(sister, path), open_weights)
     elif strength == "auto":
         opened = open_weights(card.settings, weights)

@@ -8,6 +8,10 @@ import pytest
 from command import one_line, run
 from making import save_picture
 from PIL import Image
+from pytest import MonkeyPatch
+
+from espcn_cli import cores
+from espcn_cli.upscaling import upscaler
 
 
 def test_a_sheet_and_a_page_of_one_picture(photos: Path, tiny: Path) -> None:
@@ -23,6 +27,23 @@ def test_a_sheet_and_a_page_of_one_picture(photos: Path, tiny: Path) -> None:
     assert run(*call, "--overwrite", "-q", cwd=photos.parent).stdout == ""
 
 
+def test_engine_precision_and_threads_are_as_of_upscale(photos: Path, tiny: Path, monkeypatch: MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def load(model: str, scale: int, **options: object) -> upscaler.Upscaler:
+        asked.append(options | {"threads": cores.count()})
+        return real(model, scale, **options)  # type: ignore[arg-type]
+
+    real = upscaler.load
+    monkeypatch.setattr(cores, "_chosen", None)
+    monkeypatch.setattr(upscaler, "load", load)
+    words = ("--engine", "torch", "--precision", "fp32", "--device", "cpu", "--threads", "1")
+    result = run("compare", "photos/0.png", "-m", tiny, "-o", "s.png", *words, cwd=photos.parent)
+    assert (result.code, result.stderr) == (0, "")
+    wanted = {"strength": "auto", "engine": "torch", "device": "cpu", "precision": "fp32", "threads": 1}
+    assert asked == [wanted]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -34,6 +55,8 @@ def test_a_sheet_and_a_page_of_one_picture(photos: Path, tiny: Path) -> None:
         (["photos/0.png", "-o", "s.xyz"], 2, ["s.xyz"]),
         (["photos/9.png", "-o", "s.png"], 1, ["photos/9.png"]),
         (["photos/0.png", "--report", "photos"], 1, ["photos holds something else, such as 0.png"]),
+        (["photos/0.png", "-o", "s.png", "--engine", "tensorflow"], 2, ["tensorflow"]),
+        (["photos/0.png", "-o", "s.png", "--threads", "0"], 2, ["--threads"]),
         (["photos/0.png", "-o", "s.png", "-s", "3"], 2, ["upscales by 2, not by 3"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

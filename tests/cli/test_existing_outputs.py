@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from command import COMMAND, PLAIN, QUICK, one_line, run
 from digits import save_mnist
 from making import save_picture
+from making_foreign import YJN870, espcn
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
@@ -25,6 +27,8 @@ WRITERS = {
     "benchmark": "photos -m tiny.safetensors --csv out.csv",
     "compare": "photos/0.png -m tiny.safetensors -o out.png",
     "report": "mine.run -o out.html",
+    "import": "theirs.pth -o out.safetensors",
+    "export": "tiny.safetensors out.glsl",
     "autoencoder train": "mnist -o out.safetensors --epochs 1 --code 8 --device cpu",
     "autoencoder reconstruct": "autoencoder mnist out.png --codes out.npy",
 }
@@ -35,6 +39,7 @@ OUTPUTS = {
     "benchmark": ["out.csv"],
     "compare": ["out.png"],
     "report": ["out.html"],
+    "export": ["out.glsl"],
     "autoencoder reconstruct": ["out.npy", "out.png"],
 }
 
@@ -43,6 +48,7 @@ OUTPUTS = {
 def folder(photos: Path, tiny: Path) -> Path:
     save_mnist(photos.parent / "mnist")
     shutil.copy(tiny, photos.parent / "tiny.safetensors")
+    torch.save(espcn(YJN870).tensors, photos.parent / "theirs.pth")
     (photos.parent / "mine.run").mkdir()
     (photos.parent / "mine.run" / "log.csv").write_text("step,psnr\n5,30.5\n")
     return photos.parent
@@ -255,6 +261,8 @@ def test_a_closed_standard_output_is_one_line(folder: Path) -> None:
         ("benchmark photos/0.png/ -m tiny.safetensors", 1, "photos/0.png/ is no folder"),
         ("benchmark photos -m tiny.safetensors/", 2, "tiny.safetensors/ means a folder"),
         ("models tiny.safetensors/", 2, "tiny.safetensors/ means a folder"),
+        ("export tiny.safetensors new.glsl/", 2, "new.glsl/ means a folder"),
+        ("export tiny.safetensors/ new.glsl", 2, "tiny.safetensors/ means a folder"),
         ("autoencoder train mnist -o new.safetensors/.", 2, "new.safetensors/. means a folder"),
         ("autoencoder train photos/0.png/", 1, "photos/0.png/ is no folder"),
         ("autoencoder reconstruct autoencoder/ mnist out.png", 2, "autoencoder/ means a folder"),
@@ -284,6 +292,8 @@ def test_a_slash_at_the_end_means_a_folder_in_every_command(
         "benchmark photos --csv ''",
         "benchmark photos -m ''",
         "models ''",
+        "export tiny.safetensors ''",
+        "export '' out.glsl",
         "autoencoder train ''",
         "autoencoder train mnist -o ''",
         "autoencoder reconstruct '' mnist out.png",

@@ -36,8 +36,11 @@ FORMS = [
     replace(SMALL, planes=3, scale=3, last_activation="prelu", slopes="channel", value_range=(-1, 1)),
     replace(SMALL, planes=3, skip="nearest", last_activation="tanh"),
     replace(SMALL, scale=3, skip="none", last_activation="hardswish", value_range=(-0.5, 0.5)),
+    replace(SMALL, skip="none", kernels=(5, 1, 3), activation="tanh", last_activation="sigmoid"),
+    replace(SMALL, planes=3, skip="none", activation="prelu", border="edge"),
+    replace(SMALL, skip="bicubic", border="edge", value_range=(16 / 255, 235 / 255)),
 ]
-"""Of every scale, activation, skip and field."""
+"""Of every scale, activation, skip, border and field."""
 
 
 def open_openvino(network: ESPCN, ensemble: bool = False) -> Engine:
@@ -125,7 +128,7 @@ def test_a_window_with_its_halo_is_the_whole_s(make_engine: MakeEngine) -> None:
 def test_however_it_is_cut_the_bytes_are_the_same(
     make_engine: MakeEngine, channels: int, deep: bool, tile: tuple[int, int]
 ) -> None:
-    for model in (SMALL, FORMS[1], FORMS[3], FORMS[4]):
+    for model in (SMALL, FORMS[1], FORMS[3], FORMS[4], *FORMS[-2:]):
         engine, levels = make_engine(model), picture(channels, 53, 41, deep)
         [whole] = engine.upscale([levels], 0, white(levels))
         out = np.zeros_like(whole)

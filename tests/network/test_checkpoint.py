@@ -117,6 +117,8 @@ NEW: list[dict[str, Any]] = [
     {"slopes": "channel"},
     {"value_range": (0, 255)},
     {"value_range": (-1.0, 1.0), "skip": "none", "last_activation": "hardswish"},
+    {"last_activation": "sigmoid", "skip": "none"},
+    {"border": "edge"},
 ]
 RANGES = ((0.0, 1.0), (-0.5, 3.25), (-1e-3, 2.0))
 
@@ -149,11 +151,18 @@ def test_format_2_is_written_only_where_it_is_needed(path: Path, tmp_path: Path,
     assert version_of(path) == "1"
     save(tmp_path / "r.safetensors", make_network(SMALL), replace(CARD, ranges=RANGES))
     assert version_of(tmp_path / "r.safetensors") == "2"
-    assert not {"last_activation", "slopes", "value_range"} & SMALL.to_dict().keys()
+    assert not {"last_activation", "slopes", "value_range", "border"} & SMALL.to_dict().keys()
 
 
 @pytest.mark.parametrize(
-    "change", [{"skip": "nearest"}, {"last_activation": "tanh"}, {"value_range": [0, 255]}, {"slopes": "channel"}]
+    "change",
+    [
+        {"skip": "nearest"},
+        {"last_activation": "tanh"},
+        {"value_range": [0, 255]},
+        {"slopes": "channel"},
+        {"border": "edge"},
+    ],
 )
 def test_format_1_holds_nothing_new(change: dict[str, Any], path: Path) -> None:
     values = {**SMALL.to_dict(), **change}

@@ -334,6 +334,24 @@ def test_slopes_per_channel() -> None:
     torch.testing.assert_close(at(network, 0.4), torch.full((1, 1, 6, 6), -0.3))
 
 
+def test_a_sigmoid_after_the_last_layer() -> None:
+    """1/(1 + exp(-2)) = 0.880797."""
+    sr = at(only(replace(PIXELWISE, last_activation="sigmoid"), **{"0_weight": 1.0, "2_weight": 4.0}), 0.5)
+    torch.testing.assert_close(sr, torch.full_like(sr, 0.880797))
+
+
+def test_beyond_an_edge_border_the_picture_goes_on_with_its_edge_pixels() -> None:
+    """Layers that add nine pixels and five: on a flat picture each result is the same, at the corners too."""
+    settings = replace(PIXELWISE, kernels=(3, 5), border="edge")
+    for skip, expected in (("none", 9 * 25 * 0.1), ("bicubic", 9 * 25 * 0.1 + 0.1)):
+        changed = replace(settings, skip=skip)  # type: ignore[arg-type]
+        network = only(changed, **{"0_weight": 1.0, "2_weight": 1.0})
+        torch.testing.assert_close(at(network, 0.1), torch.full((1, 1, 6, 6), expected))
+    with_zeros = at(only(replace(settings, border="zeros"), **{"0_weight": 1.0, "2_weight": 1.0}), 0.1)
+    assert with_zeros.min() < 9 * 25 * 0.1 - 1
+    assert settings.halo == settings.reach == 3
+
+
 @pytest.mark.parametrize("skip", ["none", "nearest", "bicubic"])
 def test_a_network_on_another_range_of_values(skip: str) -> None:
     """On [-1, 3], 0.25 is 0. The last layer gives 1 there: 0.5 as a picture, and a quarter as a change of one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from browser import CHROMIUM, Browser
 from command import run
 from making import save_picture
 
+from espcn_cli.maths.levels import Levels
+from espcn_cli.pictures.document import Document
 from espcn_cli.reports.scores import exhibits, scores_page
-from espcn_cli.scoring import evaluation
+from espcn_cli.scoring import evaluation, recipes, suite
 from espcn_cli.scoring.benchmark import Comparison, find_pictures, measure
 
 NAMES = ("a <b>.png", "c & 'd'.png", "e.png")
@@ -27,7 +30,7 @@ def test_the_pictures_that_methods_differ_most_on_come_first(tmp_path: Path) -> 
     comparison, names = compared(tmp_path)
     pictures = find_pictures([tmp_path / "set"], 2)
     table = measure(comparison, pictures)
-    shown = exhibits(table, [(comparison, pictures)], 2)
+    shown = exhibits(table, [partial(comparison.again, pictures)], 2)
     spread = {
         image.name: max(row.images[index].psnr for row in table.rows)
         - min(row.images[index].psnr for row in table.rows)
@@ -37,9 +40,41 @@ def test_the_pictures_that_methods_differ_most_on_come_first(tmp_path: Path) -> 
     assert [exhibit.title for exhibit in shown] == [f"{name} (set, x2)" for name in order[:2]]
     assert [view.name for view in shown[0].views] == ["bicubic", "ours", "lanczos", "truth"]
     assert all(len({view.levels.shape for view in exhibit.views}) == 1 for exhibit in shown)
-    html = scores_page(table, [(comparison, pictures)], 2)
+    html = scores_page(table, [partial(comparison.again, pictures)], 2)
     assert html.count('class="viewer"') == 2 and html.count("<svg") == 2 and "PSNR with peak 255" in html
     assert scores_page(table).count('class="viewer"') == 0, "a table alone"
+
+
+def test_of_real_pictures_the_worst_of_each_damage_comes_first(tmp_path: Path) -> None:
+    for seed, name in enumerate(NAMES):
+        save_picture(tmp_path / "set" / name, 96, 80, seed)
+    rows = ["jpeg-75", "noise-8"]
+    real = [tmp_path / "set"], {"ours": repeated}, 2, [row for row in recipes.ROWS if row in rows or row == PATTERN]
+    table = suite.measure(*real)
+    shown = exhibits(table, [partial(suite.again, *real)], 4)
+    damages = [(exhibit.title.rpartition("(")[2].split(", ")[1]) for exhibit in shown]
+    assert sorted(damages[:3]) == sorted([*rows, PATTERN]) and damages[3] in (*rows, PATTERN)
+    for exhibit in shown:
+        name = exhibit.title.rpartition(" (")[0]
+        [score] = [
+            image.psnr
+            for row in table.rows
+            if row.method == "ours" and f", {row.row}, " in exhibit.title
+            for image in row.images
+            if image.name == name
+        ]
+        [ours] = [view for view in exhibit.views if view.name == "ours"]
+        assert ours.caption == f"{score:.2f} dB, strength 0.5"
+        assert {view.levels.shape for view in exhibit.views} == {exhibit.views[-1].levels.shape}
+    html = scores_page(table, [partial(suite.again, *real)], 4)
+    assert html.count('class="viewer"') == 4 and "for each damage the picture" in html
+
+
+PATTERN = "pixels-chequerboard"
+
+
+def repeated(document: Document) -> tuple[Levels, float]:
+    return document.frames[0].array().repeat(2, axis=0).repeat(2, axis=1), 0.5
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -92,11 +93,32 @@ def test_speed_as_a_table_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_speed_as_csv_and_in_markdown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(speed, "measure", lambda *_: iter([ROW]))
+    call = ("benchmark", "--speed", "-m", "espcn-s")
+    printed = run(*call, "--csv", "-").stdout
+    [row] = csv.DictReader(printed.splitlines())
+    values = ROW.to_dict()
+    assert (row["model"], row["width"], row["height"]) == ("espcn-s", "960", "540")
+    assert (row["engine"], row["device"], row["precision"]) == ("torch", "cpu", "fp32")
+    assert float(row["network_median"]) == ROW.network.median and float(row["file_p95"]) == ROW.file.p95
+    assert float(row["share_of_peak"]) == values["share_of_peak"] and row["bottleneck"] == "encode"
+    result = run(*call, "--csv", "speeds.csv", cwd=tmp_path)
+    assert result.stdout.startswith("model"), "the table is shown all the same"
+    assert (tmp_path / "speeds.csv").read_text().splitlines() == printed.splitlines()
+    one_line(run(*call, "--csv", "speeds.csv", cwd=tmp_path), 2, "1 output exists", "--overwrite")
+    one_line(run(*call, "--json", "--markdown"), 2, "cannot both go to standard output")
+    head, rule, line, _, note = run(*call, "--markdown").stdout.splitlines()
+    assert head.startswith("| model | scale |") and rule.startswith("|---|---:|---:|---|---:|")
+    assert head.count("|") == rule.count("|") == line.count("|") and "own process" in note
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--speed", "photos"], ["leave out DATA"]),
-        (["--speed", "--csv", "x.csv"], ["leave out --csv"]),
+        (["--speed", "--report", "x"], ["leave out --report"]),
+        (["--speed", "--verbose"], ["leave out --verbose"]),
         (["--speed", "--protocol", "rgb"], ["leave out --protocol"]),
         (["--speed", "--size", "big"], ["--size big"]),
         (["--speed", "--size", "0x5"], ["--size 0x5"]),

@@ -162,3 +162,22 @@ def test_what_another_training_left_is_not_replaced(tmp_path: Path, there: str, 
             refuse_existing(tmp_path / "m.safetensors", resume)
     else:
         refuse_existing(tmp_path / "m.safetensors", resume)
+
+
+def test_mixtures_need_clean_weights_of_the_same_form_and_real_damage(tmp_path: Path) -> None:
+    save_picture(tmp_path / "data" / "a.png")
+    same = save_checkpoint(tmp_path / "same.safetensors", TINY)
+    wider = save_checkpoint(tmp_path / "wider.safetensors", replace(TINY, widths=(9, *TINY.widths[1:])))
+    real = replace(QUICK, degradation="real", mixtures=True)
+
+    def make(settings: TrainSettings, init: Path | None) -> Job:
+        return make_job([tmp_path / "data"], tmp_path / "o.safetensors", "tiny", TINY, settings, init=init)
+
+    assert make(real, same).settings.mixtures
+    for settings, init, message in (
+        (replace(real, degradation="camera"), same, "--mixtures is for --degradation real"),
+        (real, None, "--mixtures needs clean weights to mix with: name them with --init"),
+        (real, wider, r"--mixtures: .*wider.safetensors is another form of network"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            make(settings, init)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring.degradation import DESCRIPTIONS
 from espcn_cli.settings import LOSSES, Degradation, Loss
-from espcn_cli.training import loop, objective, validation
+from espcn_cli.training import loop, objective, parallel, validation
 from espcn_cli.training.events import Event, Loaded, Loading, Retreat, Step, Validation
 from espcn_cli.training.job import Job
 from espcn_cli.training.run import Run
@@ -242,3 +243,34 @@ def test_divergence_before_anything_was_saved_says_so(job: Job, tmp_path: Path) 
     with pytest.raises(EspcnError, match=r"diverged at step \d+ .*; nothing was saved yet"):
         loop.carry_out(wild)
     assert not job.output.exists()
+
+
+def test_mixtures_are_trained_and_resumed_with_the_same_bits(job: Job, tmp_path: Path) -> None:
+    """Resuming needs the start again: it is no part of the state."""
+    start = replace(job, output=tmp_path / "clean.safetensors")
+    loop.carry_out(start)
+    settings = replace(QUICK, degradation="real", mixtures=True)
+    other = replace(job, settings=settings, init=start.output, output=tmp_path / "real.safetensors")
+    loop.carry_out(other)
+    straight = tensors(other.output)
+    assert not same(straight, tensors(start.output))
+    other = replace(other, output=tmp_path / "again.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        loop.carry_out(other, report=StopAt(7))
+    loop.carry_out(other, resume=True)
+    assert same(tensors(other.output), straight)
+
+
+def test_steps_of_mixtures_take_turns(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = replace(job, output=tmp_path / "clean.safetensors")
+    loop.carry_out(start)
+    strengths = []
+
+    def make_loss(*arguments: Any) -> parallel.Loss:
+        strengths.append(arguments[3].strength)
+        return objective.make_loss(*arguments)
+
+    monkeypatch.setattr(loop, "make_loss", make_loss)
+    settings = replace(QUICK, degradation="real", mixtures=True)
+    loop.carry_out(replace(job, settings=settings, init=start.output, output=tmp_path / "real.safetensors"))
+    assert strengths[:5] == [0.25, 0.5, 0.75, 1, 0.25]

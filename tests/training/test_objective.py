@@ -35,3 +35,21 @@ def test_losses_by_hand(loss: str, expected: float) -> None:
     """Of two pixels, off by 0.04 and by 0."""
     result = objective.LOSSES[loss](torch.tensor([0.5, 0.5]), torch.tensor([0.54, 0.5]))
     assert float(result) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_mixture_has_the_loss_of_the_network_between() -> None:
+    """w = 0.75·1 + 0.25·3 = 1.5; of an error of w·x - y = 1.5·2 - 1, and moved by what is learned at a quarter."""
+    network = torch.nn.Conv2d(1, 1, 1, bias=False)
+    mixture = objective.Mixture({"weight": torch.full((1, 1, 1, 1), 1.0)}, 0.25)
+    learned = {"weight": torch.full((1, 1, 1, 1), 3.0, requires_grad=True)}
+    lr, hr = torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 1.0)
+    loss = objective.make_loss("mse", "cpu", torch.float32, mixture)(network, learned, lr, hr)
+    assert float(loss.detach()) == 4
+    (gradient,) = torch.autograd.grad(loss, learned["weight"])
+    assert float(gradient) == 2 * 2 * 2 * 0.25
+
+
+def test_a_loss_is_the_same_function_for_the_same_mixture() -> None:
+    one, other = (objective.Mixture({}, strength) for strength in (0.5, 1.0))
+    losses = [objective.make_loss("l1", "cpu", torch.float32, mixture) for mixture in (one, other, one, None)]
+    assert losses[0] is losses[2] and len(set(losses)) == 3

@@ -146,3 +146,11 @@ def test_what_goes_wrong_in_a_process_is_told_too() -> None:
     with pytest.raises(EspcnError, match="was changed"):
         ScenePatches(pool, 2, 16, 8).draw(torch.Generator().manual_seed(0), 0)
     pool.close()
+
+
+def test_batches_can_take_turns_by_the_numbers_of_their_scenes(scenes: Pool) -> None:
+    patches = ScenePatches(scenes, 2, 16, 32, turns_of=4)
+    for step in (0, 1, 6, 403):
+        numbers = {place.number for place in patches.places(torch.Generator().manual_seed(step), step)}
+        assert len(numbers) > 10 and {number % 4 for number in numbers} == {step % 4}
+    assert {p.number % 4 for p in patches.of_size(32).places(torch.Generator(), 2)} == {2}

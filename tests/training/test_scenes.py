@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 import torch
 
 from espcn_cli.scoring import damages
-from espcn_cli.scoring.damages import Damage, Rng
+from espcn_cli.scoring.damages import Damage, Jpeg, Rng
 from espcn_cli.training import scenes
 from espcn_cli.training.samples import Sample
-from espcn_cli.training.scenes import SIDE, Scene, Scenes
+from espcn_cli.training.scenes import SIDE, STRENGTHS, Kind, Scene, Scenes
 
 
 def flat(level: int, height: int = 300, width: int = 400) -> Sample:
@@ -50,7 +51,7 @@ def test_the_mixture_has_the_shares_that_it_names(monkeypatch: pytest.MonkeyPatc
     kinds = [sorted(set(row.make(number).hr.flatten().tolist())) for number in range(400)]
     photographs, drawings = kinds.count([100]) / 400, kinds.count([50]) / 400
     assert drawings / (photographs + drawings) == pytest.approx(scenes.DRAWINGS, abs=0.05)
-    drawn = scenes.TEXT + scenes.TEXT_AT_BOTH_SIZES + scenes.INTERFACES + scenes.SINGLE_PIXELS
+    drawn = sum(scenes.DRAWN_HERE.values())
     assert 1 - photographs - drawings == pytest.approx(drawn, abs=0.04)
 
 
@@ -91,3 +92,42 @@ def test_every_damage_is_drawn_sooner_or_later() -> None:
         assert 0.03 < share < 0.6, name
     assert all(not (damage.noise and damage.shot) for damage in drawn)
     assert {len(damage.jpegs) for damage in drawn} == {0, 1, 2}
+
+
+def test_strengths_take_turns_where_mixtures_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[float] = []
+    found = scenes.strength_for
+
+    def note(kind: Kind, damage: Damage) -> float:
+        made.append(found(kind, damage))
+        return made[-1]
+
+    monkeypatch.setattr(scenes, "strength_for", note)
+    row = replace(of(100, drawings=(50,)), in_turn=True)
+    for number in range(8):
+        row.make(number)
+        assert made[-1] == STRENGTHS[number % 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "strength"),
+    [
+        ("photograph", Damage("bicubic"), 0.25),
+        ("text", Damage("lanczos"), 0.25),
+        ("photograph", Damage("area"), 0.5),
+        ("photograph", Damage("lanczos", noise=2), 0.5),
+        ("photograph", Damage("lanczos", jpegs=(Jpeg(95),)), 0.5),
+        ("photograph", Damage("lanczos", webp=85), 0.5),
+        ("photograph", Damage("lanczos", shot=255 / 4), 0.75),
+        ("photograph", Damage("area", jpegs=(Jpeg(85),)), 0.75),
+        ("photograph", Damage("area", colours=64), 0.75),
+        ("photograph", Damage("bicubic", jpegs=(Jpeg(95), Jpeg(70))), 1),
+        ("photograph", Damage("nearest"), 1),
+        ("photograph", Damage("lanczos", sharpen=40), 1),
+        ("photograph", Damage("bicubic", halftone=3), 1),
+        ("drawing", Damage("bicubic"), 1),
+        ("single pixels", Damage("bicubic"), 1),
+    ],
+)
+def test_the_strength_that_a_scene_needs(kind: Kind, damage: Damage, strength: float) -> None:
+    assert scenes.strength_for(kind, damage) == strength

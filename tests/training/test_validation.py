@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -15,15 +16,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from trainings import QUICK, TINY, StopAt
 
+from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint, mixing, weights
+from espcn_cli.network import checkpoint, espcn, mixing, weights
 from espcn_cli.network.espcn import ESPCN
+from espcn_cli.scoring import evaluation
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import loop, validation
 from espcn_cli.training.events import Event, Step, Validation
 from espcn_cli.training.job import Job
-from espcn_cli.training.run import Run
+from espcn_cli.training.run import Run, load_validation
 from espcn_cli.training.run_folder import RunFolder
+from espcn_cli.training.scenes import STRENGTHS
 
 
 def test_the_checkpoint_says_how_it_was_made(job: Job) -> None:
@@ -156,3 +160,16 @@ def test_a_checkpoint_that_was_there_at_the_start_is_replaced(job: Job) -> None:
     job.output.write_text("old")
     loop.carry_out(job)
     assert checkpoint.read_card(job.output).name == "tiny"
+
+
+def test_in_a_training_of_mixtures_each_picture_counts_as_the_best_of_them_makes_it(job: Job, tmp_path: Path) -> None:
+    start = save_checkpoint(tmp_path / "start.safetensors", job.model)
+    settings = replace(QUICK, degradation="real", mixtures=True)
+    loop.carry_out(replace(job, settings=settings, init=start))
+    mixed = mixing.read_pair(start, RunFolder.of(job.output).last)
+    pairs, _ = load_validation(job.validation, job.model.scale, "real")
+    engines = [TorchEngine(espcn.build(mixed.settings, mixed.at(strength))) for strength in STRENGTHS]
+    scores = [evaluation.evaluate(evaluation.network(engine), pairs, job.model.scale) for engine in engines]
+    best = fmean(max(score.psnr for score in of_picture) for of_picture in zip(*scores, strict=True))
+    history = checkpoint.read_card(RunFolder.of(job.output).last).training["history"]
+    assert history[-1]["psnr"] == pytest.approx(best, abs=1e-3)

@@ -25,7 +25,7 @@ def band(number: int) -> Levels:
 
 
 def test_all_bands_come_in_order(other: ThreadPoolExecutor) -> None:
-    handover = Handover()
+    handover: Handover[Levels] = Handover()
     found = other.submit(lambda: [int(each[0, 0, 0]) for each in handover])
     assert all(handover.put(band(number)) for number in range(50))
     handover.end()
@@ -33,7 +33,8 @@ def test_all_bands_come_in_order(other: ThreadPoolExecutor) -> None:
 
 
 def test_few_wait(other: ThreadPoolExecutor) -> None:
-    handover, put = Handover(), threading.Semaphore(0)
+    handover: Handover[Levels] = Handover()
+    put = threading.Semaphore(0)
 
     def give() -> None:
         for number in range(10):
@@ -51,7 +52,7 @@ def test_few_wait(other: ThreadPoolExecutor) -> None:
 
 
 def test_an_error_arrives_at_once(other: ThreadPoolExecutor) -> None:
-    handover = Handover()
+    handover: Handover[Levels] = Handover()
     found = other.submit(lambda: list(handover))
     handover.put(band(0))
     handover.end(KeyError("why"))
@@ -60,7 +61,7 @@ def test_an_error_arrives_at_once(other: ThreadPoolExecutor) -> None:
 
 
 def test_who_has_left_holds_nobody_up(other: ThreadPoolExecutor) -> None:
-    handover = Handover()
+    handover: Handover[Levels] = Handover()
     for number in range(WAITING):
         handover.put(band(number))
     waiting = other.submit(handover.put, band(9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +144,34 @@ def test_double_precision_is_taken_and_an_empty_image_refused(bicubic: Upscaler)
     assert bicubic.upscale(torch.rand(1, 1, 4, 4).double()).dtype == torch.float32
     with pytest.raises(EspcnError, match="no pixels: 0 x 5"):
         bicubic(Image.new("RGB", (0, 5)))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 2), (5, 7, 3), (5, 7, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_array_of_levels_gives_one(bicubic: Upscaler, shape: tuple[int, ...], dtype: type) -> None:
+    levels: Any = np.full(shape, 77, dtype)
+    large = bicubic(levels)
+    assert large.shape == (10, 14, *shape[2:])
+    assert large.dtype == dtype
+    assert (large == 77).all()
+
+
+def test_an_array_is_the_picture_that_an_image_of_it_is(bicubic: Upscaler) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
+    assert np.array_equal(bicubic(levels), np.asarray(bicubic(Image.fromarray(levels))))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((5, 5, 5), np.uint8),
+        np.zeros(5, np.uint8),
+        np.zeros((5, 5), np.float32),
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((1, 5, 5, 3), np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_arrays_that_are_no_pictures_are_refused(bicubic: Upscaler, array: Any) -> None:
+    with pytest.raises(ValueError, match=r"a picture is uint8 or uint16|has no pixels"):
+        bicubic(array)

@@ -1,0 +1,316 @@
+"""The finished video: encoded frames and all other streams of the source, as they are, in one container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from espcn_cli.errors import EspcnError
+from espcn_cli.pictures.encoders import Encoder
+from espcn_cli.pictures.parts import Parts
+from espcn_cli.pictures.video import DROPPED_WORDS, PROTOCOLS, Video, main_stream
+
+USUAL = frozenset(
+    (
+        *(
+            "title",
+            "artist",
+            "album_artist",
+            "album",
+            "date",
+            "comment",
+            "genre",
+            "copyright",
+            "description",
+            "composer",
+        ),
+        *(
+            "synopsis",
+            "show",
+            "episode_id",
+            "network",
+            "lyrics",
+            "grouping",
+            "track",
+            "disc",
+            "creation_time",
+            "keywords",
+        ),
+        *("encoder", "major_brand", "minor_version", "compatible_brands", "episode_sort", "season_number", "hd_video"),
+    )
+)
+"""Words about a film that MP4 has places of their own for; others need a table that fewer players read."""
+
+OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+"""Words about a file that are not true of the next one."""
+
+
+@dataclass
+class _Extra:
+    """A stream that is copied: where it goes, and the last moment that was written to it."""
+
+    target: Any
+    last: int | None = None
+
+
+def join(
+    parts: Parts,
+    encoder: Encoder,
+    video: Video | None,
+    time_base: Fraction,
+    muxer: str,
+    path: Path,
+    shift: bool,
+    cut: bool,
+) -> list[str]:
+    """Write a container at `path`, and say what it cannot hold. `video` None: there is nothing to copy.
+
+    `time_base` is that of the parts' timestamps. With `shift` the first frame is at 0, else every timestamp stays; with
+    `cut` only what belongs to the frames is copied. Raises EspcnError if it cannot be written.
+    """
+    import av
+
+    source = _reopened(video) if video else None
+    try:
+        with av.open(f"file:{path}", "w", format=muxer, options=_options(muxer, source)) as container:
+            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut)
+    except (av.FFmpegError, OSError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise EspcnError(f"cannot write {parts.output} ({what}): nothing was changed", parts.output) from None
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _reopened(video: Video) -> Any:
+    import av
+
+    return av.open(
+        f"file:{video.path}",
+        format=video.container.format.name.split(",")[0],
+        options={"protocol_whitelist": PROTOCOLS},
+        metadata_errors="replace",
+    )
+
+
+def _options(muxer: str, source: Any) -> dict[str, str]:
+    if muxer in ("mp4", "mov") and source is not None and set(source.metadata) - USUAL:
+        return {"movflags": "use_metadata_tags"}
+    return {"mpegts_copyts": "1"} if muxer == "mpegts" else {}
+
+
+def _written(
+    parts: Parts,
+    encoder: Encoder,
+    video: Video | None,
+    source: Any,
+    time_base: Fraction,
+    container: Any,
+    muxer: str,
+    shift: bool,
+    cut: bool,
+) -> list[str]:
+    pts = [moment for part in parts.done for moment in part.pts]
+    durations = [duration for part in parts.done for duration in part.durations]
+    ends = [*pts[1:], pts[-1] + (durations[-1] or max(round(1 / (encoder.rate * time_base)), 1))]
+    origin = pts[0] if shift else 0
+    stream = encoder.stream(container)
+    stream.time_base = time_base
+    notes: list[str] = []
+    extras: dict[int, _Extra] = {}
+    if video is not None and source is not None:
+        chosen = main_stream(source)
+        _describe(stream, chosen)
+        if video.matrix:
+            stream.set_display_matrix(video.matrix)
+        container.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
+        extras = _add_streams(container, source, chosen, muxer, notes)
+        _add_chapters(container, source, origin * time_base, ends[-1] * time_base if cut else None)
+    reach = max((index - number for index, number in enumerate(_numbers(parts))), default=0)
+    window = (pts[0] * time_base, ends[-1] * time_base) if cut else None
+    if muxer in ("mpegts", "avi"):  # which have no moments before 0
+        step = (pts[1] - pts[0]) if len(pts) > 1 else 1
+        origin -= max(reach * step - (pts[0] - origin), 0)
+    written = _frames(parts, pts, ends, reach, origin, time_base, stream)
+    copied = iter(()) if source is None else _copied(source, extras, origin * time_base, window)
+    _interleave(container, written, copied)
+    return notes
+
+
+def _numbers(parts: Parts) -> Iterator[int]:
+    return (number for part in parts.done for number, _, _ in part.packets)
+
+
+def _frames(
+    parts: Parts, pts: list[int], ends: list[int], reach: int, origin: int, time_base: Fraction, stream: Any
+) -> Iterator[tuple[Fraction, Any]]:
+    """The video's packets with the moments of their frames: each is decoded `reach` frames before its turn."""
+    import av
+
+    step = max(pts[1] - pts[0], 1) if len(pts) > 1 else 1
+    for index, (number, key, data) in enumerate(parts.packets()):
+        packet = av.Packet(data)
+        packet.stream, packet.time_base, packet.is_keyframe = stream, time_base, key
+        packet.pts = pts[number] - origin
+        earlier = pts[index - reach] if index >= reach else pts[0] - (reach - index) * step
+        packet.dts = earlier - origin
+        packet.duration = ends[number] - pts[number]
+        yield packet.dts * time_base, packet
+
+
+def _copied(
+    source: Any, extras: dict[int, _Extra], origin: Fraction, window: tuple[Fraction, Fraction] | None
+) -> Iterator[tuple[Fraction, Any]]:
+    """The packets of all other streams, at their own moments less `origin`; those that begin in a window of time."""
+    import av
+
+    streams = [stream for stream in source.streams if stream.index in extras]
+    packets = source.demux(streams) if streams else iter(())
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError, OSError):  # what is cut off was reported of the frames
+            return
+        if not packet.size or (packet.dts is None and packet.pts is None):
+            continue
+        extra = extras[packet.stream_index]
+        moment = packet.dts if packet.dts is not None else packet.pts
+        begins = (packet.pts if packet.pts is not None else moment) * packet.time_base
+        if window and not window[0] <= begins < window[1] and not _is_cover(packet.stream):
+            continue
+        offset = round(origin / packet.time_base)
+        moment -= offset
+        packet.pts = None if packet.pts is None else packet.pts - offset
+        if extra.last is not None and moment <= extra.last and packet.stream.type in ("audio", "video"):
+            moment = extra.last + 1
+        packet.dts = extra.last = moment
+        packet.pts = moment if packet.pts is None else max(packet.pts, moment)
+        time = moment * packet.time_base
+        packet.stream = extra.target
+        yield time, packet
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(int(stream.disposition) & (1 << 10))
+
+
+def _interleave(container: Any, first: Iterator[tuple[Fraction, Any]], second: Iterator[tuple[Fraction, Any]]) -> None:
+    """Write both in the order of their moments, so that the muxer holds little."""
+    left, right = next(first, None), next(second, None)
+    while left or right:
+        if right is None or (left is not None and left[0] <= right[0]):
+            assert left is not None
+            container.mux(left[1])
+            left = next(first, None)
+        else:
+            container.mux(right[1])
+            right = next(second, None)
+
+
+# --- what is beside the frames ---------------------------------------------------------------------------------------
+
+
+def _describe(target: Any, source: Any) -> None:
+    """A stream's words and its role."""
+    target.metadata.update({key: value for key, value in source.metadata.items() if not key.startswith(DROPPED_WORDS)})
+    target.disposition = int(source.disposition)
+
+
+def _add_streams(container: Any, source: Any, chosen: Any, muxer: str, notes: list[str]) -> dict[int, _Extra]:
+    """A place for every stream but the one that is made anew; those that the container cannot hold are told."""
+    extras = {}
+    for stream in source.streams:
+        if stream.index == chosen.index:
+            continue
+        if not _holds(muxer, stream):
+            if not (stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov")):
+                notes.append(f"{_name(stream)} is lost: {muxer} cannot hold it; .mkv holds most")
+            continue
+        target = container.add_stream_from_template(stream, opaque=True)
+        target.metadata.update(stream.metadata)
+        target.disposition = int(stream.disposition)
+        extras[stream.index] = _Extra(target)
+    return extras
+
+
+def _holds(muxer: str, stream: Any) -> bool:
+    """Whether a container takes a stream as it is: tried, as no table tells."""
+    import av
+
+    try:
+        trial = av.open(BytesIO(), "w", format=muxer)
+    except (av.FFmpegError, ValueError):
+        return False
+    try:
+        target = trial.add_stream_from_template(stream, opaque=True)
+        target.metadata.update(stream.metadata)
+        if _is_cover(stream) or stream.type in ("subtitle", "data", "attachment"):
+            beside = trial.add_stream("mpeg4" if muxer not in ("webm",) else "libvpx-vp9", rate=25)
+            beside.width = beside.height = 16
+        trial.start_encoding()
+    except (av.FFmpegError, OSError, ValueError, MemoryError):
+        return False
+    finally:
+        _quietly(trial.close)
+    return True
+
+
+def _quietly(close: Callable[[], None]) -> None:
+    import av
+
+    with suppress(av.FFmpegError, OSError, ValueError):
+        close()
+
+
+def _name(stream: Any) -> str:
+    codec = (
+        stream.codec_context.name if stream.codec_context is not None else (getattr(stream, "name", None) or "unknown")
+    )
+    language = f", {stream.language}" if stream.metadata.get("language") else ""
+    return f"stream {stream.index} ({stream.type}, {codec}{language})"
+
+
+def _add_chapters(container: Any, source: Any, first: Fraction, last: Fraction | None) -> None:
+    """The chapters, moved and cut to what is there."""
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"]
+        start, end = chapter["start"] * base - first, chapter["end"] * base - first
+        if last is not None and (end <= 0 or start >= last - first):
+            continue
+        start, end = max(start, Fraction(0)), end if last is None else min(end, last - first)
+        chapters.append({**chapter, "start": round(start / base), "end": round(end / base)})
+    if chapters:
+        container.set_chapters(chapters)
+
+
+def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
+    """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels."""
+    import av
+
+    notes: list[str] = []
+    with av.open(f"file:{path}", format=video_format(muxer), metadata_errors="replace") as after:
+        before = _reopened(video)
+        try:
+            words = {key.lower() for key in after.metadata}
+            gone = sorted(key for key in before.metadata if key.lower() not in words and key not in OF_THE_FILE)
+            if gone:
+                notes.append(f"metadata that {muxer} cannot hold: {', '.join(gone)}")
+            if not cut and len(before.chapters()) != len(after.chapters()):
+                notes.append(f"chapters are lost: {muxer} cannot hold them")
+            aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
+            if (video.clip.aspect or Fraction(1)) != aspect:
+                notes.append(f"the shape of its pixels, {video.clip.aspect}, is lost: {muxer} has no place for it")
+        finally:
+            before.close()
+    return notes
+
+
+def video_format(muxer: str) -> str:
+    """The name of the demuxer for what a muxer writes."""
+    return {"mp4": "mov", "webm": "matroska"}.get(muxer, muxer)

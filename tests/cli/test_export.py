@@ -1,0 +1,50 @@
+"""`espcn export`: which file holds what, and one line for what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import one_line, run
+from making import save_checkpoint, save_pair
+
+from espcn_cli.settings import ModelSettings
+
+
+def test_a_shader_is_written_and_named(tmp_path: Path) -> None:
+    result = run("export", "espcn-s", "out.GLSL", "-s", 3, cwd=tmp_path)
+    assert result.code == 0 and result.stdout.startswith("out.GLSL: espcn-s x3, ")
+    assert "// name: espcn-s x3" in (tmp_path / "out.GLSL").read_text()
+
+
+def test_real_weights_are_mixed_at_three_quarters_or_as_asked(tmp_path: Path) -> None:
+    _, real = save_pair(tmp_path)
+    for options, strength in (((), "0.75"), (("--strength", 1), "1"), (("--strength", "0"), "0")):
+        result = run("export", real, "out.glsl", "--overwrite", *options, cwd=tmp_path)
+        assert f"tiny-real x2, strength {strength}," in result.stdout, result.stderr
+    assert "strength" not in run("export", "espcn-s", "s.glsl", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("espcn-s out.txt", 2, ".txt is no format of export: use ."),
+        ("espcn-s out", 2, "a name without a suffix is no format"),
+        ("espcn-s espcn-m out.glsl", 2, "2 models: only a page"),
+        ("nobody out.glsl", 2, "unknown model 'nobody'"),
+        ("tiny.safetensors out.glsl -s 3", 2, "tiny.safetensors upscales by 2, not by 3"),
+        ("tiny.safetensors out.glsl --strength 0.5", 2, "no clean sister"),
+        ("espcn-s-real out.glsl --strength 2", 2, "from 0 to 1"),
+        ("espcn-s-real out.glsl --strength nan", 2, "from 0 to 1"),
+        ("espcn-s-real out.glsl --strength much", 2, "from 0 to 1"),
+        ("espcn-s-real out.glsl --strength auto", 2, "only a page (.html) can choose"),
+        ("wide.safetensors out.glsl", 1, "too wide for a player"),
+        ("espcn-s nowhere/out.glsl", 1, "no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(tmp_path: Path, words: str, code: int, said: str) -> None:
+    save_checkpoint(tmp_path / "tiny.safetensors")
+    save_checkpoint(tmp_path / "wide.safetensors", ModelSettings(widths=(99,), kernels=(3, 3)))
+    before = sorted(tmp_path.iterdir())
+    one_line(run("export", *words.split(), cwd=tmp_path), code, said)
+    assert sorted(tmp_path.iterdir()) == before
