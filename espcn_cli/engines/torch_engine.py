@@ -15,13 +15,13 @@ from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_si
 from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, highest
 from espcn_cli.engines.scheduler import through
 from espcn_cli.engines.tiles import fill
-from espcn_cli.maths.colour import SLOPE_REACH, luma
+from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH, luma
 from espcn_cli.maths.levels import Levels, is_padded, unlocked
 from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import BicubicSkip
-from espcn_cli.network.slopes import ColourSlopes
+from espcn_cli.network.slopes import ColourSlopes, softened
 from espcn_cli.network.subpixel import phase_shift
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
@@ -42,8 +42,9 @@ class TorchEngine:
 
     One plane goes through the network as it is. RGB through a one-plane network: luma through the network, and each
     colour is bicubic(C) + slope·(network(Y) - bicubic(Y)): it takes the detail in proportion to its own slope on luma
-    nearby (`network/slopes`), and the luma of the three is the network's. Grey through a three-plane network is
-    repeated, and the luma of the result taken.
+    nearby (`network/slopes`), and the luma of the three is the network's. With `of_halved`, chroma was held at half the
+    resolution: bicubic is then of a picture whose luma is as soft as its chroma, so that chroma gets its share of what
+    only luma still has. Grey through a three-plane network is repeated, and the luma of the result taken.
 
     `ensemble` takes the mean over the eight flips and quarter turns of the input, for eight times the work.
     """
@@ -54,6 +55,7 @@ class TorchEngine:
         device: torch.device = CPU,
         precision: torch.dtype = torch.float32,
         ensemble: bool = False,
+        of_halved: bool = False,
     ) -> None:
         survive_forks()
         settle_threads()
@@ -65,7 +67,9 @@ class TorchEngine:
         self._network = self.network.lowered(precision) if device.type == "cuda" else self.network
         self._owner: object | None = None
         self.bicubic = BicubicSkip(self.settings.scale).to(device)
-        self.slopes = ColourSlopes(self.settings.scale).to(device)
+        self.of_halved = of_halved
+        self._halved: Any = self if of_halved else None
+        self.slopes = ColourSlopes(self.settings.scale, of_halved).to(device)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_owner": None}
@@ -77,7 +81,8 @@ class TorchEngine:
     @property
     def halo(self) -> int:
         """RGB needs the reach of bicubic and of the slopes at least."""
-        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH, STEADY_HALO)
+        slopes = HALVED_REACH if self.of_halved else SLOPE_REACH
+        return max(self.settings.halo, BICUBIC_REACH, slopes, STEADY_HALO)
 
     @property
     def window(self) -> int:
@@ -96,7 +101,14 @@ class TorchEngine:
         """The same network in fp32; itself if it is in fp32."""
         if self.precision == torch.float32:
             return self
-        return type(self)(self.network, self.device, torch.float32, self.ensemble)
+        return type(self)(self.network, self.device, torch.float32, self.ensemble, self.of_halved)
+
+    def halved(self) -> Self:
+        """The same network for RGB whose chroma was held at half the resolution."""
+        if self._halved is None:
+            self._halved = type(self)(self.network, self.device, self.precision, self.ensemble, of_halved=True)
+        halved: Self = self._halved
+        return halved
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Windows (H, W, 1 or 3) through the network: small ones side by side on a CPU, each on a thread of its own.
@@ -190,14 +202,16 @@ class TorchEngine:
             if self.settings.planes == 3:
                 colours = self._network.phases(x.expand(-1, 3, -1, -1))
                 return luma(torch.unflatten(colours, 1, (3, -1)).transpose(1, 2)).squeeze(2)
-            change = self._change(luma(x))[:, None]
-        bicubic, slopes = (torch.unflatten(by(x), 1, (3, -1)) for by in (self._bicubic, self._slopes))
+            soft = softened(x) if self.of_halved else x
+            change = self._change(luma(x), luma(soft))[:, None]
+        bicubic, slopes = (torch.unflatten(x, 1, (3, -1)) for x in (self._bicubic(soft), self._slopes(x)))
         return bicubic.addcmul_(slopes, change).flatten(1, 2)
 
-    def _change(self, y: Tensor) -> Tensor:
-        """By how much the network's luma is not bicubic: (N, 1, H, W) -> (N, scale², H, W)."""
-        bicubic = self.settings.skip == "bicubic"
-        return self._network.detail(y) if bicubic else self._network.phases(y) - self._bicubic(y)
+    def _change(self, y: Tensor, soft: Tensor) -> Tensor:
+        """By how much the network's luma is not bicubic of the softened: (N, 1, H, W) -> (N, scale², H, W)."""
+        if self.settings.skip == "bicubic" and not self.of_halved:
+            return self._network.detail(y)
+        return self._network.phases(y) - self._bicubic(soft)
 
     def _bicubic(self, x: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):

@@ -330,3 +330,18 @@ def test_a_suffix_means_the_same_before_and_after_all_of_pillow_is_imported(suff
     Image.init()
     name = Image.registered_extensions().get(suffix)
     assert known == (name if name in Image.SAVE else False)
+
+
+def test_a_png_keeps_16_bits_in_an_animation_too(tmp_path: Path) -> None:
+    """Read again as it was in grey; in colour, which is not read, every frame says its depth and has its levels."""
+    values = np.random.default_rng(0).integers(0, 65536, (3, 12, 16, 1)).astype(np.uint16)
+    values[1] = values[0]
+    values[1, 3:5, 4:9] = 1234
+    grey = Document(tuple(map(Raster, values)), durations=(100.0, 50.0, 20.0))
+    assert writing.write_document(grey, tmp_path / "grey.png").warnings == ()
+    again = reading.read_document(tmp_path / "grey.png")
+    assert all(np.array_equal(frame.array(), levels) for frame, levels in zip(again.frames, values, strict=True))
+    colour = Document(tuple(Raster(levels.repeat(3, axis=2)) for levels in values), durations=(100.0, 50.0, 20.0))
+    assert writing.write_document(colour, tmp_path / "colour.png").warnings == ()
+    apng = pytest.importorskip("imagecodecs").apng_decode((tmp_path / "colour.png").read_bytes())
+    assert apng.dtype == np.uint16 and np.array_equal(apng[..., :3], values.repeat(3, axis=3))
