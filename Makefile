@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 help:
 	@echo "make install   a virtual environment in $(VENV) with espcn in it"
-	@echo "make demo      upscale a photograph with the shipped weights, and measure them on it"
+	@echo "make demo      upscale a photograph with the shipped weights, measure them on it, make demo/live.html"
 	@echo "make test      the tests, on all cores, but for a few that are slow by nature"
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff, mypy, and which part may import which"
@@ -33,6 +33,7 @@ demo: install
 	@mkdir -p demo
 	$(BIN)/espcn upscale examples/cat.png demo/cat_x2.png --overwrite
 	$(BIN)/espcn upscale examples/cat.png demo/cat_x4.png --overwrite --scale 4
+	$(BIN)/espcn export espcn-m-real demo/live.html --overwrite
 	$(BIN)/espcn benchmark examples --scale 2
 	$(BIN)/espcn models
 

@@ -9,11 +9,15 @@ Prints PSNR of Y on clean LR (MATLAB's bicubic) and on LR as people have it (--d
 --degradation real`; by itself Lanczos, then JPEG of quality 75), and the milliseconds that a method takes from RGB to
 RGB on 960 x 540 pixels; draws both against time. OpenCV's networks were trained on LR made without antialiasing,
 realesr-animevideov3 on damaged drawings: they are not at their best here.
+
+With --shader FILE..., user shaders of players are measured instead, beside espcn's networks and Lanczos: luma alone, on
+grey pictures, in 8 bits, by PSNR of the whole plane. They run in ffmpeg's libplacebo filter, on a Vulkan device.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +37,7 @@ from espcn_cli.pictures.raster import from_array
 from espcn_cli.reports import charts, speed
 from espcn_cli.scoring import evaluation, recipes, suite
 from espcn_cli.scoring.benchmark import Picture, find_pictures
+from espcn_cli.scoring.damages import shrink
 from espcn_cli.scoring.tensors import from_levels, to_depth
 from espcn_cli.upscaling.upscaler import Upscaler, load
 
@@ -45,6 +50,11 @@ NCNN = {
     "waifu2x photo, clean-up 1": ("waifu2x-photo-noise1_scale2.0x_model", "Input1", "Eltwise4", 7),
 }
 """Their files, the names of what goes in and comes out, and the border in LR pixels that they take away."""
+
+GREY_ROWS = {"bicubic": "bicubic", "box": "area", "Lanczos": "lanczos", "Lanczos, JPEG 75": "jpeg-75"}
+"""How the LR is made that shaders are measured on: a column's title, and the suite's row."""
+
+GREY_MODELS = ("espcn-s", "espcn-m", "espcn-s-real", "espcn-m-real")
 
 SECONDS = 3.0
 
@@ -171,6 +181,79 @@ def measure(method: Method, pairs: Sequence[tuple[str, Document, Levels]]) -> Re
     )
 
 
+# --- shaders ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Grey:
+    """A grey picture, uint8 (H, W, 1), and its LR of each row as read from a file."""
+
+    hr: Levels
+    lrs: Sequence[Document]
+
+
+def grey_samples(pictures: Sequence[Picture]) -> list[Grey]:
+    return [grey_sample(picture.path) for picture in pictures]
+
+
+def grey_sample(path: Path) -> Grey:
+    levels = suite.read_hr(path)
+    luma = np.asarray(Image.fromarray(levels.squeeze()).convert("L"))[..., None]
+    hr = luma[: len(luma) - len(luma) % SCALE, : luma.shape[1] - luma.shape[1] % SCALE]
+    damages = [recipes.PICTURES[row] for row in GREY_ROWS.values()]
+    rng = np.random.default_rng(0)
+    lrs = [suite.as_read(damage.file(shrink(hr, SCALE, damage.kernel, damage.blur), rng)) for damage in damages]
+    return Grey(hr, lrs)
+
+
+def by_shader(shader: Path, documents: Sequence[Document]) -> list[Levels]:
+    """Grey pictures of one size as frames of a video. Raises EspcnError if ffmpeg or the shader fails."""
+    frames = [document.frames[0].array()[..., 0] for document in documents]
+    height, width = frames[0].shape
+    size = f"w={width * SCALE}:h={height * SCALE}"
+    steps = f"hwupload,libplacebo={size}:custom_shader_path={shader}:dithering=none:format=gray,hwdownload,format=gray"
+    source = ["-f", "rawvideo", "-pix_fmt", "gray", "-color_range", "pc", "-s", f"{width}x{height}", "-i", "-"]
+    device = ["-init_hw_device", "vulkan=v", "-filter_hw_device", "v"]
+    command = ["ffmpeg", "-v", "error", *device, *source, "-vf", steps, "-f", "rawvideo", "-"]
+    done = subprocess.run(command, input=b"".join(frame.tobytes() for frame in frames), capture_output=True)
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode or "Failed" in said:
+        raise EspcnError(f"{shader} does not run: {said[:300] or 'ffmpeg ended early'}", shader)
+    large = np.frombuffer(done.stdout, np.uint8).reshape(-1, height * SCALE, width * SCALE, 1)
+    return [*large]
+
+
+def grey_scores(method: Callable[[Sequence[Document]], Sequence[Levels]], samples: Sequence[Grey]) -> list[float]:
+    """Mean PSNR in dB of each of GREY_ROWS, of whole planes."""
+    scores = [[psnr(large, sample.hr) for large in method(sample.lrs)] for sample in samples]
+    return [fmean(column) for column in zip(*scores, strict=True)]
+
+
+def psnr(sr: Levels, hr: Levels) -> float:
+    return float(-10 * np.log10(np.square((sr.astype(float) - hr) / 255).mean()))
+
+
+def grey_methods(shaders: Sequence[Path]) -> dict[str, Callable[[Sequence[Document]], Sequence[Levels]]]:
+    def each(method: Method) -> Callable[[Sequence[Document]], Sequence[Levels]]:
+        return lambda documents: [method(document)[..., :1] for document in documents]
+
+    lanczos = {"Lanczos": each(partial(by_pillow, kernel=Image.Resampling.LANCZOS))}
+    networks = {name: each(partial(by_espcn, load(name, SCALE))) for name in GREY_MODELS}
+    return lanczos | {shader.stem: partial(by_shader, shader.resolve()) for shader in shaders} | networks
+
+
+def print_shaders(pictures: Sequence[Picture], shaders: Sequence[Path]) -> None:
+    samples = grey_samples(pictures)
+    print(f"| grey, ×{SCALE} | {' | '.join(GREY_ROWS)} | mean |\n|---|{'---:|' * (len(GREY_ROWS) + 1)}")
+    for name, method in grey_methods(shaders).items():
+        scores = grey_scores(method, samples)
+        print(f"| {name} | {' | '.join(f'{score:.2f}' for score in [*scores, fmean(scores)])} |", flush=True)
+    print(f"\nPSNR in dB, {len(samples)} pictures")
+
+
+# --- all together ----------------------------------------------------------------------------------------------------
+
+
 def draw(results: Mapping[str, Result], damage: str) -> str:
     """Both qualities against time, one above the other."""
     size = "x".join(map(str, speed.SIZE))
@@ -193,11 +276,15 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
     parser.add_argument("--damage", choices=recipes.ROWS, default="jpeg-75", metavar="ROW", help="what real LR is")
     parser.add_argument("--svg", type=Path, help="draw quality against time")
+    parser.add_argument("--shader", type=Path, nargs="+", metavar="FILE", help="measure user shaders instead")
     parser.add_argument("--threads", type=int, help="of every library; one each says most on a busy machine")
     arguments = parser.parse_args()
     if arguments.threads:
         use_threads(arguments.threads)
     try:
+        if arguments.shader:
+            print_shaders(find_pictures(arguments.data, SCALE), arguments.shader)
+            return
         pairs = list(samples(find_pictures(arguments.data, SCALE), arguments.damage))
     except EspcnError as error:
         parser.error(str(error))

@@ -36,7 +36,13 @@ class Browser:
             os.dup2(read, 3)
             os.dup2(write, 4)
 
-        arguments = ["--headless=new", "--no-sandbox", *(more or ("--disable-gpu",)), "--remote-debugging-pipe", "--hide-scrollbars"]
+        arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            *(more or ("--disable-gpu",)),
+            "--remote-debugging-pipe",
+            "--hide-scrollbars",
+        ]
         self._process = subprocess.Popen(
             [CHROMIUM, *arguments, f"--user-data-dir={self._profile.name}", "about:blank"],
             preexec_fn=give,

@@ -83,7 +83,8 @@ function shiftShader({ scale, planes, skip, range: [black, white] }) {
       ? `float c = dot(color, LUMA), near = dot(texelFetch(picture, p, 0).rgb, LUMA);
   color += slope * (plane(0) * ${gain} ${base});`
       : `vec3 c = color, near = texelFetch(picture, p, 0).rgb;
-  color += vec3(plane(0), plane(1), plane(2)) * ${gain} ${base};`;
+  color += vec3(plane(0), plane(1), plane(2)) * ${gain} ${base};
+  if (grey) color = vec3(dot(color, LUMA));`;
   return `${HEAD}
 uniform sampler2DArray given;
 uniform sampler2D slopes;
@@ -91,6 +92,7 @@ uniform float cubic[${5 * scale}], linear[${3 * scale}];
 uniform ivec2 corner; // the first pixel, in LR
 uniform int rows; // of what is drawn on, turned upside down; 0: as it is
 uniform float split;
+uniform bool grey; // a grey picture stays so
 out vec4 v;
 int phase;
 ivec2 p;
@@ -295,7 +297,7 @@ class Engine {
     gl.bindTexture(gl.TEXTURE_2D, slopes);
   }
 
-  _shift(frame, width, height, [left, top], size, rows, split) {
+  _shift(frame, width, height, [left, top], size, rows, split, grey) {
     const { gl, network } = this;
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
     gl.viewport(0, 0, width, height);
@@ -303,6 +305,7 @@ class Engine {
       picture: ["uniform1i", 0], given: ["uniform1i", 1], slopes: ["uniform1i", 2], size: ["uniform2i", ...size],
       cubic: ["uniform1fv", network.cubic], linear: ["uniform1fv", network.linear],
       corner: ["uniform2i", left, top], rows: ["uniform1i", rows], split: ["uniform1f", split],
+      grey: ["uniform1i", grey],
     });
   }
 
@@ -316,8 +319,8 @@ class Engine {
   }
 
   // Pixels (RGBA, of `width` · `height`) -> the same, scale times larger, by the network and by bicubic interpolation.
-  // Tile by tile, each with the halo that makes it exact; alpha comes out as 255. `tick` hears which share is done.
-  async upscale(pixels, width, height, tick) {
+  // Tile by tile, each with the halo that makes it exact; alpha comes out as 255. `grey`: they are. `tick` hears which share is done.
+  async upscale(pixels, width, height, grey, tick) {
     const { gl, halo, tile, network: { scale } } = this, wide = width * scale;
     const after = new Uint8ClampedArray(wide * height * scale * 4), before = new Uint8ClampedArray(after.length);
     const target = gl.createRenderbuffer(), frame = gl.createFramebuffer();
@@ -338,7 +341,7 @@ class Engine {
         unpack(gl, { ROW_LENGTH: 0, SKIP_PIXELS: 0, SKIP_ROWS: 0 });
         this._layers(across, down);
         for (const [result, split] of [[after, 0], [before, 1e9]]) {
-          this._shift(frame, w * scale, h * scale, [left - x, top - y], [across, down], 0, split);
+          this._shift(frame, w * scale, h * scale, [left - x, top - y], [across, down], 0, split, grey);
           const part = new Uint8Array(w * h * scale * scale * 4);
           gl.readPixels(0, 0, w * scale, h * scale, gl.RGBA, gl.UNSIGNED_BYTE, part);
           for (let row = 0; row < h * scale; row++)
@@ -362,7 +365,7 @@ class Engine {
     gl.bindTexture(gl.TEXTURE_2D, picture);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, video);
     this._layers(width, height);
-    this._shift(null, canvas.width, canvas.height, [0, 0], [width, height], canvas.height, split * canvas.width);
+    this._shift(null, canvas.width, canvas.height, [0, 0], [width, height], canvas.height, split * canvas.width, false);
   }
 
   // The pixels of a decoded picture as they are, with colours under transparency: RGBA.

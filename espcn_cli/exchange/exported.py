@@ -40,8 +40,10 @@ class Network:
 
     @property
     def title(self) -> str:
-        """Name and scale, and the strength if there is one: `espcn-m-real x2, strength 0.75`."""
-        mixed = "" if self.strength is None else f", strength {self.strength:g}"
+        """Name and scale, and the strength if there is one: `espcn-m-real x2, strength 0.75`, or `any strength`."""
+        mixed = (
+            "" if self.strength is None else f", strength {self.strength:g}" if self.pair is None else ", any strength"
+        )
         return f"{self.card.name} x{self.settings.scale}{mixed}"
 
     @property

@@ -14,24 +14,15 @@ let loaded = ""; // which network at which strength the engine has
 
 // --- networks ---------------------------------------------------------------------------------------------------------
 
-function bytes(text) {
-  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
-}
-
-function half(bits) {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
-}
-
-// What `packed` in espcn's exchange/page.py wrote.
+// What `packed` in espcn's exchange/page.py wrote: the three upper bytes of each float.
 function layersOf(model, text) {
-  const buffer = bytes(text), offsets = new Float32Array(buffer, 0, model.layers.reduce((sum, { outputs }) => sum + 8 * outputs, 0));
-  const halves = new Uint16Array(buffer, offsets.byteLength);
-  let small = 0, large = 0;
+  const packed = atob(text), bits = new Uint32Array(packed.length / 3), values = new Float32Array(bits.buffer);
+  for (let n = 0; n < packed.length; n++) bits[Math.floor(n / 3)] |= packed.charCodeAt(n) << (8 * ((n % 3) + 1));
+  let place = 0;
+  const take = (count) => values.subarray(place, (place += count));
   return model.layers.map((layer) => {
-    const count = layer.outputs * layer.inputs * layer.kernel ** 2 * 16, side = 4 * layer.outputs;
-    const matrices = Float32Array.from(halves.subarray(large, (large += count)), half);
-    return { ...layer, matrices, biases: offsets.subarray(small, (small += side)), slopes: offsets.subarray(small, (small += side)) };
+    const side = 4 * layer.outputs;
+    return { ...layer, biases: take(side), slopes: take(side), matrices: take(side * layer.inputs * layer.kernel ** 2 * 4) };
   });
 }
 
@@ -49,6 +40,7 @@ async function use(model, strength) {
   say(`Preparing ${model.title} ...`);
   const real = layersOf(model, model.weights);
   await engine.load(model, model.clean ? mixed(layersOf(model, model.clean), real, strength) : real);
+  await engine.upscale(new Uint8Array(4 * 4 * 4), 4, 4, false, () => {}); // drivers finish compiling at the first use
   loaded = wanted;
 }
 
@@ -81,8 +73,7 @@ async function upscaled(file) {
   const alpha = pixels.some((value, n) => n % 4 === 3 && value < 255);
   const grey = !pixels.some((value, n) => n % 4 === 0 && (value !== pixels[n + 1] || value !== pixels[n + 2]));
   const started = performance.now(), share = alpha ? 0.5 : 1;
-  const halo = Math.max(engine.halo, 4);
-  const result = await engine.upscale(alpha ? bleed(pixels, width, height, halo) : pixels, width, height, (done) => bar(done * share));
+  const result = await engine.upscale(alpha ? bleed(pixels, width, height, engine.halo) : pixels, width, height, grey, (done) => bar(done * share));
   if (alpha) await addAlpha(result, pixels, width, height, scale);
   return { ...result, file, grey, alpha, source: pixels, small: [width, height], title: model.title, scale, seconds: (performance.now() - started) / 1000 };
 }
@@ -93,7 +84,7 @@ async function addAlpha({ after, before }, pixels, width, height, scale) {
     alpha[n] = pixels[4 * n + 3];
     opaque.fill(alpha[n], 4 * n, 4 * n + 3);
   }
-  const large = await engine.upscale(opaque, width, height, (done) => bar(0.5 + done / 2));
+  const large = await engine.upscale(opaque, width, height, true, (done) => bar(0.5 + done / 2));
   const [byNetwork, byBicubic] = [large.after, large.before].map((x) => Float32Array.from({ length: x.length / 4 }, (_, n) => x[4 * n]));
   const flat = alpha.every((value) => value === alpha[0]);
   const made = flat ? byNetwork.fill(alpha[0]) : enlargedAlpha(alpha, width, height, scale, byNetwork, byBicubic);
@@ -283,7 +274,7 @@ function frame(now, { presentedFrames }) {
   shown++;
   times = [...times.filter((time) => time > now - 1000), now];
   const { droppedVideoFrames = 0 } = video.getVideoPlaybackQuality?.() ?? {};
-  at("rate").textContent = `${times.length} frames per second, ${shown} shown, ${dropped + droppedVideoFrames} dropped`;
+  at("rate").textContent = `Frames per second: ${times.length}; shown: ${shown}; dropped: ${dropped + droppedVideoFrames}`;
   if (video.duration && !at("seek").matches(":active")) at("seek").value = video.currentTime / video.duration;
   at("play").textContent = video.paused ? "Play" : "Pause";
   next();
