@@ -156,6 +156,4 @@ def packets_of(path: Path, kind: str) -> list[tuple[float, bytes]]:
 
     with av.open(str(path)) as container:
         stream: Any = next(stream for stream in container.streams if stream.type == kind)
-        return [
-            (float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.size
-        ]
+        return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.size]

@@ -1,4 +1,4 @@
-"""Which panel of a command's help shows which option: the names of the panels, and their order, have their home here."""
+"""Which panel of a command's help shows which option: the home of the panels' names and of their order."""
 
 from __future__ import annotations
 

@@ -97,10 +97,7 @@ def test_rgb_and_transparency_stay_where_the_codec_has_them(tmp_path: Path, upsc
 
 def test_an_exact_size_and_another_pixel_format(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv", "yuv444p")
-    assert (
-        upscale("a.mkv", "b.mkv", *LOSSLESS, "--size", "50x", "--pixel-format", "yuv420p10le", "-m", "espcn-s").code
-        == 0
-    )
+    assert upscale("a.mkv", "b.mkv", *LOSSLESS, "--size", "50x", "--pixel-format", "yuv420p10le", "-m", "espcn-s").code == 0
     [first, *_] = read_film(tmp_path / "b.mkv")[0]
     assert [plane.shape for plane in first] == [(38, 50), (19, 25), (19, 25)]
     before = read_film(tmp_path / "a.mkv")[0][0]
@@ -125,7 +122,9 @@ def test_odd_sizes(tmp_path: Path, upscale: Upscale, codec: str) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_variable_moments_stay_frame_by_frame(tmp_path: Path, upscale: Upscale, suffix: str) -> None:
     moments = [0, 40, 41, 200, 333, 1000, 1001, 1500]
-    film(tmp_path / f"a{suffix}", count=8, codec="libx264", pts=moments, time_base=Fraction(1, 1000), rate=Fraction(25))
+    film(
+        tmp_path / f"a{suffix}", count=8, codec="libx264", pts=moments, time_base=Fraction(1, 1000), rate=Fraction(25)
+    )
     assert upscale(f"a{suffix}", f"b{suffix}").code == 0
     assert read_film(tmp_path / f"b{suffix}")[1] == [Fraction(moment, 1000) for moment in moments]
 
@@ -342,20 +341,7 @@ def test_ffmpeg_and_this_read_each_others_pipes(tmp_path: Path, tiny: Path, form
     data = data.replace(b"C420jpeg", b"C420mpeg2", 1)  # ffmpeg's word where nobody has said where chroma lies
     result = run("upscale", "-", "-", "-f", "y4m", "-m", tiny, stdin=data)
     assert result.code == 0, result.stderr
-    back = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-f",
-        "yuv4mpegpipe",
-        "-i",
-        "-",
-        "-c:v",
-        "ffv1",
-        "-strict",
-        "-1",
-        tmp_path / "b.mkv",
-    ]
+    back = ["ffmpeg", "-v", "error", "-f", "yuv4mpegpipe", "-i", "-", "-c:v", "ffv1", "-strict", "-1", tmp_path / "b.mkv"]
     subprocess.run(back, input=result.data, check=True)
     run("upscale", tmp_path / "a.mkv", tmp_path / "c.mkv", *LOSSLESS, "-m", tiny)
     for one, other in zip(read_film(tmp_path / "b.mkv")[0], read_film(tmp_path / "c.mkv")[0], strict=True):
