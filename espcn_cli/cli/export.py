@@ -57,7 +57,7 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a network in a form that other programs run, chosen by the suffix of FILE."""
-    from espcn_cli.exchange import exported, formats
+    from espcn_cli.exchange import exported, formats, importing
     from espcn_cli.files import check_destination, existing, refuse_existing, replacing
     from espcn_cli.network import checkpoint
     from espcn_cli.paths import file_of
@@ -71,7 +71,7 @@ def export(
         check_scale(model, network.settings.scale, scale)
     files = {beside(place, suffix): data for suffix, data in make(networks).items()}
     for path in files:
-        check_destination(path, inputs, streams=True)
+        check_destination(path, [file for source in inputs for file in importing.files_of(source)], streams=True)
     if not (overwrite or skip_existing):
         refuse_existing([*files])
     for path in existing(files) if skip_existing else ():

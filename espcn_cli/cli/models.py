@@ -11,7 +11,7 @@ import typer
 
 from espcn_cli.cli.terminal import Json, show, show_json
 from espcn_cli.figures import figure
-from espcn_cli.settings import BEFORE_SETTINGS, PLANES, REAL, TrainSettings
+from espcn_cli.settings import ARCHITECTURES, BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
@@ -113,7 +113,7 @@ def training_command(card: ModelCard) -> str | None:
         "espcn train",
         *map(shlex.quote, data.get("folders", ["DATA"])),
         "--valid VALID",
-        f"-m {name}",
+        *([f"-m {name}"] if name in ARCHITECTURES else []),  # an imported network goes on in its own form
         f"-s {card.settings.scale}",
     ]
     parts += [f"--planes {name}" for name in planes]

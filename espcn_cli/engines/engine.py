@@ -49,6 +49,12 @@ class Engine(Protocol):
     def exact(self) -> Self:
         """The same network in fp32, for what overflows in half precision; itself if it is in fp32."""
 
+    def halved(self) -> Self:
+        """The same network for RGB whose chroma was held at half the resolution, as in most JPEGs; the same each time.
+
+        What chroma has lost there is taken from luma, as far as it goes with luma.
+        """
+
 
 @runtime_checkable
 class PlaneEngine(Engine, Protocol):

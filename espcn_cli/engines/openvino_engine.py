@@ -14,7 +14,7 @@ from espcn_cli.engines import openvino_runtime as runtime
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
 from espcn_cli.engines.shelf import Shelf, Size, room_in
-from espcn_cli.maths.colour import SLOPE_REACH
+from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH
 from espcn_cli.maths.levels import Levels
 from espcn_cli.memory import available_memory
 from espcn_cli.network.checkpoint import Weights
@@ -46,10 +46,12 @@ class OpenVinoEngine:
         device: str = "CPU",
         precision: str = "fp32",
         ensemble: bool = False,
+        of_halved: bool = False,
     ) -> None:
         self.device = device
         self.precision = precision
-        self._blueprint = Blueprint(settings, weights, ensemble)
+        self._blueprint = Blueprint(settings, weights, ensemble, of_halved)
+        self._halved: Any = self if of_halved else None
         weakref.finalize(self, _forget, self._blueprint).atexit = False
 
     @property
@@ -59,7 +61,8 @@ class OpenVinoEngine:
     @property
     def halo(self) -> int:
         """RGB needs the reach of bicubic and of the slopes at least."""
-        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH)
+        slopes = HALVED_REACH if self._blueprint.halved else SLOPE_REACH
+        return max(self.settings.halo, BICUBIC_REACH, slopes)
 
     @property
     def window(self) -> int:
@@ -70,14 +73,25 @@ class OpenVinoEngine:
         return max(self.settings.channels)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        plan = self._blueprint
-        return type(self), (plan.settings, plan.weights, self.device, self.precision, plan.ensemble)
+        return type(self), self._made_with(self.precision, self._blueprint.halved)
 
     def exact(self) -> Self:
         """The same network in fp32; itself if it is in fp32."""
         if self.precision == "fp32":
             return self
-        return type(self)(self.settings, self._blueprint.weights, self.device, "fp32", self._blueprint.ensemble)
+        return type(self)(*self._made_with("fp32", self._blueprint.halved))
+
+    def halved(self) -> Self:
+        """The same network for RGB whose chroma was held at half the resolution."""
+        with runtime.LOCK:
+            if self._halved is None:
+                self._halved = type(self)(*self._made_with(self.precision, halved=True))
+            halved: Self = self._halved
+            return halved
+
+    def _made_with(self, precision: str, halved: bool) -> tuple[Any, ...]:
+        plan = self._blueprint
+        return plan.settings, plan.weights, self.device, precision, plan.ensemble, halved
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Windows (H, W, 1 or 3) through the network. Raises NotFiniteError if it gives NaN or infinity."""

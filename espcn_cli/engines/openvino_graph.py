@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from espcn_cli.engines.engine import highest
 from espcn_cli.engines.openvino_runtime import op, ov
-from espcn_cli.maths.colour import EVENNESS, LUMA, MIDDLE, STEEPEST
+from espcn_cli.maths.colour import EVENNESS, HALVED_REACH, LUMA, MIDDLE, SLOPE_REACH, STEEPEST
 from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
 from espcn_cli.maths.turns import TURNS
@@ -31,6 +32,12 @@ Shape = tuple[int, ...]
 
 HIDDEN = "hidden"
 """What the names of those operations begin with that may be done in half precision; all others are done in fp32."""
+
+TO_LUMA = np.tile(LUMA, (3, 1))
+"""RGB -> luma, three times."""
+
+BINOMIALS = np.stack([np.outer((1, 2, 1), (1, 2, 1)) / 16] * 3)
+"""See `network/slopes.smoothed`."""
 
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
@@ -56,11 +63,16 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Blueprint:
-    """A network, and whether the mean over the eight flips and quarter turns is taken."""
+    """A network, whether the mean over the eight flips and quarter turns is taken, and what colours it is for."""
 
     settings: ModelSettings
     weights: Weights
     ensemble: bool = False
+    halved: bool = False
+
+
+Around = Callable[[int], Node]
+"""A picture's planes with so many pixels more at each side, beyond its border: the edge pixel's."""
 
 
 def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
@@ -70,12 +82,12 @@ def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
     anything in it is not.
     """
     source = op.parameter(ov.PartialShape(list(shape)), np.dtype(form.dtype))
-    x = source if form.is_planes else _from_levels(source, form)
+    around = partial(_planes_around, source, form)
     if form.network:
-        sr, found = _upscaled(x, blueprint, form)
+        sr, found = _upscaled(around, blueprint, form)
         total = op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
     else:
-        sr = _interpolated(x, form.channels, blueprint.settings.scale)
+        sr = _interpolated(around, form.channels, blueprint.settings.scale)
         total = op.constant(np.float32(0))
     return ov.Model([_shifted(sr, blueprint.settings.scale, form), total], [source], "espcn")
 
@@ -83,11 +95,22 @@ def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
 # --- levels and planes -----------------------------------------------------------------------------------------------
 
 
-def _from_levels(levels: Node, form: Form) -> Node:
-    """(N, H, W, C) -> float32 (N, C, H, W), 0 at black and 1 at white."""
-    x = op.transpose(op.convert(levels, "f32"), _whole(CHANNELS_FIRST))
+def _planes_around(source: Node, form: Form, edge: int) -> Node:
+    """What goes in as float32 (N, C, H + 2·edge, W + 2·edge), 0 at black and 1 at white.
+
+    Levels get their edge while they are levels, which are small, and are counted from black before they are turned into
+    planes: that is one pass.
+    """
+    if form.is_planes:
+        return _padded(source, edge)
+    x = op.convert(_padded(source, edge, (1, 2)), "f32")
     x = op.subtract(x, _number(form.black)) if form.black else x
-    return op.divide(x, _number(form.white - form.black))
+    return op.transpose(op.divide(x, _number(form.white - form.black)), _whole(CHANNELS_FIRST))
+
+
+def _padded(x: Node, edge: int, axes: tuple[int, int] = (2, 3)) -> Node:
+    sides = _whole([edge if axis in axes else 0 for axis in range(4)])
+    return op.pad(x, sides, sides, "edge") if edge else x
 
 
 def _shifted(sr: Node, scale: int, form: Form) -> Node:
@@ -107,28 +130,36 @@ def _shifted(sr: Node, scale: int, form: Form) -> Node:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
-def _upscaled(x: Node, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
-    """Planes -> the result before the phase shift, and what the network gave; see `TorchEngine` for the ways."""
+def _upscaled(around: Around, blueprint: Blueprint, form: Form) -> tuple[Node, Node]:
+    """The result before the phase shift, and what the network gave; see `TorchEngine` for the ways."""
     settings, scale = blueprint.settings, blueprint.settings.scale
     if form.channels == settings.planes:
-        found = _mean_of_stacks(x, blueprint)
-        return _with_skip(found, x, settings), found
+        found = _mean_of_stacks(around(0), blueprint)
+        return _with_skip(found, around, settings), found
     if settings.planes == 3:
-        sr, found = _upscaled(op.concat([x, x, x], 1), blueprint, replace(form, channels=3))
+        sr, found = _upscaled(lambda edge: _tripled(around(edge)), blueprint, replace(form, channels=3))
         return _luma_of_phases(sr, scale), found
-    y = _luma(x)
-    change = found = _mean_of_stacks(y, blueprint)
-    if settings.skip != "bicubic":
-        change = op.subtract(_with_skip(found, y, settings), _interpolated(y, 1, scale))
-    taken = op.multiply(_for_each_colour(change, scale), _slopes(x, scale))
-    return op.add(_interpolated(x, 3, scale), taken), found
+    change = found = _mean_of_stacks(_luma(around(0)), blueprint)
+    soft = partial(_padded, _softened(around)) if blueprint.halved else around
+    if settings.skip != "bicubic" or blueprint.halved:
+        sr = _with_skip(found, _luma_around(around), settings)
+        change = op.subtract(sr, _interpolated(_luma_around(soft), 1, scale))
+    taken = op.multiply(_for_each_colour(change, scale), _slopes(around, scale, blueprint.halved))
+    return op.add(_interpolated(soft, 3, scale), taken), found
 
 
-def _with_skip(found: Node, x: Node, settings: ModelSettings) -> Node:
+def _softened(around: Around) -> Node:
+    """RGB with luma as soft as chroma is that was held at half the resolution; see `network/slopes`."""
+    twice = np.outer((1, 4, 6, 4, 1), (1, 4, 6, 4, 1)) / 256
+    sharp = np.pad([[1.0]], 2) - twice
+    return op.subtract(around(0), _each(_mixed(around(2), TO_LUMA), np.stack([sharp] * 3)))
+
+
+def _with_skip(found: Node, around: Around, settings: ModelSettings) -> Node:
     if settings.skip == "bicubic":
-        return op.add(found, _interpolated(x, settings.planes, settings.scale))
+        return op.add(found, _interpolated(around, settings.planes, settings.scale))
     if settings.skip == "nearest":
-        return op.add(found, _mixed(x, np.tile(np.eye(settings.planes), (settings.scale**2, 1))))
+        return op.add(found, _mixed(around(0), np.tile(np.eye(settings.planes), (settings.scale**2, 1))))
     return found
 
 
@@ -154,7 +185,7 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
     """The convolutions, each with what follows it; the last planes in our order."""
     last = len(settings.widths)
-    x = _padded(x, settings.reach, settings.reach) if settings.border == "edge" else x
+    x = _padded(x, settings.reach) if settings.border == "edge" else x
     for layer, kind in enumerate(settings.activations):
         name = HIDDEN if layer < last else ""
         channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
@@ -196,6 +227,14 @@ def _luma(x: Node) -> Node:
     return _mixed(x, np.array([LUMA]))
 
 
+def _luma_around(around: Around) -> Around:
+    return lambda edge: _luma(around(edge))
+
+
+def _tripled(x: Node) -> Node:
+    return op.concat([x, x, x], 1)
+
+
 def _luma_of_phases(sr: Node, scale: int) -> Node:
     """(N, scale·scale·3, H, W) -> (N, scale·scale, H, W)."""
     return _mixed(sr, np.kron(np.eye(scale**2), np.array([LUMA])))
@@ -212,55 +251,62 @@ def _mixed(x: Node, matrix: Floats) -> Node:
     return op.convolution(x, op.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
 
 
-def _slopes(x: Node, scale: int) -> Node:
-    """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W).
+def _slopes(around: Around, scale: int, halved: bool) -> Node:
+    """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W)."""
+    follows, variance = _moments_of_halved(around) if halved else _moments(around)
+    change = op.divide(follows, op.add(variance, _number(EVENNESS)))
+    bounded = op.clamp(change, -STEEPEST, STEEPEST)
+    even = np.eye(3) - TO_LUMA  # shifts the three so that weighted as in luma they are as before: 0
+    taps = phase_taps(scale, 1, triangle)
+    changes = _at_phases(_padded(bounded, 1), np.einsum("at,bu->abtu", taps, taps), even)
+    return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
+
+
+def _moments(around: Around) -> tuple[Node, Node]:
+    """The covariance of C - Y with luma, and the variance of luma: three planes each.
 
     What has one value for all colours is here three times: few channels cost this library as much as many, and taking
     them apart costs more.
     """
-    to_luma = np.tile(LUMA, (3, 1))
-    x = _padded(op.subtract(x, _number(MIDDLE)), 1, 1)
-    mean, product = _mean_around(x), _mean_around(op.multiply(x, _mixed(x, to_luma)))
-    mean_y, square = _mixed(mean, to_luma), _mixed(product, to_luma)
-    covariance = op.subtract(product, op.multiply(mean, mean_y))
-    variance = op.subtract(square, op.multiply(mean_y, mean_y))
-    change = op.divide(op.subtract(covariance, variance), op.add(variance, _number(EVENNESS)))
-    bounded = op.clamp(change, -STEEPEST, STEEPEST)
-    even = np.eye(3) - to_luma  # shifts the three so that weighted as in luma they are as before: 0
-    taps = phase_taps(scale, 1, triangle)
-    changes = _at_phases(bounded, np.einsum("at,bu->abtu", taps, taps), even)
-    return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
+    box = partial(_each, kernels=np.full((3, 3, 3), 1 / 9))
+    x = op.subtract(around(SLOPE_REACH - 1), _number(MIDDLE))
+    mean = box(x)
+    covariance = op.subtract(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, TO_LUMA)))
+    variance = _mixed(covariance, TO_LUMA)
+    return op.subtract(covariance, variance), variance
 
 
-def _mean_around(x: Node) -> Node:
-    """The mean of the 3×3 pixels around, of three planes with a pixel of padding."""
-    return _each(x, np.full((3, 3, 3), 1 / 9))
+def _moments_of_halved(around: Around) -> tuple[Node, Node]:
+    """The same with luma as smooth as chroma is, and over 5×5 pixels.
+
+    MIDDLE is taken away after the convolutions: before them, graphs for one shape and for any would round otherwise.
+    """
+    box = partial(_each, kernels=np.full((3, 5, 5), 1 / 25))
+    x = around(HALVED_REACH - 2)
+    other = op.subtract(x, _mixed(x, TO_LUMA))
+    y = op.subtract(_each(_mixed(around(HALVED_REACH - 1), TO_LUMA), BINOMIALS), _number(MIDDLE))
+    mean = box(y)
+    covariance = op.subtract(box(op.multiply(other, y)), op.multiply(box(other), mean))
+    return covariance, op.subtract(box(op.multiply(y, y)), op.multiply(mean, mean))
 
 
-def _padded(x: Node, down: int, right: int) -> Node:
-    """The picture goes on beyond its border with the edge pixel."""
-    edge = _whole([0, 0, down, right])
-    return op.pad(x, edge, edge, "edge")
-
-
-def _interpolated(x: Node, channels: int, scale: int) -> Node:
+def _interpolated(around: Around, channels: int, scale: int) -> Node:
     """Bicubic upsampling before the phase shift: rows, then columns."""
     taps = phase_taps(scale, BICUBIC_REACH, cubic)
-    rows = _at_phases(x, taps[:, None, :, None], np.eye(channels))
+    rows = _at_phases(around(BICUBIC_REACH), taps[:, None, :, None], np.eye(channels))
     return _at_phases(rows, taps[None, :, None, :], np.eye(scale * channels), scale)
 
 
 def _at_phases(x: Node, taps: Floats, matrix: Floats, groups: int = 1) -> Node:
     """Planes mixed by a matrix, each then through the kernels (a, b, t, u) of the phases that it is to have.
 
-    The planes come in `groups`, the rows' phases; the result is (N, groups·a·b·colours, H, W). A plane is repeated
-    first and convolved by itself after: one convolution that does both takes twice as long.
+    The planes come in `groups`, the rows' phases, with as much of their surroundings as the kernels reach; the result
+    is (N, groups·a·b·colours, H, W). A plane is repeated first and convolved by itself after: one convolution that does
+    both takes twice as long.
     """
     phases, size = taps.shape[0] * taps.shape[1], taps.shape[2:]
     parts = matrix.reshape(groups, -1, matrix.shape[1])
-    repeated = _mixed(
-        _padded(x, size[0] // 2, size[1] // 2), np.concatenate([part for part in parts for _ in range(phases)])
-    )
+    repeated = _mixed(x, np.concatenate([part for part in parts for _ in range(phases)]))
     each = taps.reshape(phases, 1, *size).repeat(parts.shape[1], axis=1).reshape(-1, *size)
     return _each(repeated, np.tile(each, (groups, 1, 1)))
 

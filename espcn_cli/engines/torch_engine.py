@@ -14,13 +14,13 @@ from torch import Tensor
 from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_side, survive_forks
 from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, highest
 from espcn_cli.engines.tiles import fill
-from espcn_cli.maths.colour import SLOPE_REACH, luma
+from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH, luma
 from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import BicubicSkip
-from espcn_cli.network.slopes import ColourSlopes
+from espcn_cli.network.slopes import ColourSlopes, softened
 from espcn_cli.network.subpixel import phase_shift
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
@@ -41,8 +41,9 @@ class TorchEngine:
 
     One plane goes through the network as it is. RGB through a one-plane network: luma through the network, and each
     colour is bicubic(C) + slope·(network(Y) - bicubic(Y)): it takes the detail in proportion to its own slope on luma
-    nearby (`network/slopes`), and the luma of the three is the network's. Grey through a three-plane network is
-    repeated, and the luma of the result taken.
+    nearby (`network/slopes`), and the luma of the three is the network's. With `of_halved`, chroma was held at half the
+    resolution: bicubic is then of a picture whose luma is as soft as its chroma, so that chroma gets its share of what
+    only luma still has. Grey through a three-plane network is repeated, and the luma of the result taken.
 
     `ensemble` takes the mean over the eight flips and quarter turns of the input, for eight times the work.
     """
@@ -53,6 +54,7 @@ class TorchEngine:
         device: torch.device = CPU,
         precision: torch.dtype = torch.float32,
         ensemble: bool = False,
+        of_halved: bool = False,
     ) -> None:
         survive_forks()
         settle_threads()
@@ -62,7 +64,9 @@ class TorchEngine:
         self.network = network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.bicubic = BicubicSkip(self.settings.scale).to(device)
-        self.slopes = ColourSlopes(self.settings.scale).to(device)
+        self.of_halved = of_halved
+        self._halved: Any = self if of_halved else None
+        self.slopes = ColourSlopes(self.settings.scale, of_halved).to(device)
 
     @property
     def settings(self) -> ModelSettings:
@@ -71,7 +75,8 @@ class TorchEngine:
     @property
     def halo(self) -> int:
         """RGB needs the reach of bicubic and of the slopes at least."""
-        return max(self.settings.halo, BICUBIC_REACH, SLOPE_REACH, STEADY_HALO)
+        slopes = HALVED_REACH if self.of_halved else SLOPE_REACH
+        return max(self.settings.halo, BICUBIC_REACH, slopes, STEADY_HALO)
 
     @property
     def window(self) -> int:
@@ -82,7 +87,14 @@ class TorchEngine:
         """The same network in fp32; itself if it is in fp32."""
         if self.precision == torch.float32:
             return self
-        return type(self)(self.network, self.device, torch.float32, self.ensemble)
+        return type(self)(self.network, self.device, torch.float32, self.ensemble, self.of_halved)
+
+    def halved(self) -> Self:
+        """The same network for RGB whose chroma was held at half the resolution."""
+        if self._halved is None:
+            self._halved = type(self)(self.network, self.device, self.precision, self.ensemble, of_halved=True)
+        halved: Self = self._halved
+        return halved
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Windows (H, W, 1 or 3) through the network: small ones side by side on a CPU, each on a thread of its own.
@@ -123,9 +135,9 @@ class TorchEngine:
                 return self._run(x)
             if self.settings.planes == 3:
                 return luma(self._run(x.expand(-1, 3, -1, -1)))
-            y = luma(x)
-            change = self._run(y) - self._bicubic(y)
-            return self._bicubic(x).addcmul_(self._slopes(x), change)
+            soft = softened(x) if self.of_halved else x
+            change = self._run(luma(x)) - self._bicubic(luma(soft))
+            return self._bicubic(soft).addcmul_(self._slopes(x), change)
 
     def _run(self, x: Tensor) -> Tensor:
         sr: Tensor = self.network(x)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import foreign, ncnn, pth, safe, state_dicts, tensorflow
 from espcn_cli.exchange.foreign import Foreign, Layer, Range
-from espcn_cli.files import is_file
+from espcn_cli.files import is_file, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import NATURES, Card, ModelCard, Weights
 from espcn_cli.settings import ModelSettings
@@ -36,6 +36,8 @@ class Hints:
 
 NO_HINTS = Hints()
 
+SUFFIXES = (".safetensors", *checkpoint.FOREIGN_SUFFIXES)
+
 
 def read(path: Path) -> tuple[ModelCard, Weights]:
     """A checkpoint of ours as it is, or a network of others as one of ours.
@@ -49,6 +51,8 @@ def read(path: Path) -> tuple[ModelCard, Weights]:
 def read_foreign(path: Path, hints: Hints = NO_HINTS) -> tuple[ModelCard, Weights]:
     """A network of others as a checkpoint's card and weights. Raises EspcnError as `read`, and for a file of ours."""
     if is_ours(path):
+        if is_there(path) and not _is_safetensors(path) and path.suffix.lower() != ".safetensors":
+            raise EspcnError(f"{path} is no file that can be imported: those are {', '.join(SUFFIXES)}", path)
         card = checkpoint.read_card(path)
         raise EspcnError(f"{path} is a checkpoint of espcn already ({card.name}): there is nothing to import", path)
     try:
@@ -113,6 +117,8 @@ def _candidates(path: Path) -> list[Foreign]:
 
 def _is_safetensors(path: Path) -> bool:
     """Such files begin with the length of a text in curly brackets."""
+    if not is_file(path):
+        return False
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 

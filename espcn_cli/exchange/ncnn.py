@@ -5,6 +5,7 @@ https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure and operator
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ HALVES = 0x01306B47
 """A flag before weights that stand there in 16 bits; 0 before those in 32."""
 
 LARGEST_TEXT = 1_000_000
+
+REPLICATE = 1
+"""How a Padding layer that goes on with the edge pixels is marked."""
 
 NEAREST = 1
 """How an Interp layer that repeats pixels is marked."""
@@ -119,12 +123,14 @@ def _operation(words: list[str]) -> Operation:
 
 def _network(operations: list[Operation], weights: Bin) -> Foreign:
     """The chain of layers from the input to the output; a Split leads past it to a nearest skip."""
-    chain, current = Chain(), ""
+    chain, current, edge = Chain(), "", 0
     around: dict[str, int] = {}  # copies of the input, and by how much they were enlarged
     for operation in operations:
         kind, sources = operation.kind, operation.sources
         if kind == "Input":
             current = operation.outputs[0]
+        elif kind == "Padding" and sources == (current,) and not chain.layers:
+            edge, current = _edge(operation), operation.outputs[0]
         elif kind == "Split" and sources == (current,) and not chain.layers:
             around = dict.fromkeys(operation.outputs, 1)
         elif kind == "Interp" and around.get(sources[0]) == 1:
@@ -139,7 +145,17 @@ def _network(operations: list[Operation], weights: Bin) -> Foreign:
         else:
             raise EspcnError(f"its layer {operation.name} ({kind}) is none that this family has")
     network = chain.finished("")
+    if edge and (edge != sum(layer.kernel // 2 for layer in network.layers) or any(x.pads for x in network.layers)):
+        raise EspcnError(f"it goes on {edge} pixels beyond the border: its layers reach another way")
     return Foreign(form_of(network), network.layers, network.scale, network.skip)
+
+
+def _edge(operation: Operation) -> int:
+    """By how many of its edge pixels a picture goes on."""
+    sides = {operation.whole(side) for side in range(4)}
+    if len(sides) != 1 or operation.whole(4) != REPLICATE or min(sides) < 0:
+        raise EspcnError(f"its layer {operation.name} pads pictures in a way that this family has not")
+    return sides.pop()
 
 
 def _enlarged(operation: Operation) -> int:
@@ -165,6 +181,10 @@ def _append(operation: Operation, chain: Chain, weights: Bin) -> None:
         chain.activate("prelu", relu(float(operation.parameters.get(0, "0"))))
     elif kind in ("TanH", "Sigmoid"):
         chain.activate("tanh" if kind == "TanH" else "sigmoid")
+    elif kind == "HardSwish":
+        alpha, beta = (float(operation.parameters.get(key, default)) for key, default in ((0, "0.2"), (1, "0.5")))
+        _check_hardswish(operation, (alpha, beta))
+        chain.activate("hardswish")
     elif kind == "PixelShuffle":
         chain.shift(operation.whole(0, 1), plane_fastest=operation.whole(1) == 1)
     elif kind == "Interp":
@@ -212,10 +232,17 @@ def _activate(operation: Operation, chain: Chain) -> None:
         chain.activate("prelu", relu(values[0]))
     elif kind == 4:
         chain.activate("sigmoid")
-    elif kind == 6 and np.allclose(values, (1 / 6, 0.5)):
+    elif kind == 6:
+        _check_hardswish(operation, values)
         chain.activate("hardswish")
     elif kind:
         raise EspcnError(f"its layer {operation.name} has an activation that this family has not")
+
+
+def _check_hardswish(operation: Operation, values: Sequence[float]) -> None:
+    """x·clip(alpha·x + beta, 0, 1) is the one that this family has if alpha is a sixth and beta a half."""
+    if len(values) != 2 or not np.allclose(values, (1 / 6, 0.5)):
+        raise EspcnError(f"its layer {operation.name} is a hardswish with other constants")
 
 
 def _bounded(count: int) -> int:

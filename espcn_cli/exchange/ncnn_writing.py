@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espcn_cli.exchange.exported import Files, Network
-from espcn_cli.exchange.ncnn import MAGIC, NEAREST
+from espcn_cli.exchange.ncnn import MAGIC, NEAREST, REPLICATE
 from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_kernels
 from espcn_cli.settings import BICUBIC_REACH, LastActivation
@@ -17,8 +17,8 @@ from espcn_cli.settings import BICUBIC_REACH, LastActivation
 SOURCE, RESULT = "in0", "out0"
 """What goes in, (planes, H, W) in [0, 1], and what comes out; ncnn's own converter gives these names."""
 
-REPLICATE, ADD, MULTIPLY = 1, 0, 2
-"""How a Padding layer goes on, and what a BinaryOp does."""
+ADD, MULTIPLY = 0, 2
+"""What a BinaryOp does."""
 
 ACTIVATIONS: dict[LastActivation, tuple[str, str]] = {
     "tanh": ("TanH", ""),

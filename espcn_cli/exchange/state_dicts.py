@@ -119,10 +119,15 @@ def _espcn(names: tuple[str, ...], form: str, range: Range, hidden: tuple[LastAc
             slopes = relu() if kind == "prelu" else None
             layers = [keys.layer(name, kind, slopes) for name in names[:-1]]
             layers.append(keys.layer(names[-1], last))
-            found.append(Foreign(form, tuple(layers), _phases(layers, form), range=range))
+            found.append(Foreign(form, tuple(layers), _phases(layers, form), range=_range_of(layers, range)))
         return found
 
     return Form(form, tuple(f"{name}.weight" for name in names), read)
+
+
+def _range_of(layers: list[Layer], luma: Range) -> Range:
+    """The range that a network's makers have luma in; RGB is always in full range."""
+    return luma if layers[0].inputs == 1 else "full"
 
 
 def _phases(layers: list[Layer], form: str) -> int:
@@ -146,7 +151,12 @@ def _fsrcnn(keys: Keys) -> list[Foreign]:
     layers = [keys.layer(name, "prelu", keys.take(f"{slopes}.weight", 1)) for name, slopes in names]
     pads = keys.take("last_part.weight", 4).shape[-1] // 2
     return [
-        Foreign(keys.form, (*layers, keys.transposed("last_part", scale, pads, scale - 1)), scale, range="studio")
+        Foreign(
+            keys.form,
+            (*layers, keys.transposed("last_part", scale, pads, scale - 1)),
+            scale,
+            range=_range_of(layers, "studio"),
+        )
         for scale in SCALES
     ]
 

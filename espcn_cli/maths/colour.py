@@ -30,8 +30,9 @@ MIDDLE = 0.5
 STEEPEST = 3.0
 """How far a colour's slope on luma may be from 1: a quotient of small numbers must not become a colour of its own."""
 
-SLOPE_REACH = 2
-"""LR pixels to each side that a slope depends on in HR: 1 of its 3×3 window, and 1 between pixels."""
+SLOPE_REACH, HALVED_REACH = 2, 4
+"""LR pixels to each side that a slope depends on in HR: 1 of its 3×3 window, and 1 between pixels. Where colours were
+held at half the resolution the window is 5×5, and of luma that is smoothed by 1 more."""
 
 STUDIO_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 STUDIO_BLACK = 16 / 255

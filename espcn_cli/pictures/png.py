@@ -173,21 +173,26 @@ def _image_data(
     pool: Executor | None,
     named: Callable[[bytes], tuple[bytes, bytes]],
 ) -> None:
-    """Rows as one deflate stream in chunks; `named` gives a chunk's name and data for a piece of the stream."""
+    """Rows as one deflate stream in chunks; `named` gives a chunk's name and data for a piece of the stream.
+
+    What begins and what ends the stream is in the chunks of the first and the last rows: some readers of animations take
+    nothing after these.
+    """
     stride = shape.width * shape.channels * shape.depth // 8
     tall = max(PIECE // stride, 1)
     pool = pool if tall < shape.height else None
     waiting: deque[Future[_Piece]] = deque()
     most = AHEAD * getattr(pool, "_max_workers", 1) if pool else 0
-    check = 1
-    _chunk(file, *named(b"\x78\x01"))
+    check, start, held = 1, b"\x78\x01", b""
 
     def drain(left: int) -> None:
-        nonlocal check
+        nonlocal check, start, held
         while len(waiting) > left:
             piece = waiting.popleft().result()
             check = _joined(check, piece.check, piece.length)
-            _chunk(file, *named(piece.data))
+            if held:
+                _chunk(file, *named(held))
+            start, held = b"", start + piece.data
 
     try:
         above, count = np.zeros((1, stride), np.uint8), 0
@@ -203,7 +208,7 @@ def _image_data(
     finally:
         for piece in waiting:
             piece.cancel()
-    _chunk(file, *named(b"\x03\x00" + struct.pack(">I", check)))  # an empty last block
+    _chunk(file, *named(held + b"\x03\x00" + struct.pack(">I", check)))  # an empty last block
 
 
 def _submit(pool: Executor | None, function: Callable[..., _Piece], *arguments: Any) -> Future[_Piece]:

@@ -38,8 +38,8 @@ ALIKE = 0.3
 Photoshop's tables and mozjpeg's are off by up to 0.2, flat ones by 0.4 and more.
 """
 
-JPEG_TABLES = 347
-"""TIFF's tag for the tables that its JPEG strips share."""
+JPEG_TABLES, SUBSAMPLING = 347, 530
+"""TIFF's tags for the tables that its JPEG strips share, and for how many pixels of luma there are to one of chroma."""
 
 ONE_COLOUR_EACH = ("P", "1")
 """Modes whose pixels are one of a few colours."""
@@ -50,12 +50,14 @@ class Traces:
     """Each is None where the file does not tell it.
 
     `jpeg`: quality from 1 to 100 after libjpeg's scale, by the luma table; `webp`: of a lossy WebP, the mean index of
-    its segments' quantisers, from 0 (fine) to 127 (coarse); `colours`: how many a palette's picture uses.
+    its segments' quantisers, from 0 (fine) to 127 (coarse); `colours`: how many a palette's picture uses. `halved`: the
+    file held chroma at half the resolution in both directions, as most JPEGs and all lossy WebPs do.
     """
 
     jpeg: int | None = None
     webp: float | None = None
     colours: int | None = None
+    halved: bool = False
 
 
 def traces_of(image: Image.Image) -> Traces:
@@ -63,7 +65,20 @@ def traces_of(image: Image.Image) -> Traces:
 
     It goes by what Pillow found the file to be, whatever it is called. Loads the frame at hand if it has a palette.
     """
-    return Traces(_jpeg(image), _webp(image), _colours(image))
+    webp = _webp(image)
+    return Traces(_jpeg(image), webp, _colours(image), webp is not None or _is_halved(image))
+
+
+def _is_halved(image: Image.Image) -> bool:
+    """Of a JPEG, and of a TIFF whose strips are JPEGs."""
+    try:
+        if image.format == "TIFF":
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            return tags.get(JPEG_TABLES) is not None and tuple(tags.get(SUBSAMPLING, ())) == (2, 2)
+        layers = getattr(image, "layer", None) or []
+        return len(layers) == 3 and [layer[1:3] for layer in layers] == [(2, 2), (1, 1), (1, 1)]
+    except (TypeError, ValueError, IndexError):  # of damaged headers
+        return False
 
 
 def _jpeg(image: Image.Image) -> int | None:

@@ -226,8 +226,7 @@ def _fitted(document: Document, kind: str) -> Document:
     document = _fitted_frames(document, kind)
     frames, notes = list(document.frames), []
     if any(frame.depth == 16 for frame in frames) and not _holds_16_bits(kind, len(frames) > 1):
-        what = "an animation" if kind == "PNG" else kind
-        notes.append(f"{what} is written with 8 bits per sample: the picture was rounded to them")
+        notes.append(f"{kind} is written with 8 bits per sample: the picture was rounded to them")
         frames = [raster.to_8_bits(frame) for frame in frames]
     if any(frame.has_alpha for frame in frames):
         frames, said = (_fitted_data if document.alpha == "separate" else _fitted_transparency)(frames, kind)
@@ -262,8 +261,8 @@ def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[st
 
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
-    holds = kind == "PNG" or (pillows_name(kind) in deep_writing.WRITES and kind != "PBM")
-    return kind == "TIFF" or (holds and not several)
+    holds = pillows_name(kind) in deep_writing.WRITES and kind != "PBM"
+    return kind in ("PNG", "TIFF") or (holds and not several)
 
 
 def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -100,7 +100,8 @@ def compare(
     ]
     for name, upscaler in upscalers.items():
         strength = upscaler.strength_of(document)
-        versions.append(Version(name, upscaler.raster(source, strength)[0], strength))
+        [large] = upscaler.document(replace(document, frames=(source,)), strength=strength).frames
+        versions.append(Version(name, large, strength))
     if truth:
         versions.append(Version("truth", truth))
     for left, top, wide, high in chosen:

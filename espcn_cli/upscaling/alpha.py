@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from espcn_cli.engines.engine import Engine
@@ -16,14 +18,30 @@ def upscale(engine: Engine, levels: Levels, treatment: Alpha) -> Levels:
 
     `separate`: alpha through the network as one more grey picture, and the colours as if it were not there.
     """
-    white, colours = white_of(levels), 1 if levels.shape[2] < 3 else 3
-    pixels, alpha = levels[..., :colours], levels[..., colours:]
+    large = engine.upscale(windows(engine, levels, treatment), 0, white_of(levels))
+    return joined(engine, levels, treatment, large)
+
+
+def windows(engine: Engine, levels: Levels, treatment: Alpha) -> list[Levels]:
+    """What of a picture (H, W, C) goes through the network: its colours, and alpha where that is data."""
+    pixels, alpha = _parted(levels)
     if not alpha.size:
-        return engine.upscale([pixels], 0, white)[0]
-    if treatment == "separate":
-        return np.concatenate(engine.upscale([pixels, alpha], 0, white), axis=2)
-    large = engine.upscale([bleed(pixels, alpha, engine.halo)], 0, white)[0]
-    return np.concatenate([large, enlarged(engine, alpha)], axis=2)
+        return [pixels]
+    return [pixels, alpha] if treatment == "separate" else [bleed(pixels, alpha, engine.halo)]
+
+
+def joined(engine: Engine, levels: Levels, treatment: Alpha, large: Sequence[Levels]) -> Levels:
+    """The picture of what its `windows` have become, with its alpha."""
+    _, alpha = _parted(levels)
+    if not alpha.size:
+        return large[0]
+    return np.concatenate([*large, *([] if treatment == "separate" else [enlarged(engine, alpha)])], axis=2)
+
+
+def _parted(levels: Levels) -> tuple[Levels, Levels]:
+    """Colours, and alpha or nothing."""
+    colours = 1 if levels.shape[2] < 3 else 3
+    return levels[..., :colours], levels[..., colours:]
 
 
 def reach(engine: Engine) -> int:

@@ -23,8 +23,9 @@ from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster, from_array
-from espcn_cli.pictures.traces import traces_of
+from espcn_cli.pictures.traces import Traces, traces_of
 from espcn_cli.settings import REAL, Alpha
+from espcn_cli.upscaling import alpha as alphas
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling.fit import Rising, fit, fitted
@@ -120,9 +121,10 @@ class Upscaler:
         """The strength that every picture gets; None where it is chosen for each, or nothing is mixed."""
         return None if self.mixture is None or self.strength == "auto" else self.strength
 
-    def engine_at(self, strength: float | None) -> Engine:
-        """The engine for a strength; None is that of the model where nothing is mixed."""
-        return self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
+    def engine_at(self, strength: float | None, traces: Traces | None = None) -> Engine:
+        """The engine for a strength, None where nothing is mixed, and for what a file tells of its colours."""
+        engine = self.engine if self.mixture is None or strength is None else self.mixture.engine(strength)
+        return engine.halved() if traces and traces.halved else engine
 
     @overload
     def __call__(self, picture: Image.Image) -> Image.Image: ...
@@ -154,7 +156,8 @@ class Upscaler:
             raise EspcnError(f"the picture has no pixels: {image.width} x {image.height}")
         traces = traces_of(image)
         frame, info, notes = reading.from_image(image)
-        result, said = self.raster(frame, self.strength_of(Document((frame,), traces=traces)))
+        document = Document((frame,), traces=traces)
+        [result], said = self._together((frame,), None, self.strength_of(document), traces)
         for note in notes + said:
             warnings.warn(note, stacklevel=3)
         large = result.image()
@@ -220,7 +223,7 @@ class Upscaler:
         if strength is None and (used := self.reaching(document.size, size)):
             strength = used.strength_of(document)
         parts = [document.frames] if document.durations else [(page,) for page in document.frames]
-        done = [self._together(part, size, strength) for part in parts]
+        done = [self._together(part, size, strength, document.traces) for part in parts]
         frames = [frame for part, _ in done for frame in part]
         return self._after(document, frames, [note for _, said in done for note in said])
 
@@ -235,14 +238,20 @@ class Upscaler:
         used = [self.reaching(frame.size, size) for frame in frames]
         large = list(frames)
         calls: dict[tuple[int, int], list[int]] = {}
-        engines = [each.engine_at(strength) if each else None for each, strength in zip(used, strengths, strict=True)]
+        engines = [
+            each.engine_at(strength, document.traces) if each else None
+            for each, strength, document in zip(used, strengths, documents, strict=True)
+        ]
         for index, engine in enumerate(engines):
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
             if engine := engines[indices[0]]:
-                windows = [frames[index].array() for index in indices]
-                for index, levels in zip(indices, engine.upscale(windows, 0, white_of(windows[0])), strict=True):
-                    large[index] = frames[index].filled(levels.shape[1], levels.shape[0], [levels])
+                arrays = [frames[index].array() for index in indices]
+                parts = [alphas.windows(engine, levels, self.alpha) for levels in arrays]
+                done = iter(engine.upscale([window for part in parts for window in part], 0, white_of(arrays[0])))
+                for index, levels, part in zip(indices, arrays, parts, strict=True):
+                    whole = alphas.joined(engine, levels, self.alpha, [next(done) for _ in part])
+                    large[index] = frames[index].filled(whole.shape[1], whole.shape[0], [whole])
         targets = [self.output_size(frame.size, size) for frame in frames]
         return [
             self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
@@ -250,19 +259,19 @@ class Upscaler:
         ]
 
     def is_small(self, document: Document) -> bool:
-        """Whether a picture is best done together with others: one opaque frame of few pixels."""
+        """Whether a picture is best done together with others: one frame of few pixels."""
         width, height = document.size
-        few = len(document.frames) == 1 and width * height <= SMALL and not self.tile
-        return few and not document.frames[0].has_alpha
+        return len(document.frames) == 1 and width * height <= SMALL and not self.tile
 
     def flow(self, document: Document, size: Size | None, strength: float | None) -> Flow:
         """The only frame of a document, made as its bands are taken, which raises what the engine does."""
         [frame], target, notes = document.frames, self.output_size(document.size, size), list[str]()
         used = self.reaching(document.size, size)
         after = self._after(document, [frame], self._shortfall(used, frame.size, target), target)
-        bands = (
-            used._bands(used.engine_at(strength), frame, target, notes) if used else fitted(frame, *target, self.alpha)
-        )
+        if used:
+            bands = used._bands(used.engine_at(strength, document.traces), frame, target, notes)
+        else:
+            bands = fitted(frame, *target, self.alpha)
         return Flow(target, after.info, bands, after.warnings, notes)
 
     def _after(
@@ -283,7 +292,7 @@ class Upscaler:
         return [f"the network reaches x{used.scale}: the rest of the way is interpolated"]
 
     def _together(
-        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None
+        self, frames: tuple[Raster, ...], size: Size | None, strength: float | None, traces: Traces | None = None
     ) -> tuple[list[Raster], list[str]]:
         """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
         used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
@@ -296,7 +305,7 @@ class Upscaler:
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
-            done, said = without_overflow(used.engine_at(strength), work)
+            done, said = without_overflow(used.engine_at(strength, traces), work)
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))

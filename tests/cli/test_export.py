@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command import one_line, run
 from making import save_checkpoint, save_pair
+from making_foreign import compact, save_ncnn_compact
 
 from espcn_cli.settings import ModelSettings
 
@@ -23,6 +24,27 @@ def test_real_weights_are_mixed_at_three_quarters_or_as_asked(tmp_path: Path) ->
         result = run("export", real, "out.glsl", "--overwrite", *options, cwd=tmp_path)
         assert f"tiny-real x2, strength {strength}," in result.stdout, result.stderr
     assert "strength" not in run("export", "espcn-s", "s.glsl", cwd=tmp_path).stdout
+
+
+def test_two_files_that_belong_together_replace_nothing(tmp_path: Path) -> None:
+    """Neither of them: not what is there by chance, and never what is read."""
+    save_checkpoint(tmp_path / "tiny.safetensors")
+    (tmp_path / "m.bin").write_text("mine")
+    one_line(run("export", "tiny.safetensors", "m.param", cwd=tmp_path), 2, "m.bin", "--overwrite")
+    assert not (tmp_path / "m.param").exists()
+    assert run("export", "tiny.safetensors", "m.param", "--overwrite", cwd=tmp_path).code == 0
+    save_ncnn_compact(tmp_path / "c.param", compact(2), 2)
+    theirs = (tmp_path / "c.bin").read_bytes()
+    one_line(run("export", "c.param", "c.xml", "--overwrite", cwd=tmp_path), 2, "c.bin")
+    assert (tmp_path / "c.bin").read_bytes() == theirs
+
+
+def test_a_graph_takes_pictures_or_planes_and_nothing_else_has_a_choice(tmp_path: Path) -> None:
+    for form in ("rgb", "plane"):
+        done = run("export", "espcn-s", f"{form}.onnx", "--input", form, cwd=tmp_path)
+        assert done.code == 0, done.stderr
+    assert (tmp_path / "rgb.onnx").stat().st_size > (tmp_path / "plane.onnx").stat().st_size
+    one_line(run("export", "espcn-s", "a.param", "--input", "rgb", cwd=tmp_path), 2, "--input is for .onnx and .xml")
 
 
 @pytest.mark.parametrize(

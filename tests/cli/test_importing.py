@@ -100,7 +100,9 @@ def test_a_hint_tells_what_the_file_does_not(tmp_path: Path) -> None:
     [
         ("nothing.pth", "nothing.pth"),
         ("empty.pth", "empty.pth cannot be imported: it is no file of PyTorch's, or damaged"),
-        ("a.png", "a.png is not a readable safetensors file"),
+        ("a.png", "a.png is no file that can be imported: those are .safetensors, .pth"),
+        ("folder", "folder is no file that can be imported"),
+        ("cut.safetensors", "cut.safetensors is not a readable safetensors file"),
         ("e.safetensors", "already"),
         ("alone.param", "alone.bin is not there"),
         ("half.pth", "looks like ESPCN of yjn870"),
@@ -111,6 +113,8 @@ def test_what_cannot_be_imported_is_one_line_and_writes_nothing(
 ) -> None:
     save_picture(tmp_path / "a.png")
     (tmp_path / "empty.pth").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "cut.safetensors").write_bytes(tiny.read_bytes()[:100])
     (tmp_path / "alone.param").write_text("7767517\n")
     (tmp_path / "e.safetensors").write_bytes(tiny.read_bytes())
     torch.save({**espcn(YJN870).tensors, "more.weight": torch.zeros(2)}, tmp_path / "half.pth")

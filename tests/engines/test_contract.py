@@ -113,8 +113,10 @@ def test_several_windows_are_the_same_one_by_one(make_engine: MakeEngine) -> Non
         assert np.array_equal(engine.upscale([window], 0, 255)[0], large)
 
 
-def test_a_window_with_its_halo_is_the_whole_s(make_engine: MakeEngine) -> None:
+@pytest.mark.parametrize("halved", [False, True])
+def test_a_window_with_its_halo_is_the_whole_s(make_engine: MakeEngine, halved: bool) -> None:
     engine, levels = make_engine(), picture(3, 60, 50)
+    engine = engine.halved() if halved else engine
     [whole] = engine.upscale([levels], 0, 255)
     halo = engine.halo
     [part] = engine.upscale([levels[10 : 30 + halo, 20 - halo : 41]], 0, 255)
@@ -128,8 +130,10 @@ def test_a_window_with_its_halo_is_the_whole_s(make_engine: MakeEngine) -> None:
 def test_however_it_is_cut_the_bytes_are_the_same(
     make_engine: MakeEngine, channels: int, deep: bool, tile: tuple[int, int]
 ) -> None:
-    for model in (SMALL, FORMS[1], FORMS[3], FORMS[4], *FORMS[-2:]):
+    plain = [(model, False) for model in (SMALL, FORMS[1], FORMS[4], *FORMS[-2:])]
+    for model, halved in (*plain, (SMALL, True), (FORMS[3], True)):
         engine, levels = make_engine(model), picture(channels, 53, 41, deep)
+        engine = engine.halved() if halved else engine
         [whole] = engine.upscale([levels], 0, white(levels))
         out = np.zeros_like(whole)
         for piece in tiles(41, 53, *tile, engine.halo):
@@ -148,9 +152,11 @@ def test_every_engine_is_within_a_level_of_the_reference(
     make_engine: MakeEngine, make_network: Make, model: ModelSettings, channels: int, deep: bool, ensemble: bool
 ) -> None:
     levels = picture(channels, deep=deep)
-    [large] = make_engine(model, ensemble).upscale([levels], 0, white(levels))
-    [expected] = TorchEngine(make_network(model), ensemble=ensemble).upscale([levels], 0, white(levels))
-    assert np.abs(large.astype(int) - expected).max() <= 1
+    engine, reference = make_engine(model, ensemble), TorchEngine(make_network(model), ensemble=ensemble)
+    for one, other in ((engine, reference), (engine.halved(), reference.halved())):
+        [large] = one.upscale([levels], 0, white(levels))
+        [expected] = other.upscale([levels], 0, white(levels))
+        assert np.abs(large.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -167,9 +173,10 @@ def test_grey_in_a_file_of_colour_stays_grey(make_engine: MakeEngine) -> None:
         grey = picture(1, deep=deep)
         for ensemble in (False, True):
             engine = make_engine(ensemble=ensemble)
-            colour, alone = engine.upscale([grey.repeat(3, axis=2), grey], 0, white(grey))
-            assert np.array_equal(colour, colour[..., :1].repeat(3, axis=2))
-            assert np.abs(colour[..., :1].astype(int) - alone).max() <= 1
+            for each in (engine, engine.halved()):
+                colour, alone = each.upscale([grey.repeat(3, axis=2), grey], 0, white(grey))
+                assert np.array_equal(colour, colour[..., :1].repeat(3, axis=2))
+                assert np.abs(colour[..., :1].astype(int) - alone).max() <= 1
 
 
 def test_red_on_blue_is_parted_by_its_colours(make_engine: MakeEngine, make_network: Make) -> None:
@@ -261,3 +268,15 @@ def test_the_input_is_left_alone_and_may_be_read_only(make_engine: MakeEngine) -
 def test_an_exact_engine_is_its_own_exact_twin(make_engine: MakeEngine) -> None:
     engine = make_engine()
     assert engine.exact() is engine
+
+
+def test_the_engine_for_halved_chroma_is_one_and_differs_in_colour_alone(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    halved = engine.halved()
+    assert engine.halved() is halved and halved.halved() is halved and halved.exact() is halved
+    assert halved.settings == engine.settings and halved.halo >= 4
+    copy: Engine = pickle.loads(pickle.dumps(halved))
+    [grey], [again] = (each.upscale([picture(1)], 0, 255) for each in (engine, halved))
+    assert np.array_equal(grey, again)
+    [colour], [other], [third] = (each.upscale([picture(3)], 0, 255) for each in (engine, halved, copy))
+    assert not np.array_equal(colour, other) and np.array_equal(other, third)

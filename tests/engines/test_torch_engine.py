@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from making import natural
@@ -21,7 +22,7 @@ from espcn_cli.maths.resize import interpolate
 from espcn_cli.maths.tiling import STRIP_PIXELS, choose_tile
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import HAS_ONEDNN
-from espcn_cli.network.slopes import slopes
+from espcn_cli.network.slopes import slopes, smoothed
 from espcn_cli.scoring.tensors import quantise
 from espcn_cli.settings import ACTIVATIONS, ARCHITECTURES, PLANES, SCALES, SKIPS, ModelSettings, architecture
 
@@ -163,15 +164,33 @@ def test_rgb_through_a_luma_network_takes_its_detail_by_slopes(
     y = luma(rgb)
     with torch.no_grad():
         detail = network(y) - interpolate(y, scale)
-    explicit = interpolate(rgb, scale) + interpolate(slopes(rgb), scale, "bilinear") * detail
+    share = interpolate(slopes(F.pad(rgb, [1] * 4, mode="replicate")), scale, "bilinear")
+    explicit = interpolate(rgb, scale) + share * detail
     torch.testing.assert_close(upscale_planes(TorchEngine(network), rgb), explicit.clamp(0, 1), atol=2e-5, rtol=0)
 
 
 @given(size=sizes, scale=st.sampled_from(SCALES), seed=st.integers(0, 100))
-def test_the_luma_of_a_picture_in_colour_is_the_network_s(
+def test_where_chroma_was_halved_it_takes_its_share_of_what_luma_has_beyond_it(
     size: tuple[int, int], scale: int, seed: int, make_network: Make
 ) -> None:
-    engine = TorchEngine(make_network(replace(SMALL, scale=scale), seed))
+    """Bicubic chroma, and in proportion to the slopes what luma has in HR that as smooth a luma as chroma has not."""
+    network = make_network(replace(SMALL, scale=scale), seed)
+    rgb = noise(seed, 1, 3, *size)
+    y = luma(rgb)
+    change = interpolate(slopes(F.pad(rgb, [3] * 4, mode="replicate"), halved=True), scale, "bilinear") - 1
+    with torch.no_grad():
+        sr = network(y)
+    left = smoothed(smoothed(F.pad(y, [2] * 4, mode="replicate")))
+    explicit = sr + interpolate(rgb - y, scale) + change * (sr - interpolate(left, scale))
+    found = upscale_planes(TorchEngine(network).halved(), rgb)
+    torch.testing.assert_close(found, explicit.clamp(0, 1), atol=2e-5, rtol=0)
+
+
+@given(size=sizes, scale=st.sampled_from(SCALES), seed=st.integers(0, 100), halved=st.booleans())
+def test_the_luma_of_a_picture_in_colour_is_the_network_s(
+    size: tuple[int, int], scale: int, seed: int, halved: bool, make_network: Make
+) -> None:
+    engine = TorchEngine(make_network(replace(SMALL, scale=scale), seed), of_halved=halved)
     rgb = noise(seed, 1, 3, *size)
     torch.testing.assert_close(luma(engine.planes(rgb)), engine.planes(luma(rgb)), atol=1e-5, rtol=0)
 

@@ -170,6 +170,18 @@ def test_ncnn_s_files(module: ESPCN, tmp_path: Path) -> None:
     close(by_ncnn(tmp_path / "n.param", x[0])[None], module, x)
 
 
+@pytest.mark.parametrize(
+    "settings", [each for each in FORMS if each.skip != "bicubic" and each.value_range == (0, 1)], ids=str
+)
+def test_what_went_to_ncnn_comes_back(settings: ModelSettings, make_network: Make, tmp_path: Path) -> None:
+    network = network_of(make_network(settings))
+    for suffix, data in made(network, ".param").items():
+        (tmp_path / f"n{suffix}").write_bytes(data)
+    card, weights = importing.read(tmp_path / "n.param")
+    assert card.settings == settings
+    assert all(np.array_equal(weights[name], network.weights[name]) for name in weights)
+
+
 # --- PyTorch ---------------------------------------------------------------------------------------------------------
 
 

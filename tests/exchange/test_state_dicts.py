@@ -28,6 +28,7 @@ FORMS: dict[str, tuple[Made, tuple[float, float], int]] = {
     "ESPCN of Lornatang, tanh": (espcn(LORNATANG, 2, last="tanh"), STUDIO, 1),
     "ESPCN of leftthomas or of PyTorch's examples": (espcn(LEFTTHOMAS, 3, hidden="relu"), (0.0, 1.0), 1),
     "ESPCN of leftthomas or of PyTorch's examples, x4": (espcn(LEFTTHOMAS, 4, hidden="relu"), (0.0, 1.0), 1),
+    "ESPCN of Lornatang, RGB": (espcn(LORNATANG, 3, planes=3), (0.0, 1.0), 3),
     "FSRCNN of yjn870, x2": (fsrcnn(2), STUDIO, 1),
     "FSRCNN of yjn870, x3": (fsrcnn(3), STUDIO, 1),
     "FSRCNN of yjn870, x4": (fsrcnn(4), STUDIO, 1),

@@ -148,7 +148,7 @@ def test_memory_is_bounded_as_rows_are_not_taken_before_there_is_room(monkeypatc
 
     with ThreadPoolExecutor(2) as pool:
         png.write(out, png.shape_of(levels), rows(), {}, pool=pool)
-    assert max(waiting) <= png.AHEAD * 2
+    assert max(waiting) <= png.AHEAD * 2 + 1  # and the last, until it is known whether it ends the picture
 
 
 @pytest.mark.parametrize("rows", [5, 7])

@@ -43,19 +43,30 @@ def told(data: bytes) -> Traces:
 
 @pytest.mark.parametrize("number", [1, 5, 10, 30, 49, 50, 51, 75, 90, 95, 99, 100])
 def test_the_quality_of_a_jpeg_is_what_it_was_saved_with(number: int) -> None:
-    assert told(saved(format="JPEG", quality=number)) == Traces(jpeg=number)
+    assert told(saved(format="JPEG", quality=number)) == Traces(jpeg=number, halved=True)
     assert told(saved(PHOTO.convert("L"), format="JPEG", quality=number)) == Traces(jpeg=number)
 
 
 def test_the_tables_of_a_tiff_and_of_a_jpeg_with_several_pictures_tell_it_too() -> None:
-    assert told(saved(format="TIFF", compression="jpeg", quality=60)) == Traces(jpeg=60)
-    assert told(saved(format="MPO", quality=60, save_all=True, append_images=[PHOTO])) == Traces(jpeg=60)
+    assert told(saved(format="TIFF", compression="jpeg", quality=60)) == Traces(jpeg=60)  # of RGB, not of chroma
+    several = saved(format="MPO", quality=60, save_all=True, append_images=[PHOTO])
+    assert told(several) == Traces(jpeg=60, halved=True)
     assert told(saved(format="TIFF", compression="tiff_lzw")) == Traces()
 
 
 def test_it_is_the_table_of_luma_that_counts() -> None:
     luma, chroma = np.array(STANDARD).ravel(), np.full(64, 99)
-    assert told(saved(format="JPEG", qtables=[luma.tolist(), chroma.tolist()])) == Traces(jpeg=50)
+    assert told(saved(format="JPEG", qtables=[luma.tolist(), chroma.tolist()])) == Traces(jpeg=50, halved=True)
+
+
+def test_whether_chroma_was_halved() -> None:
+    """In both directions: what was halved in one, or not at all, keeps its detail in the other."""
+    for sampling, halved in (("4:4:4", False), ("4:2:2", False), ("4:2:0", True)):
+        assert told(saved(format="JPEG", subsampling=sampling)).halved is halved
+    assert told(saved(format="WEBP", quality=80)).halved and not told(saved(format="WEBP", lossless=True)).halved
+    assert not told(saved(PHOTO.convert("L"), format="JPEG")).halved
+    assert not told(saved(PHOTO.convert("CMYK"), format="JPEG")).halved
+    assert not told(saved(PHOTO.convert("L"), format="TIFF", compression="jpeg")).halved
 
 
 def test_tables_of_other_encoders_are_taken_for_the_quality_that_they_are_like() -> None:
@@ -81,7 +92,7 @@ def test_a_table_that_is_like_none_tells_nothing(table: Bytes) -> None:
 def test_a_file_is_told_by_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "lying.png").write_bytes(saved(format="JPEG", quality=80))
     (tmp_path / "lying.jpg").write_bytes(saved(format="PNG"))
-    assert reading.read_document(tmp_path / "lying.png").traces == Traces(jpeg=80)
+    assert reading.read_document(tmp_path / "lying.png").traces == Traces(jpeg=80, halved=True)
     assert reading.read_document(tmp_path / "lying.jpg").traces == Traces()
 
 

@@ -319,3 +319,18 @@ def test_what_exif_says_of_resolution_is_not_lost_where_it_is_kept(tmp_path: Pat
     PICTURE.save(tmp_path / "in.jpg", dpi=(300, 300))
     [note] = through(bicubic, tmp_path / "in.jpg", tmp_path / "out.webp")
     assert note == "WEBP has no place for the resolution in dpi"
+
+
+def test_a_png_keeps_16_bits_in_an_animation_too(tmp_path: Path) -> None:
+    """Read again as it was in grey; in colour, which is not read, every frame says its depth and has its levels."""
+    values = np.random.default_rng(0).integers(0, 65536, (3, 12, 16, 1)).astype(np.uint16)
+    values[1] = values[0]
+    values[1, 3:5, 4:9] = 1234
+    grey = Document(tuple(map(Raster, values)), durations=(100.0, 50.0, 20.0))
+    assert writing.write_document(grey, tmp_path / "grey.png").warnings == ()
+    again = reading.read_document(tmp_path / "grey.png")
+    assert all(np.array_equal(frame.array(), levels) for frame, levels in zip(again.frames, values, strict=True))
+    colour = Document(tuple(Raster(levels.repeat(3, axis=2)) for levels in values), durations=(100.0, 50.0, 20.0))
+    assert writing.write_document(colour, tmp_path / "colour.png").warnings == ()
+    apng = pytest.importorskip("imagecodecs").apng_decode((tmp_path / "colour.png").read_bytes())
+    assert apng.dtype == np.uint16 and np.array_equal(apng[..., :3], values.repeat(3, axis=3))

@@ -19,7 +19,7 @@ from espcn_cli.maths.levels import Levels
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures import png, writing
 from espcn_cli.pictures.raster import Raster
-from espcn_cli.settings import ModelSettings
+from espcn_cli.settings import Alpha, ModelSettings
 from espcn_cli.upscaling import pipeline
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.pipeline import GROUP, Options, run
@@ -218,3 +218,57 @@ def test_one_that_overflows_changes_nothing_for_its_company(tmp_path: Path) -> N
     outcomes = list(run(upscaler, plan([tmp_path / "in"], tmp_path / "out")))
     note = ("bf16 overflows on this picture: done in fp32",)
     assert [outcome.warnings for outcome in outcomes] == [(), (), note, (), ()]
+
+
+# --- chroma at half the resolution -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("saved", [{"suffix": ".jpg", "subsampling": "4:2:0"}, {"suffix": ".webp", "lossless": False}])
+def test_files_that_halve_chroma_go_through_the_engine_for_that(
+    upscaler: Upscaler, flowing: list[png.Shape], tmp_path: Path, saved: dict[str, Any]
+) -> None:
+    """Alone, in company, flowing, and as a library call: one picture; its twin in a PNG gets other colours."""
+    sources = [tmp_path / f"{seed}{saved['suffix']}" for seed in range(3)]
+    for seed, source in enumerate(sources):
+        Image.fromarray(natural(40, 32, seed)).save(
+            source, quality=90, **{k: v for k, v in saved.items() if k != "suffix"}
+        )
+        Image.open(source).convert("RGB").save(source.with_suffix(".twin.png"))
+    tasks = [Task(source, source.with_suffix(".out.png")) for source in sources]
+    assert all(outcome.error is None for outcome in run(upscaler, tasks))
+    assert not flowing, "they are small, and done together"
+    one(upscaler, sources[0].with_suffix(".twin.png"), tmp_path / "twin.png")
+    levels = np.asarray(Image.open(sources[0]).convert("RGB"))
+    [expected], [plain] = (each.upscale([levels], 0, 255) for each in (upscaler.engine.halved(), upscaler.engine))
+    assert not np.array_equal(expected, plain)
+    assert np.array_equal(np.asarray(Image.open(tasks[0].output)), expected)
+    assert np.array_equal(np.asarray(upscaler(Image.open(sources[0]))), expected)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "twin.png")), plain)
+    one(upscaler, sources[0], tmp_path / "alone.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "alone.png")), expected) and flowing
+
+
+@pytest.mark.parametrize("alpha", ["blend", "separate"])
+def test_small_pictures_with_transparency_go_together_too(tmp_path: Path, alpha: Alpha, monkeypatch: Any) -> None:
+    """With soft and hard edges, in grey and in colour, beside opaque ones: the files are those of each alone."""
+    upscaler = load(str(save_checkpoint(tmp_path / "tiny.safetensors")), alpha=alpha, engine="torch")
+    calls: list[int] = []
+    upscale = TorchEngine.upscale
+
+    def spied(engine: TorchEngine, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        calls.append(len(windows))
+        return upscale(engine, windows, black, white)
+
+    monkeypatch.setattr(TorchEngine, "upscale", spied)
+    ramp = np.linspace(0, 255, 24).astype(np.uint8)[None, :].repeat(20, axis=0)
+    for index, (mode, cover) in enumerate([("RGBA", ramp), ("LA", ramp), ("RGBA", ramp // 128 * 255), ("RGB", None)]):
+        image = Image.fromarray(natural(24, 20, index)).convert(mode)
+        if cover is not None:
+            image.putalpha(Image.fromarray(cover))
+        image.save(tmp_path / f"{index}.png")
+    tasks = [Task(tmp_path / f"{index}.png", tmp_path / f"out{index}.png") for index in range(4)]
+    assert all(outcome.error is None for outcome in run(upscaler, tasks))
+    assert max(calls) == (7 if alpha == "separate" else 4)
+    for index, task in enumerate(tasks):
+        alone = one(upscaler, task.source, tmp_path / f"alone{index}.png").task.output
+        assert np.array_equal(np.asarray(Image.open(alone)), np.asarray(Image.open(task.output)))
