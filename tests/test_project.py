@@ -28,12 +28,19 @@ EVERY = [
         *PROJECT["project"]["optional-dependencies"].values(),
     )
     for text in group
+    if not text.startswith("espcn[")  # the extra `all`, which is the others
 ]
 
 
 @pytest.mark.parametrize("requirement", EVERY, ids=str)
 def test_what_is_required_is_pinned_to_a_version_that_it_allows(requirement: Requirement) -> None:
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_the_extra_all_brings_every_extra_for_users() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    [every] = [Requirement(text) for text in extras["all"]]
+    assert every.name == "espcn" and every.extras == extras.keys() - {"all", "test", "lint"}
 
 
 def test_the_oldest_torch_is_the_one_that_is_tested() -> None:

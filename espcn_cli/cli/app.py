@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from espcn_cli.cli import autoencoder, benchmark, compare, export, importing, models, report, train, upscale
+from espcn_cli.cli.panels import EXAMPLES, Panelled
 from espcn_cli.cli.stopping import watching
 from espcn_cli.cli.terminal import say
 from espcn_cli.errors import EspcnError
@@ -56,6 +57,8 @@ def in_one_line(path: str, ctx: Any = None) -> Iterator[None]:
         if not said or said.startswith("Usage:"):  # the help, where nothing was asked for
             raise
         command = getattr(error, "ctx", None)
+        if said == "Missing argument 'SOURCE'" and command and command.info_name == "upscale":
+            said = "name the picture and where its enlargement goes, such as: espcn upscale cat.png cat_x2.png"
         below = ctx.invoked_subcommand if ctx else None
         where = command.command_path if command else f"{path} {below}" if below else path
         say(f"espcn: {said}{' See' if said.endswith('?') else '; see'} {where} --help")
@@ -91,11 +94,11 @@ def main(
     pass
 
 
-app.command()(upscale.upscale)
-app.command()(train.train)
-app.command()(benchmark.benchmark)
-app.command()(compare.compare)
-app.command()(report.report)
-app.command("import")(importing.import_network)
-app.command()(export.export)
-app.command("models")(models.list_models)
+app.command(cls=Panelled, epilog=EXAMPLES["upscale"])(upscale.upscale)
+app.command(cls=Panelled, epilog=EXAMPLES["train"])(train.train)
+app.command(cls=Panelled, epilog=EXAMPLES["benchmark"])(benchmark.benchmark)
+app.command(cls=Panelled, epilog=EXAMPLES["compare"])(compare.compare)
+app.command(cls=Panelled, epilog=EXAMPLES["report"])(report.report)
+app.command("import", cls=Panelled, epilog=EXAMPLES["import"])(importing.import_network)
+app.command(cls=Panelled, epilog=EXAMPLES["export"])(export.export)
+app.command("models", cls=Panelled, epilog=EXAMPLES["models"])(models.list_models)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.panels import EXAMPLES, Panelled
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     Device,
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 
 
-@app.command("train")
+@app.command("train", cls=Panelled, epilog=EXAMPLES["autoencoder train"])
 def train(
     context: typer.Context,
     source: Annotated[
@@ -133,7 +134,7 @@ class AutoencoderScreen:
             say(f"{event.dead} of the output's 4 phases are always black: if it stays so, use another --seed")
 
 
-@app.command()
+@app.command(cls=Panelled, epilog=EXAMPLES["autoencoder reconstruct"])
 def reconstruct(
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="A trained checkpoint, or `autoencoder`, the shipped one.")

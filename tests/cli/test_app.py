@@ -56,6 +56,15 @@ def test_every_option_has_help(command: Any, words: tuple[str, ...]) -> None:
 
 
 @each_command
+def test_every_option_is_in_a_panel_of_a_name_and_no_flag_has_a_type(command: Any, words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help").stdout
+    assert "<bool>" not in shown or hasattr(command, "commands")
+    if not hasattr(command, "commands"):
+        assert "─ Options ─" not in shown and "─ Reporting ─" in shown
+        assert f"Example: espcn {' '.join(words)} " in shown
+
+
+@each_command
 def test_every_command_is_in_the_readme(command: Any, words: tuple[str, ...]) -> None:
     assert " ".join(("espcn", *words)) in README.read_text(encoding="utf-8")
 
@@ -78,7 +87,11 @@ def test_misuse_of_the_command_line_is_exit_code_2(arguments: str) -> None:
         ("upscale a b -z", "No such option: -z; see {} upscale --help"),
         ("upscale a b --size", "Option '--size' requires an argument; see {} upscale --help"),
         ("upscale a b -j", "Option '-j' requires an argument; see {} upscale --help"),
-        ("upscale", "Missing argument 'SOURCE'; see {} upscale --help"),
+        (
+            "upscale",
+            "name the picture and where its enlargement goes, such as: espcn upscale cat.png cat_x2.png; see {} ",
+        ),
+        ("upscale cat.png", "name the picture and where its enlargement goes, such as: espcn upscale cat.png"),
         ("train x --steps", "Option '--steps' requires an argument; see {} train --help"),
         ("models --verbose=3", "Option '--verbose' does not take a value; see {} models --help"),
         ("benchmark x --csv", "Option '--csv' requires an argument; see {} benchmark --help"),
