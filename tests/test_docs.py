@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import run
@@ -35,9 +36,18 @@ def can_be_run(command: str) -> bool:
     program, *arguments = shlex.split(command, comments=True)
     if program != "espcn" or not arguments or arguments[0] in SLOW or set("|>") & set(command):
         return False
-    read = [word for word in arguments[1:-1] if "/" in word or re.search(r"\.\w+$", word)]
+    files = [word for word in arguments[1:] if "/" in word or re.search(r"\.\w+$", word)]
+    read = files if arguments[0] == "models" else files[:-1]  # The last one is written, wherever its options stand.
     needs = arguments[0] not in ("models", "export")
     return all(word in GIVEN for word in read) and (bool(read) or not needs)
+
+
+def test_what_is_written_is_no_input() -> None:
+    assert can_be_run("espcn export espcn-m page.html --overwrite")
+    assert can_be_run("espcn upscale examples/cat.png cat_x2.png --overwrite")
+    assert not can_be_run("espcn models mine.safetensors")
+    assert not can_be_run("espcn upscale in.png out.png -m mine.safetensors")
+    assert not can_be_run("espcn train photos/ -o mine.safetensors")
 
 
 def masked(text: str) -> str:
@@ -59,6 +69,26 @@ def test_shown_commands_do_what_is_shown(page: str, commands: list[tuple[str, st
 
 def test_some_commands_are_shown_and_run() -> None:
     assert {"README.md", "upscaling.md", "live.md"} <= {page for page, _ in blocks()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_say_when_outputs_were_made_that_no_test_makes_again(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"^```console\n(.*?)^```", text, re.M | re.S)
+    parts = [part.partition("\n") for block in shown for part in re.split(r"^\$ ", block, flags=re.M) if part]
+    if any(output.strip() and not can_be_run(command) for command, _, output in parts):
+        assert re.search(r"\b[A-Z][a-z]+ 20\d\d\b", text), page.name
+
+
+def test_the_library_s_examples_run_as_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples/cat.png", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)), names)
+    assert (tmp_path / "cat_x2.png").exists()
+    assert names["planes"].shape == (1, 3, 180, 320)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
