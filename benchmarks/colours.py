@@ -46,7 +46,7 @@ class Alike(TorchEngine):
     """All colours take the whole of luma's detail, as it was before."""
 
     def _slopes(self, x: Tensor) -> Tensor:
-        return torch.ones((), device=x.device)
+        return torch.ones(1, 3 * self.settings.scale**2, 1, 1, device=x.device)
 
 
 def psnr(a: Levels, b: Levels) -> tuple[float, float]:

@@ -21,10 +21,10 @@ Planes = tuple[Plane, ...]
 def moving_planes(count: int, width: int, height: int, layout: Layout, still: bool = False) -> list[Planes]:
     """Frames of a window that moves over a picture, or stays, in any layout; every plane another part of it."""
     whole = natural(4 * width + 2 * count + 8, 2 * height + count + 8).astype(np.uint32)
-    frames = []
+    frames: list[Planes] = []
     for index in range(count):
         step = 0 if still else index
-        planes = []
+        planes: list[Plane] = []
         for number, (rows, columns) in enumerate(layout.shapes((width, height))):
             top, left = step, 2 * step + number * width // 2
             part = whole[top : top + rows, left : left + columns, number % 3]
@@ -53,6 +53,7 @@ class Film:
     sound: bool = False
     subtitles: bool = False
     attachment: bytes | None = None
+    cover: bytes | None = None
     chapters: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -82,10 +83,12 @@ class Film:
                 subtitles.disposition = 1 << 6
             if self.attachment is not None:
                 container.add_attachment("letters.ttf", "font/ttf", self.attachment)
+            cover: Any = None
+            if self.cover is not None:
+                cover = container.add_stream("mjpeg", rate=1, width=16, height=16, pix_fmt="yuvj420p")
+                cover.disposition = 1 << 10
             if self.chapters:
-                second = {"id": 2, "start": 200, "end": 400, "time_base": Fraction(1, 1000)}
-                first = {"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}
-                container.set_chapters([first, {**second, "metadata": {"title": "Two"}}])  # type: ignore[list-item]
+                container.set_chapters([_chapter(1, 0, "One"), _chapter(2, 200, "Two")])
             container.start_encoding()
             if sound is not None:
                 _write_sound(container, sound, len(self.frames) / self.rate)
@@ -94,6 +97,11 @@ class Film:
                 packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
                 packet.pts = packet.dts = 40
                 packet.duration = 200
+                container.mux(packet)
+            if cover is not None:
+                packet = av.Packet(self.cover)
+                packet.stream, packet.time_base = cover, Fraction(1, 90000)
+                packet.pts = packet.dts = 0
                 container.mux(packet)
             for number, planes in enumerate(self.frames):
                 container.mux(stream.encode(self._frame(planes, number, base)))
@@ -107,9 +115,14 @@ class Film:
         assert layout is not None
         frame: Any = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self.format)
         for plane, levels in zip(frame.planes, planes, strict=True):
-            view(plane, levels.shape, layout)[...] = levels  # type: ignore[arg-type]
+            view(plane, levels.shape, layout)[...] = levels
         frame.pts, frame.time_base = (self.pts[number] if self.pts else number), base
         return frame
+
+
+def _chapter(number: int, start: int, title: str) -> Any:
+    base = Fraction(1, 1000)
+    return {"id": number, "start": start, "end": start + 200, "time_base": base, "metadata": {"title": title}}
 
 
 def _add_sound(container: Any) -> Any:
@@ -145,8 +158,9 @@ def read_film(path: Path) -> tuple[list[Planes], list[Fraction]]:
         for frame in container.decode(stream):
             layout = planar(frame.format)
             frames.append(tuple(plane.copy() for plane in planes_of(frame, layout)))
-            assert frame.pts is not None
-            moments.append(frame.pts * stream.time_base)
+            moment = frame.dts if path.suffix == ".avi" else frame.pts
+            assert moment is not None
+            moments.append(moment * stream.time_base)
     return frames, moments
 
 
@@ -156,4 +170,6 @@ def packets_of(path: Path, kind: str) -> list[tuple[float, bytes]]:
 
     with av.open(str(path)) as container:
         stream: Any = next(stream for stream in container.streams if stream.type == kind)
-        return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.size]
+        return [
+            (float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.size
+        ]

@@ -85,10 +85,14 @@ def show_skipped(output: Path, quiet: bool, as_json: bool = False) -> None:
 
 def say(line: str) -> None:
     """One line on stderr: progress, warnings and errors. Results go to stdout."""
+    if sys.stderr is None:  # closed before the start
+        return
+    if "tqdm" not in sys.modules:  # no bar has been drawn
+        print(printable(line), file=sys.stderr)
+        return
     from tqdm import tqdm
 
-    if sys.stderr is not None:  # closed before the start
-        tqdm.write(printable(line), file=sys.stderr)
+    tqdm.write(printable(line), file=sys.stderr)
 
 
 @contextmanager
@@ -125,6 +129,15 @@ def printable(text: object) -> str:
     """One line that any terminal takes: control characters, and bytes of a name that are no UTF-8, as escapes."""
     escaped = (f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in str(text))
     return "".join(escaped).encode("utf-8", "backslashreplace").decode()
+
+
+class NoBar:
+    """Stands for a bar where there is but one thing to count: tqdm takes as long to import as a small picture takes."""
+
+    disable = True
+
+    def update(self) -> None:
+        """Nothing is drawn."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,7 @@ from espcn_cli.cli.terminal import (
     AnyDevice,
     Engine,
     Json,
+    NoBar,
     Overwrite,
     Precision,
     Quiet,
@@ -372,7 +373,7 @@ def do_all(
     several = len(tasks) > 1
     with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
-            with progress(len(tasks), "file", quiet or not several) as bar, video:
+            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
                 for outcome in work:
                     outcomes.append(outcome)
                     video.close()

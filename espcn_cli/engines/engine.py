@@ -40,6 +40,10 @@ class Engine(Protocol):
     def window(self) -> int:
         """LR pixels of a window that suit it best, halo included; more take more memory."""
 
+    @property
+    def takes_padded(self) -> bool:
+        """Whether padded windows (see `maths.levels`) cost it less than others; their results are padded too."""
+
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
 

@@ -140,9 +140,11 @@ def is_gpu_of_openvino(device: str) -> bool:
 
 def openvino_device(device: str) -> str:
     """OpenVINO's name of a device: auto and cpu -> CPU, gpu.1 -> GPU.1. Raises EspcnError if it is not there."""
+    if device in ("auto", "cpu"):
+        return "CPU"  # whether it works has been found out, and to look for others takes time
     from espcn_cli.engines import openvino_runtime
 
-    name = "CPU" if device == "auto" else device.upper()
+    name = device.upper()
     there = openvino_runtime.devices()
     if name not in there and not (name == "GPU" and "GPU.0" in there):
         raise EspcnError(f"device {device!r} is not available here: OpenVINO finds {', '.join(there).lower()}")

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from espcn_cli import cores
+
 CONVERTER = "openvino.tools.ovc"
 """Converts other frameworks' models. It takes longer to import than all else of OpenVINO, which goes without it."""
 
@@ -83,12 +85,26 @@ def here() -> str:
 
 
 def request(model: Any, device: str, precision: str, rough: str = "") -> Any:
-    """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it."""
+    """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it.
+
+    On a CPU it takes as many threads as this process may use.
+    """
+    return _compiled(model, device, precision, rough, {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+
+
+def requests(model: Any, precision: str, rough: str = "") -> list[Any]:
+    """What runs a model on a CPU side by side, each on a thread of its own."""
+    count = cores.count()
+    compiled = _compiled(model, "CPU", precision, rough, {"NUM_STREAMS": count})
+    return [compiled.create_infer_request() for _ in range(count)]
+
+
+def _compiled(model: Any, device: str, precision: str, rough: str, options: dict[str, Any]) -> Any:
+    threads = {"INFERENCE_NUM_THREADS": cores.count()} if device == "CPU" else {}
     with LOCK:
         if precision != "fp32":
             model = keep_in_fp32(model, rough)
-        options = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-        return core().compile_model(model, device, options).create_infer_request()
+        return core().compile_model(model, device, {**options, **threads, "INFERENCE_PRECISION_HINT": HINTS[precision]})
 
 
 def keep_in_fp32(model: Any, rough: str) -> Any:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_side, survive_forks
 from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, highest
+from espcn_cli.engines.scheduler import through
 from espcn_cli.engines.tiles import fill
 from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH, luma
-from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.levels import Levels, is_padded, unlocked
 from espcn_cli.maths.tiling import STRIP_PIXELS
 from espcn_cli.maths.turns import TURNS, turned_back, turned_planes
 from espcn_cli.network.espcn import ESPCN
@@ -28,10 +29,10 @@ STEADY_HALO = 4
 """At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
 single plane sums in another order, and a tile would differ from the whole in the last bit."""
 
-GPU_WINDOW = 4 * 1024 * 1024
-"""LR pixels: 32 planes of 4 bytes take half a gigabyte."""
-
 CPU = torch.device("cpu")
+
+Step = Callable[[Tensor], tuple[Tensor, int]]
+"""Planes (1, C, H, W) -> (1, C·s², H, W), and the s that is still to be shifted."""
 
 DTYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
@@ -63,10 +64,15 @@ class TorchEngine:
         self.ensemble = ensemble
         self.network = network.eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = self.network.lowered(precision) if device.type == "cuda" else self.network
+        self._owner: object | None = None
         self.bicubic = BicubicSkip(self.settings.scale).to(device)
         self.of_halved = of_halved
         self._halved: Any = self if of_halved else None
         self.slopes = ColourSlopes(self.settings.scale, of_halved).to(device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_owner": None}
 
     @property
     def settings(self) -> ModelSettings:
@@ -81,7 +87,15 @@ class TorchEngine:
     @property
     def window(self) -> int:
         """A CPU's cache holds little; a GPU is the faster the more it has to do at once."""
-        return GPU_WINDOW if self.device.type == "cuda" else STRIP_PIXELS
+        if self.device.type != "cuda":
+            return STRIP_PIXELS
+        from espcn_cli.engines.cuda import window_on
+
+        return window_on(self.device)
+
+    @property
+    def takes_padded(self) -> bool:
+        return self.device.type == "cuda"
 
     def exact(self) -> Self:
         """The same network in fp32; itself if it is in fp32."""
@@ -99,20 +113,68 @@ class TorchEngine:
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Windows (H, W, 1 or 3) through the network: small ones side by side on a CPU, each on a thread of its own.
 
-        Raises NotFiniteError as `planes` does.
+        On CUDA the next is uploaded while one runs. Raises NotFiniteError as `planes` does.
         """
-        work = partial(self._upscale, black=black, white=white)
+        if self.device.type == "cuda":
+            return self._on_card(windows, self._enlarged, black, white)
+        work = partial(self._here, self._enlarged, black=black, white=white)
         threads = torch.get_num_threads() if self.device.type == "cpu" else 1
         if threads > 1 and all(levels.shape[0] * levels.shape[1] <= SMALL for levels in windows):
             return list(side_by_side(threads).map(work, windows))
         return [work(levels) for levels in windows]
 
-    def _upscale(self, levels: Levels, black: int, white: int) -> Levels:
-        return to_levels(self.planes(to_planes(levels, black, white, self.device)), black, white, levels.dtype)
-
     def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
         """A window by bicubic interpolation alone; any number of channels."""
-        return to_levels(self._bicubic(to_planes(levels, black, white, self.device)), black, white, levels.dtype)
+        if self.device.type == "cuda":
+            return self._on_card([levels], self._interpolated, black, white)[0]
+        return self._here(self._interpolated, levels, black, white)
+
+    def _here(self, step: Step, levels: Levels, black: int, white: int) -> Levels:
+        given = torch.from_numpy(unlocked(levels)).to(self.device)
+        large, total = self._levels(step, black, white, False, given)
+        self._check(total)
+        result: Levels = large.cpu().numpy()
+        return result
+
+    def _on_card(self, windows: Sequence[Levels], step: Step, black: int, white: int) -> list[Levels]:
+        """Through the card's scheduler; padded windows (see `maths.levels`) give padded results."""
+        from espcn_cli.engines.cuda import Window, card_of
+
+        card = card_of(self.device)
+        if self._owner is None:
+            self._owner = object()
+            weakref.finalize(self, card.forget, self._owner).atexit = False
+        wide = [is_padded(levels) for levels in windows]
+        works = {padded: partial(self._levels, step, black, white, padded) for padded in set(wide)}
+        given = (
+            Window(levels, (self._owner, step.__name__, black, white, padded), works[padded])
+            for levels, padded in zip(windows, wide, strict=True)
+        )
+        try:
+            with card.lock:
+                made = list(through(card, given))
+        except NotFiniteError:
+            raise self._overflow() from None
+        return [levels[..., :3] if padded else levels for levels, padded in zip(made, wide, strict=True)]
+
+    def _levels(self, step: Step, black: int, white: int, padded: bool, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels on the device -> the result's there, and the sum of its values: it tells whether all are finite."""
+        planes = planes_of(levels[..., :3] if padded else levels, black, white)
+        phases, scale = step(planes)
+        return levels_of(phases, scale, black, white, levels.dtype, padded), phases.sum()
+
+    def _enlarged(self, x: Tensor) -> tuple[Tensor, int]:
+        return (self._mean_of_turns(x), 1) if self.ensemble else (self._phases(x), self.settings.scale)
+
+    def _interpolated(self, x: Tensor) -> tuple[Tensor, int]:
+        return self._bicubic(x), self.settings.scale
+
+    def _check(self, total: Tensor) -> None:
+        if not total.isfinite():
+            raise self._overflow()
+
+    def _overflow(self) -> NotFiniteError:
+        return NotFiniteError(f"{PRECISION_NAMES[self.precision]} overflows on this picture")
 
     def planes(self, x: Tensor) -> Tensor:
         """(N, 1 or 3, H, W) in [0, 1] -> the same, scale times larger, on the device, neither rounded nor clipped.
@@ -121,8 +183,7 @@ class TorchEngine:
         """
         x = x.to(self.device)
         sr = self._mean_of_turns(x) if self.ensemble else self._once(x)
-        if not sr.sum().isfinite():  # one pass: what is not finite makes the sum so
-            raise NotFiniteError(f"{PRECISION_NAMES[self.precision]} overflows on this picture")
+        self._check(sr.sum())  # one pass: what is not finite makes the sum so
         return sr
 
     def _mean_of_turns(self, x: Tensor) -> Tensor:
@@ -130,26 +191,37 @@ class TorchEngine:
         return torch.stack(results).mean(dim=0)
 
     def _once(self, x: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            if x.shape[1] == self.settings.planes:
-                return self._run(x)
-            if self.settings.planes == 3:
-                return luma(self._run(x.expand(-1, 3, -1, -1)))
-            soft = softened(x) if self.of_halved else x
-            change = self._run(luma(x)) - self._bicubic(luma(soft))
-            return self._bicubic(soft).addcmul_(self._slopes(x), change)
+        return phase_shift(self._phases(x), self.settings.scale)
 
-    def _run(self, x: Tensor) -> Tensor:
-        sr: Tensor = self.network(x)
-        return sr.float()
+    def _phases(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C·scale², H, W), float32: all that is done to a picture but the phase shift."""
+        by_autocast = self._network.precision != self.precision
+        with torch.no_grad(), torch.autocast(self.device.type, self.precision, enabled=by_autocast):
+            if x.shape[1] == self.settings.planes:
+                return self._network.phases(x)
+            if self.settings.planes == 3:
+                colours = self._network.phases(x.expand(-1, 3, -1, -1))
+                return luma(torch.unflatten(colours, 1, (3, -1)).transpose(1, 2)).squeeze(2)
+            soft = softened(x) if self.of_halved else x
+            change = self._change(luma(x), luma(soft))[:, None]
+        bicubic, slopes = (torch.unflatten(x, 1, (3, -1)) for x in (self._bicubic(soft), self._slopes(x)))
+        return bicubic.addcmul_(slopes, change).flatten(1, 2)
+
+    def _change(self, y: Tensor, soft: Tensor) -> Tensor:
+        """By how much the network's luma is not bicubic of the softened: (N, 1, H, W) -> (N, scale², H, W)."""
+        if self.settings.skip == "bicubic" and not self.of_halved:
+            return self._network.detail(y)
+        return self._network.phases(y) - self._bicubic(soft)
 
     def _bicubic(self, x: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            return phase_shift(self.bicubic(x), self.settings.scale)
+            phases: Tensor = self.bicubic(x)
+            return phases
 
     def _slopes(self, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
-            return phase_shift(self.slopes(x), self.settings.scale)
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            phases: Tensor = self.slopes(x)
+            return phases
 
 
 def upscale_planes(engine: PlaneEngine, lr: Tensor, tile: int | None = None) -> Tensor:
@@ -168,20 +240,35 @@ def upscale_planes(engine: PlaneEngine, lr: Tensor, tile: int | None = None) -> 
     return out.clamp_(0, 1)
 
 
-def to_planes(levels: Levels, black: int, white: int, device: torch.device = CPU) -> Tensor:
-    """Levels (H, W, C) -> float32 (1, C, H, W), 0 at black and 1 at white. Whole levels go to the device."""
-    owned = levels if levels.flags.writeable else levels.copy()  # PyTorch warns of memory that it may not write to
-    x = torch.from_numpy(owned).to(device).permute(2, 0, 1)[None].float()
-    return (x.sub_(black) if black else x).div_(white - black)
+def to_planes(levels: Levels, black: int, white: int) -> Tensor:
+    """Levels (H, W, C) -> float32 (1, C, H, W), 0 at black and 1 at white."""
+    return planes_of(torch.from_numpy(unlocked(levels)), black, white)
 
 
 def to_levels(planes: Tensor, black: int, white: int, dtype: np.dtype[Any]) -> Levels:
     """Planes (1, C, H, W) -> whole levels (H, W, C), rounded to the nearest (halves up) and clipped."""
-    values = (planes[0] * (white - black)).add_(black + 0.5).clamp_(0, highest(white))
-    levels: NDArray[Any] = on_host(values.to(DTYPES[dtype]).permute(1, 2, 0).contiguous()).numpy()
+    levels: Levels = levels_of(planes, 1, black, white, DTYPES[dtype]).cpu().numpy()
     return levels
 
 
-def on_host(x: Tensor) -> Tensor:
-    """A tensor in the CPU's memory: from a GPU by way of pages that stay where they are, ten times as fast."""
-    return x if x.device.type == "cpu" else torch.empty_like(x, device=CPU, pin_memory=x.is_cuda).copy_(x)
+def planes_of(levels: Tensor, black: int, white: int) -> Tensor:
+    """Levels (H, W, C), where they lie, -> float32 (1, C, H, W) there."""
+    x = levels.permute(2, 0, 1)[None].float()
+    return (x.sub_(black) if black else x).div_(white - black)
+
+
+def levels_of(
+    phases: Tensor, scale: int, black: int, white: int, dtype: torch.dtype, with_fourth: bool = False
+) -> Tensor:
+    """(1, C·scale², H, W) -> levels (H·scale, W·scale, C), or 4 with a fourth byte of 255 after each pixel.
+
+    Rounded to the nearest (halves up) and clipped; the phase shift comes last, when values are a quarter as large.
+    """
+    values = (phases[0] * (white - black)).add_(black + 0.5).clamp_(0, highest(white)).to(dtype)
+    height, width = values.shape[1:]
+    split = torch.unflatten(values, 0, (-1, scale, scale)).permute(3, 1, 4, 2, 0)  # (H, scale, W, scale, C)
+    if with_fourth:
+        wide = torch.full((*split.shape[:4], 4), 255, dtype=dtype, device=values.device)
+        wide[..., :3] = split
+        split = wide
+    return split.reshape(height * scale, width * scale, -1)

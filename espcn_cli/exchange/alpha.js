@@ -1,8 +1,6 @@
 // Transparency: colours bleed under transparent pixels, soft edges go through the network, hard ones by bicubic, and no
 // value leaves the range of its neighbours. The same rules as in espcn's upscaling/alpha.py and edges.py.
 
-"use strict";
-
 // Let visible colours flow `reach` pixels far under fully transparent ones: RGBA in, RGBA out.
 function bleed(pixels, width, height, reach) {
   const known = new Uint8Array(width * height), values = new Float32Array(width * height * 3);

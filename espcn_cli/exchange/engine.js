@@ -3,8 +3,6 @@
 // One small program serves all layers of one shape; its weights come from a uniform buffer, so that nothing large is
 // compiled. Planes lie in half floats; the picture itself, and what is added to it, are put together in full floats.
 
-"use strict";
-
 const REACH = 2; // LR pixels that bicubic interpolation and the slopes of colours look to each side
 
 class Trouble extends Error {} // what the user is told as it is

@@ -1,8 +1,6 @@
 // The page: what people do, and what they are told.
 
-"use strict";
-
-const MOST = 250e6; // pixels of a result that this page holds in memory
+const MOST = 150e6; // pixels of a result that this page holds in memory
 const SHOWN = 50e6; // and of one that it shows whole; a larger one is shown smaller, and saved as it is
 const at = (id) => document.getElementById(id);
 
@@ -15,9 +13,14 @@ let loaded = ""; // which network at which strength the engine has
 // --- networks ---------------------------------------------------------------------------------------------------------
 
 // What `packed` in espcn's exchange/page.py wrote: the three upper bytes of each float.
-function layersOf(model, text) {
-  const packed = atob(text), bits = new Uint32Array(packed.length / 3), values = new Float32Array(bits.buffer);
+function floats(text) {
+  const packed = atob(text), bits = new Uint32Array(packed.length / 3);
   for (let n = 0; n < packed.length; n++) bits[Math.floor(n / 3)] |= packed.charCodeAt(n) << (8 * ((n % 3) + 1));
+  return new Float32Array(bits.buffer);
+}
+
+function layersOf(model, text) {
+  const values = floats(text);
   let place = 0;
   const take = (count) => values.subarray(place, (place += count));
   return model.layers.map((layer) => {
@@ -48,8 +51,10 @@ function chosen() {
   return PAGE.models[at("model").value];
 }
 
-function strengthOf(model) {
-  return model.clean ? Number(at("strength").value) : model.strength;
+// The strength that is asked for; where it goes by the picture, and there is none yet, the usual one.
+function strengthOf(model, choose = null) {
+  if (!model.clean) return model.strength;
+  return at("strength").value === "auto" ? (choose ?? model.strength) : Number(at("strength").value);
 }
 
 // --- pictures ---------------------------------------------------------------------------------------------------------
@@ -63,19 +68,20 @@ async function decoded(file) {
 }
 
 async function upscaled(file) {
-  const model = chosen(), strength = strengthOf(model), bitmap = await decoded(file), { width, height } = bitmap, { scale } = model;
+  const model = chosen(), bitmap = await decoded(file), { width, height } = bitmap, { scale } = model;
   if (width * height * scale ** 2 > MOST)
     throw new Trouble(`${file.name}: ${width} x ${height} pixels are too many for a page. Use the command: espcn upscale.`);
-  await use(model, strength);
-  say(`Upscaling ${file.name} ...`);
   const pixels = await engine.pixels(bitmap);
   bitmap.close();
+  const strength = strengthOf(model, model.clean && (await chooseStrength(pixels, width, height, file)));
+  await use(model, strength);
+  say(`Upscaling ${file.name} ...`);
   const alpha = pixels.some((value, n) => n % 4 === 3 && value < 255);
   const grey = !pixels.some((value, n) => n % 4 === 0 && (value !== pixels[n + 1] || value !== pixels[n + 2]));
   const started = performance.now(), share = alpha ? 0.5 : 1;
   const result = await engine.upscale(alpha ? bleed(pixels, width, height, engine.halo) : pixels, width, height, grey, (done) => bar(done * share));
   if (alpha) await addAlpha(result, pixels, width, height, scale);
-  return { ...result, file, grey, alpha, source: pixels, small: [width, height], title: model.title, scale, seconds: (performance.now() - started) / 1000 };
+  return { ...result, file, grey, alpha, source: pixels, small: [width, height], title: model.clean ? `${model.title}, strength ${strength}` : model.title, scale, strength, seconds: (performance.now() - started) / 1000 };
 }
 
 async function addAlpha({ after, before }, pixels, width, height, scale) {
@@ -375,7 +381,7 @@ function key(event) {
 
 async function start() {
   at("model").append(...PAGE.models.map(({ title }, n) => new Option(title, n)));
-  for (let n = 0; n <= 8; n++) at("strength").append(new Option(n / 8, n / 8, n === 6, n === 6));
+  at("strength").append(new Option("by the picture", "auto"), ...[...Array(9).keys()].map((n) => new Option(n / 8, n / 8)));
   at("strengths").hidden = !chosen().clean;
   at("model").onchange = choose;
   at("strength").onchange = again;

@@ -14,8 +14,11 @@ import numpy as np
 
 from espcn_cli.exchange.exported import Files, Network
 from espcn_cli.exchange.texels import Layer, check, layers
+from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
+from espcn_cli.network import mixing
 from espcn_cli.network.checkpoint import Weights
+from espcn_cli.pictures.traces import STANDARD
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 
 TILE_PLANES = 2**23
@@ -25,6 +28,16 @@ LARGEST_TILE = 1024
 
 SCRIPTS = ("engine.js", "alpha.js", "png.js", "live.js")
 
+CHOICE = {
+    "mean": "mean",
+    "deviation": "deviation",
+    "hidden": "hidden.weight",
+    "bias": "hidden.bias",
+    "output": "output.weight",
+    "last": "output.bias",
+}
+"""What the page calls the weights that choose a strength."""
+
 TITLE = "espcn live"
 
 
@@ -32,8 +45,12 @@ def page(networks: Sequence[Network]) -> Files:
     """The page, with a choice of networks. Raises EspcnError for one that graphics cards cannot compute."""
     for network in networks:
         check(network, "a page")
-    data = {"models": [described(network) for network in networks]}
-    script = "\n".join([f"const PAGE = {_json(data)};", *(_asset(name) for name in SCRIPTS)])
+    data: dict[str, Any] = {"models": [described(network) for network in networks]}
+    chooses = any(network.pair is not None for network in networks)
+    if chooses:
+        data["choice"] = choice()
+    names = ("strength.js", *SCRIPTS) if chooses else SCRIPTS
+    script = "\n".join(['"use strict";', f"const PAGE = {_json(data)};", *map(_asset, names)])
     style, facts = _asset("live.css"), [network.facts for network in networks]
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src blob: data:; "
@@ -88,6 +105,14 @@ def described(network: Network) -> dict[str, Any]:
     return described | {name: _packed(settings, weights) for name, weights in ends.items()}
 
 
+def choice() -> dict[str, Any]:
+    """What chooses a strength for a picture: the small network's weights, part by part, and JPEG's standard table."""
+    weights = mixing.chooser()
+    parts = {name: weights[of].ravel() for name, of in CHOICE.items()}
+    sizes = [(name, part.size) for name, part in parts.items()]
+    return {"sizes": sizes, "weights": _base64(np.concatenate([*parts.values()])), "standard": np.ravel(STANDARD)}
+
+
 def tile(settings: ModelSettings) -> int:
     """LR pixels of a tile's side."""
     return min(LARGEST_TILE, int((TILE_PLANES / max(settings.channels)) ** 0.5))
@@ -98,11 +123,13 @@ def _packed(settings: ModelSettings, weights: Weights) -> str:
 
 
 def packed(stack: Sequence[Layer]) -> str:
-    """Weights in base64: of each layer biases, slopes and matrices, three bytes a value.
+    """Weights in base64: of each layer biases, slopes and matrices."""
+    parts = [x.ravel() for layer in stack for x in (layer.biases, layer.slopes, layer.matrices)]
+    return _base64(np.concatenate(parts))
 
-    Those are a float32's upper ones: half floats would move one sample in fifty by a level, these none.
-    """
-    values = np.concatenate([x.ravel() for layer in stack for x in (layer.biases, layer.slopes, layer.matrices)])
+
+def _base64(values: Floats) -> str:
+    """Floats in three bytes each, a float32's upper ones: half floats would move one sample in fifty by a level."""
     bits = values.astype("<f4").view("<u4") + np.uint32(0x80)
     return base64.b64encode(bits.astype("<u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()).decode()
 

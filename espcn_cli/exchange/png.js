@@ -1,7 +1,5 @@
 // A PNG of whole levels, as they are: a canvas would lose colours under transparency.
 
-"use strict";
-
 const CRCS = new Uint32Array(256).map((_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
   return n;

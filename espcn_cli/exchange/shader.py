@@ -21,6 +21,9 @@ from espcn_cli.settings import BICUBIC_REACH, ModelSettings
 TEXTURES = 16
 """That one pass can read, in mpv and in libplacebo."""
 
+PASSES = 256
+"""More than that take players minutes to compile, and no card in time to compute."""
+
 WORTH = 1.2
 """The shader runs where the output is at least this many times as large as the source."""
 
@@ -39,7 +42,7 @@ ACTIVATIONS = {
 def shader(network: Network) -> Files:
     """The text of the shader. Raises EspcnError for a network that players cannot run."""
     check(network, "a shader")
-    _check_width(network)
+    _check_size(network)
     settings = network.settings
     head = ["// A network made by espcn, for mpv (glsl-shaders) and libplacebo (custom_shader_path)."]
     head += [f"// {name}: {' '.join(value.split())}" for name, value in network.facts.items()]
@@ -47,16 +50,19 @@ def shader(network: Network) -> Files:
     return {".glsl": ("\n\n".join(parts) + "\n").encode()}
 
 
-def _check_width(network: Network) -> None:
+def _check_size(network: Network) -> None:
     settings = network.settings
     most = max(textures(width) for width in settings.widths)
     needed = max(most, textures(settings.widths[-1]) + 1, textures(settings.channels[-1]) + 1)
-    if needed > TEXTURES:
-        raise EspcnError(
-            f"{network.card.name} is too wide for a player: a pass would read {needed} textures of at most {TEXTURES}, "
-            f"and a picture of 1280 x 720 take {gigaflop(settings, 1280, 720):,.0f} GFLOP; "
-            "choose a network of fewer planes"
-        )
+    passes = 1 + sum(textures(width) for width in settings.channels[1:])
+    if needed <= TEXTURES and passes <= PASSES:
+        return
+    wide = f"wide for a player: a pass would read {needed} textures of at most {TEXTURES}"
+    deep = f"deep for a player: it takes {passes} passes of at most {PASSES}"
+    raise EspcnError(
+        f"{network.card.name} is too {wide if needed > TEXTURES else deep}, and a picture of 1280 x 720 "
+        f"{gigaflop(settings, 1280, 720):,.0f} GFLOP; choose a smaller network"
+    )
 
 
 def gigaflop(settings: ModelSettings, width: int, height: int) -> float:

@@ -173,9 +173,17 @@ def _even(keys: Keys, prefix: str) -> Iterator[int]:
 
 
 def _compact(keys: Keys) -> list[Foreign]:
-    """3×3 convolutions, each with its activation but for the last, whose phases are added to the nearest pixel."""
+    """3×3 convolutions, each with its activation but for the last, whose phases are added to the nearest pixel.
+
+    Our own networks have the same names: without their metadata nothing tells their activation and skip.
+    """
     indices = list(_even(keys, "body"))
     learned = "body.1.weight" in keys.tensors
+    slope_each = not learned or len(keys.tensors["body.1.weight"]) == len(keys.tensors["body.0.weight"])
+    if keys.tensors["body.0.weight"].shape[1:] != (3, 3, 3) or not slope_each:
+        raise EspcnError(
+            "it has the tensors of a checkpoint of espcn, but not its metadata: use the file as it was saved"
+        )
     kinds = [None] if learned else [relu(), relu(LEAKY)]
     found = []
     for fixed in kinds:

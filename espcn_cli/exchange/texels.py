@@ -61,7 +61,8 @@ def check(network: Network, what: str) -> None:
     """Raise EspcnError for a form of network that shaders do not compute."""
     new = network.settings.to_dict().keys() - ModelSettings().to_dict().keys() - KNOWN
     if new:
-        raise EspcnError(f"{network.card.name} has {', '.join(sorted(new))} of its own, which {what} cannot compute")
+        form = ", ".join(sorted(new))
+        raise EspcnError(f"{network.card.name} has {form} of its own, which {what} cannot compute: export it as .onnx")
 
 
 def _in_fours(values: NDArray[np.float32]) -> NDArray[np.float32]:

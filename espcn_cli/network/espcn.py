@@ -5,6 +5,7 @@ One `ModelSettings` describes each member completely. Shi et al. 2016 (arXiv 160
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import ModelCard, Weights
-from espcn_cli.network.layers import BicubicSkip, Convolution, NearestSkip, activation, channels_last
+from espcn_cli.network.layers import BicubicSkip, Convolution, NearestSkip, activation, channels_last, without_questions
 from espcn_cli.network.linear_path import GREY, linear_path
 from espcn_cli.network.subpixel import phase_shift
 from espcn_cli.settings import ModelSettings
@@ -69,16 +70,51 @@ class ESPCN(nn.Module):
         return 2 * len(self.settings.widths)
 
     def forward(self, x: Tensor) -> Tensor:
+        return phase_shift(self.phases(x), self.settings.scale)
+
+    def phases(self, x: Tensor) -> Tensor:
+        """The result before the phase shift: (N, planes, H, W) -> (N, planes·scale², H, W)."""
         black, white = self.settings.value_range
         plain = (black, white) == (0, 1)
         x = x if plain else x * (white - black) + black
-        hidden = self.body[: self._last](channels_last(self._with_border(x)))
-        with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
-            planes = self.body[self._last :](hidden.float() if hidden.dtype.itemsize < 4 else hidden)
+        planes = self._stack(x)
+        with torch.autocast(x.device.type, enabled=False):
             if self.skip is not None:
                 planes = planes + self.skip(x)
-            planes = planes if plain else (planes - black) / (white - black)
-        return phase_shift(planes, self.settings.scale)
+            return planes if plain else (planes - black) / (white - black)
+
+    def detail(self, x: Tensor) -> Tensor:
+        """What the stack adds to its skip, before the phase shift: (N, planes, H, W) -> (N, planes·scale², H, W)."""
+        black, white = self.settings.value_range
+        plain = (black, white) == (0, 1)
+        planes = self._stack(x if plain else x * (white - black) + black)
+        return planes if plain else planes / (white - black)
+
+    def _stack(self, x: Tensor) -> Tensor:
+        """All layers: hidden ones in the precision of their weights or of autocast, the last in that of its own."""
+        hidden = self.body[: self._last](channels_last(self._with_border(x).to(self.precision)))
+        with torch.autocast(x.device.type, enabled=False):  # 8 significant bits are too few for what is shown
+            planes: Tensor = self.body[self._last :](hidden.to(self.tail.weight.dtype))
+        return planes.to(x.dtype)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """That of the hidden layers' weights."""
+        first = self.body[0]
+        assert isinstance(first, Convolution)
+        return first.weight.dtype
+
+    def lowered(self, precision: torch.dtype) -> ESPCN:
+        """A copy for inference alone on a GPU, its layers in half precision.
+
+        The last stays in float32, unless it has a skip to correct and 11 significant bits for that: in float32 it takes
+        five times as long as a hidden one.
+        """
+        twin = copy.deepcopy(self)
+        shown = precision == torch.float16 and self.skip is not None
+        for index in range(len(twin.body) if shown else self._last):
+            twin.body[index] = without_questions(twin.body[index]).to(precision)
+        return twin
 
     def _with_border(self, x: Tensor) -> Tensor:
         if self.settings.border == "zeros":

@@ -6,15 +6,18 @@ al. 2019, "Deep Network Interpolation for Continuous Imagery Effect Transition",
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Floats
 from espcn_cli.network import checkpoint
-from espcn_cli.network.checkpoint import Sister, Weights
+from espcn_cli.network.checkpoint import Sister, Weights, weights_folder
 from espcn_cli.settings import ModelSettings
 
 
@@ -43,6 +46,12 @@ def read_pair(clean: Path, real: Path) -> Pair:
     if card.settings != other.settings:
         raise EspcnError(f"{real} is another form of network than {clean}: they cannot be mixed", real)
     return Pair(card.settings, weights, real_weights)
+
+
+@cache
+def chooser() -> Mapping[str, Floats]:
+    """The small network that chooses a picture's strength: mean and deviation of what goes in, and two layers."""
+    return load_file(weights_folder() / "strength.safetensors")
 
 
 def sister_of(start: Path, settings: ModelSettings) -> Sister | None:

@@ -41,7 +41,16 @@ USUAL = frozenset(
             "creation_time",
             "keywords",
         ),
-        *("encoder", "major_brand", "minor_version", "compatible_brands", "episode_sort", "season_number", "hd_video"),
+        *(
+            "encoder",
+            "major_brand",
+            "minor_version",
+            "compatible_brands",
+            "episode_sort",
+            "season_number",
+            "hd_video",
+            "timecode",
+        ),
     )
 )
 """Words about a film that MP4 has places of their own for; others need a table that fewer players read."""
@@ -55,7 +64,9 @@ class _Extra:
     """A stream that is copied: where it goes, and the last moment that was written to it."""
 
     target: Any
+    name: str
     last: int | None = None
+    lost: bool = False
 
 
 def join(
@@ -99,9 +110,13 @@ def _reopened(video: Video) -> Any:
 
 
 def _options(muxer: str, source: Any) -> dict[str, str]:
-    if muxer in ("mp4", "mov") and source is not None and set(source.metadata) - USUAL:
-        return {"movflags": "use_metadata_tags"}
+    if muxer in ("mp4", "mov") and source is not None and set(source.metadata) - USUAL and not _covers(source):
+        return {"movflags": "use_metadata_tags"}  # in the place of the table that covers are in
     return {"mpegts_copyts": "1"} if muxer == "mpegts" else {}
+
+
+def _covers(container: Any) -> int:
+    return sum(map(_is_cover, container.streams))
 
 
 def _written(
@@ -129,7 +144,7 @@ def _written(
         if video.matrix:
             stream.set_display_matrix(video.matrix)
         container.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
-        extras = _add_streams(container, source, chosen, muxer, notes)
+        extras = _add_streams(container, source, chosen, stream, muxer, notes)
         _add_chapters(container, source, origin * time_base, ends[-1] * time_base if cut else None)
     reach = max((index - number for index, number in enumerate(_numbers(parts))), default=0)
     window = (pts[0] * time_base, ends[-1] * time_base) if cut else None
@@ -138,7 +153,8 @@ def _written(
         origin -= max(reach * step - (pts[0] - origin), 0)
     written = _frames(parts, pts, ends, reach, origin, time_base, stream)
     copied = iter(()) if source is None else _copied(source, extras, origin * time_base, window)
-    _interleave(container, written, copied)
+    _interleave(container, written, copied, {extra.target.index: extra for extra in extras.values()})
+    notes += [f"{extra.name} breaks off: {muxer} refused a part of it" for extra in extras.values() if extra.lost]
     return notes
 
 
@@ -176,14 +192,17 @@ def _copied(
             packet = next(packets)
         except (StopIteration, av.FFmpegError, OSError):  # what is cut off was reported of the frames
             return
+        cover = _is_cover(packet.stream)
+        if cover and packet.size:
+            packet.pts = packet.dts = 0
         if not packet.size or (packet.dts is None and packet.pts is None):
             continue
         extra = extras[packet.stream_index]
         moment = packet.dts if packet.dts is not None else packet.pts
         begins = (packet.pts if packet.pts is not None else moment) * packet.time_base
-        if window and not window[0] <= begins < window[1] and not _is_cover(packet.stream):
+        if window and not window[0] <= begins < window[1] and not cover:
             continue
-        offset = round(origin / packet.time_base)
+        offset = 0 if cover else round(origin / packet.time_base)
         moment -= offset
         packet.pts = None if packet.pts is None else packet.pts - offset
         if extra.last is not None and moment <= extra.last and packet.stream.type in ("audio", "video"):
@@ -199,8 +218,18 @@ def _is_cover(stream: Any) -> bool:
     return bool(int(stream.disposition) & (1 << 10))
 
 
-def _interleave(container: Any, first: Iterator[tuple[Fraction, Any]], second: Iterator[tuple[Fraction, Any]]) -> None:
-    """Write both in the order of their moments, so that the muxer holds little."""
+def _interleave(
+    container: Any,
+    first: Iterator[tuple[Fraction, Any]],
+    second: Iterator[tuple[Fraction, Any]],
+    extras: dict[int, _Extra],
+) -> None:
+    """Write both in the order of their moments, so that the muxer holds little.
+
+    What it does not take of the second is left out, and its stream is marked.
+    """
+    import av
+
     left, right = next(first, None), next(second, None)
     while left or right:
         if right is None or (left is not None and left[0] <= right[0]):
@@ -208,7 +237,10 @@ def _interleave(container: Any, first: Iterator[tuple[Fraction, Any]], second: I
             container.mux(left[1])
             left = next(first, None)
         else:
-            container.mux(right[1])
+            try:
+                container.mux(right[1])
+            except av.ArgumentError:
+                extras[right[1].stream_index].lost = True
             right = next(second, None)
 
 
@@ -221,21 +253,33 @@ def _describe(target: Any, source: Any) -> None:
     target.disposition = int(source.disposition)
 
 
-def _add_streams(container: Any, source: Any, chosen: Any, muxer: str, notes: list[str]) -> dict[int, _Extra]:
+def _add_streams(
+    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str]
+) -> dict[int, _Extra]:
     """A place for every stream but the one that is made anew; those that the container cannot hold are told."""
     extras = {}
     for stream in source.streams:
         if stream.index == chosen.index:
             continue
+        if stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov"):
+            made.metadata.setdefault("timecode", stream.metadata["timecode"])  # of which the muxer makes the stream
+            continue
+        if _tells_chapters(stream, source):
+            continue
         if not _holds(muxer, stream):
-            if not (stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov")):
-                notes.append(f"{_name(stream)} is lost: {muxer} cannot hold it; .mkv holds most")
+            notes.append(f"{_name(stream)} is lost: {muxer} cannot hold it; .mkv holds most")
             continue
         target = container.add_stream_from_template(stream, opaque=True)
         target.metadata.update(stream.metadata)
         target.disposition = int(stream.disposition)
-        extras[stream.index] = _Extra(target)
+        extras[stream.index] = _Extra(target, _name(stream))
     return extras
+
+
+def _tells_chapters(stream: Any, source: Any) -> bool:
+    """Whether a stream of MP4 holds the titles of its chapters, which are read as such and written anew."""
+    named = stream.type == "data" and stream.name == "bin_data"
+    return bool(named and "mov" in source.format.name and source.chapters())
 
 
 def _holds(muxer: str, stream: Any) -> bool:
@@ -303,6 +347,8 @@ def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
                 notes.append(f"metadata that {muxer} cannot hold: {', '.join(gone)}")
             if not cut and len(before.chapters()) != len(after.chapters()):
                 notes.append(f"chapters are lost: {muxer} cannot hold them")
+            if _covers(before) > _covers(after):
+                notes.append(f"the picture of its cover is lost: {muxer} cannot hold it")
             aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
             if (video.clip.aspect or Fraction(1)) != aspect:
                 notes.append(f"the shape of its pixels, {video.clip.aspect}, is lost: {muxer} has no place for it")

@@ -175,8 +175,8 @@ def _image_data(
 ) -> None:
     """Rows as one deflate stream in chunks; `named` gives a chunk's name and data for a piece of the stream.
 
-    What begins and what ends the stream is in the chunks of the first and the last rows: some readers of animations take
-    nothing after these.
+    What begins and what ends the stream is in the chunks of the first and the last rows: some readers of animations
+    take nothing after these.
     """
     stride = shape.width * shape.channels * shape.depth // 8
     tall = max(PIECE // stride, 1)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from espcn_cli.maths import levels
 from espcn_cli.maths.colour import LUMA
-from espcn_cli.maths.levels import BAND, Levels
+from espcn_cli.maths.levels import BAND, Levels, is_padded
+from espcn_cli.pictures import arrow
 
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 
@@ -82,10 +83,17 @@ class Raster:
             return np.atleast_3d(np.asarray(self.data))
         return self.data
 
+    def lent(self) -> Levels:
+        """All levels, in Pillow's own memory and padded (see `maths.levels`) where that can be had; read-only."""
+        shared = arrow.levels_of(self.data) if isinstance(self.data, Image.Image) else None
+        return self.array() if shared is None else shared
+
     def window(self, rows: slice, columns: slice) -> Levels:
         """The levels of a rectangle, uint8 or uint16 (h, w, C), alpha last."""
         if not isinstance(self.data, Image.Image):
             return self.data[rows, columns]
+        if (rows, columns) == (slice(0, self.size[1]), slice(0, self.size[0])):
+            return self.array()
         part = Image.new(self.data.mode, (columns.stop - columns.start, rows.stop - rows.start))
         part.paste(self.data, (-columns.start, -rows.start))  # `crop` has the limit for files, which outputs may exceed
         return np.atleast_3d(np.asarray(part))
@@ -121,6 +129,11 @@ class Raster:
 def from_array(array: Levels) -> Raster:
     """uint8 or uint16 (H, W, C) -> a raster: Pillow's where it has a mode for it."""
     return Raster(_image(array) if array.dtype == np.uint8 or array.shape[2] == 1 else array)
+
+
+def made(levels: Levels) -> Raster:
+    """What an engine has made of `lent` levels -> a raster that keeps its memory, if Pillow can."""
+    return Raster(arrow.image_of(levels)) if is_padded(levels) else from_array(levels)
 
 
 def _image(array: NDArray[Any]) -> Image.Image:

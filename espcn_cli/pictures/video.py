@@ -100,6 +100,9 @@ class Video:
     light: Light
     matrix: tuple[int, ...] | None
     lossless: bool
+    notes: tuple[str, ...] = ()
+    """What this library cannot read of it."""
+
     damage: Damage = field(default_factory=Damage)
     deinterlaced: bool = False
 
@@ -107,8 +110,8 @@ class Video:
         self.container.close()
 
     @property
-    def unordered(self) -> bool:
-        """Whether the container tells when frames are decoded, not when they are shown: at one rate."""
+    def in_avi(self) -> bool:
+        """Whether the container tells when frames are decoded, and when they are shown is guessed."""
         return "avi" in str(self.container.format.name)
 
     @property
@@ -156,8 +159,8 @@ class Video:
         step = max(round(1 / (self.clip.rate * self.clip.time_base)), 1)
         before: int | None = None
         for frame in self._filtered(start):
-            moment = frame.pts if frame.pts is not None else frame.dts
-            if moment is None or (self.unordered and before is not None):
+            moment = frame.dts if self.in_avi or frame.pts is None else frame.pts
+            if moment is None:
                 moment = 0 if before is None else before + step
             elif frame.time_base and frame.time_base != self.clip.time_base:
                 moment = round(moment * frame.time_base / self.clip.time_base)
@@ -288,7 +291,11 @@ def _described(path: Path, name: str, container: Any, frame: Any, deinterlace: b
         _count(container, stream, rate),
     )
     lossless = context.name in LOSSLESS or _says_lossless(context)
-    return Video(path, name, container, stream, clip, _light(frame), _matrix(frame), lossless, deinterlaced=deinterlace)
+    light, matrix = _light(frame), _matrix(frame)
+    notes = [f"{word} is lost: no encoder here takes it" for word in light.dropped]
+    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1" and not layout.alpha:
+        notes.append("transparency is lost: the decoder does not read it")
+    return Video(path, name, container, stream, clip, light, matrix, lossless, tuple(notes), deinterlaced=deinterlace)
 
 
 def main_stream(container: Any) -> Any:

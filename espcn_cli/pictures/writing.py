@@ -67,9 +67,14 @@ class Encoding:
 
 
 def _writer_of(path: Path) -> str | None:
-    Image.init()
-    name = Image.registered_extensions().get(path.suffix.lower())
-    return name if name in Image.SAVE and path.suffix.lower() in WRITTEN else None
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        return None
+    Image.preinit()  # the usual ones
+    if suffix not in Image.EXTENSION:
+        Image.init()  # all, which takes longer to import than a small picture takes to make
+    name = Image.EXTENSION.get(suffix)
+    return name if name in Image.SAVE else None
 
 
 def is_writable(path: Path) -> bool:

@@ -303,7 +303,7 @@ class _Film:
             else:
                 frames, scenes = self._to_container(source, video, used, target)
             if video is not None:
-                self.notes += _damage(video)
+                self.notes += [*video.notes, *_damage(video)]
             strengths = list(dict.fromkeys(scenes.found))
             strength = scenes.found[0] if scenes.found else used.fixed_strength if used else None
             if len(strengths) > 1:
@@ -329,14 +329,14 @@ class _Film:
         self, source: Source, video: Video | None, used: Upscaler | None, target: Clip
     ) -> tuple[int, Scenes]:
         task, output, muxer = self.task, self.task.output, self.muxer
+        if self.options.resume and task.source == STREAM:
+            raise UsageError("--resume needs a file to go on with: what came through a pipe is gone")
         if task.streams:
-            raise UsageError(f"{task.output_name}: only Y4M goes into a pipe: add -f y4m, or name a file")
+            raise UsageError("only Y4M goes into a pipe: add -f y4m, or name a file", output)
         containers.need_av(output, task.output_name)
         encoder, notes = choose(self.options.coding, target, video, muxer)
         check(encoder, muxer, str(output))
         self.notes += notes
-        if video is not None:
-            self.notes += [f"{word} is lost: no encoder here takes it" for word in video.light.dropped]
         output.parent.mkdir(parents=True, exist_ok=True)
         clean(output.parent)
         with claimed(output):
@@ -344,8 +344,9 @@ class _Film:
             scenes = self._scenes(source.clip, video, used)
             try:
                 frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
-            except EspcnError as error:
-                if not parts.done or error.path != output:  # nothing to go on from, or it would fail again
+            except BaseException as error:
+                again = isinstance(error, EspcnError) and error.path != output  # it would fail again
+                if again or not parts.done:
                     parts.remove()
                 raise
             with replacing(output, self.options.overwrite) as temporary:

@@ -21,7 +21,7 @@ def plan(
     """File to file; files and folders to a folder, which keeps the tree with `recursive` and is made if need be.
 
     A new name without a suffix is a folder's, and so is any that ends in a slash. `suffix` (".webp", ".mkv") sets the
-    format in a folder, of pictures or of videos, which is what their first bytes say they are. "-" is standard input and
+    format in a folder, of pictures or of videos: their first bytes say which they are. "-" is standard input and
     standard output, each for one of them. A source that is not there, or a folder that cannot be listed, becomes an
     Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the destination
     does not suit the sources, or the format cannot be written.

@@ -1,7 +1,7 @@
 """Which strength a video gets, one for each scene: by what the decoder knows, and by what the first frame shows.
 
-What a codec took away hardly shows in one frame: edges are filtered, blocks smoothed, so a picture's statistics take it
-for clean. The decoder knows better: how coarsely it was quantised.
+What a codec took away hardly shows in one frame: edges are filtered and blocks smoothed, so that a picture's statistics
+take it for cleaner than it is. The decoder knows better: how coarsely it was quantised.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ CUT = 18.0
 SUDDEN = 3.0
 """And so many times as much as frames have differed lately."""
 
-FINE, COARSE = 6.0, 18.0
-"""Quantisers of H.264, in its steps: up to here nothing that counts is lost, and from here on all that is known of the
-damage is that it is there. x264 at crf 18 takes about 20 in a scene's first frame."""
+FINE, COARSE = 9.0, 27.0
+"""Quantisers of H.264, in its steps, of a scene's first frame: at the first the clean weights are best, at the other
+the real ones, and between them it goes evenly. Measured with x264 at crf 12 to 28: docs/video.md."""
+
+DOUBT = 0.25
+"""So much less than what a picture's statistics say is true of frames: for lossless ones that is 0.2, and 0 is best."""
 
 PER_PIXEL = 0.1
 """Bits for each pixel that H.264 takes at a quantiser of USUAL, about; half of that at 6 steps more."""
 
-USUAL = 28.0
+USUAL = 25.0
 
 THRIFT = {
     "hevc": 1.5, "libdav1d": 1.7, "av1": 1.7, "vp9": 1.5, "libvpx-vp9": 1.5, "mpeg4": 0.7, "mpeg2video": 0.6,
@@ -90,13 +93,13 @@ class Scenes:
         return cut
 
     def _choose(self, frame: Frame) -> float:
-        shown = strengths.choose([from_array(self._picture(frame))], Traces())
+        shown = max(strengths.choose([from_array(self._picture(frame))], Traces()) - DOUBT, 0.0)
         if self._origin.lossless:
             return shown
         quantiser = frame.quantiser()
         quantiser = self._origin.quantiser() if quantiser is None else quantiser
-        share = 1.0 if quantiser is None else (quantiser - FINE) / (COARSE - FINE)
-        return shown + (1 - shown) * min(max(share, 0.0), 1.0)
+        known = 1.0 if quantiser is None else (quantiser - FINE) / (COARSE - FINE)
+        return min(max(known, shown), 1.0)
 
     def _picture(self, frame: Frame) -> Levels:
         """What a frame shows, uint8 (H, W, 1 or 3), in whole range."""

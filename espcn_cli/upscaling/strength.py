@@ -13,11 +13,10 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from espcn_cli.maths.colour import LUMA
 from espcn_cli.maths.levels import Floats, white_of
-from espcn_cli.network.checkpoint import weights_folder
+from espcn_cli.network.mixing import chooser
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.traces import Traces
 from espcn_cli.settings import STRENGTH_STEPS, Alpha
@@ -64,7 +63,7 @@ def choose(frames: Sequence[Raster], traces: Traces, alpha: Alpha = "blend") -> 
     With `separate` alpha it goes by the colours alone, whatever alpha is.
     """
     values = np.concatenate([statistics(windows(frames, alpha)), facts(traces)])
-    return float(decide(values[None], fitted())[0])
+    return float(decide(values[None], chooser())[0])
 
 
 def decide(values: Floats, fitted: Mapping[str, Floats]) -> NDArray[np.float64]:
@@ -73,12 +72,6 @@ def decide(values: Floats, fitted: Mapping[str, Floats]) -> NDArray[np.float64]:
     hidden = np.tanh(usual @ fitted["hidden.weight"].T + fitted["hidden.bias"])
     strength: NDArray[np.float64] = 1 / (1 + np.exp(-(hidden @ fitted["output.weight"] + fitted["output.bias"])))
     return strength
-
-
-@cache
-def fitted() -> Mapping[str, Floats]:
-    """The network that is shipped: mean and deviation of what goes in, and two layers."""
-    return load_file(weights_folder() / "strength.safetensors")
 
 
 def facts(traces: Traces) -> Floats:

@@ -17,12 +17,13 @@ from espcn_cli.engines.opening import open_engine
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
+from espcn_cli.memory import out_of_memory
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
-from espcn_cli.pictures.raster import Raster, from_array
+from espcn_cli.pictures.raster import Raster, from_array, made
 from espcn_cli.pictures.traces import Traces, traces_of
 from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import alpha as alphas
@@ -246,12 +247,11 @@ class Upscaler:
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
             if engine := engines[indices[0]]:
-                arrays = [frames[index].array() for index in indices]
+                arrays = [levels_for(engine, frames[index]) for index in indices]
                 parts = [alphas.windows(engine, levels, self.alpha) for levels in arrays]
                 done = iter(engine.upscale([window for part in parts for window in part], 0, white_of(arrays[0])))
                 for index, levels, part in zip(indices, arrays, parts, strict=True):
-                    whole = alphas.joined(engine, levels, self.alpha, [next(done) for _ in part])
-                    large[index] = frames[index].filled(whole.shape[1], whole.shape[0], [whole])
+                    large[index] = made(alphas.joined(engine, levels, self.alpha, [next(done) for _ in part]))
         targets = [self.output_size(frame.size, size) for frame in frames]
         return [
             self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
@@ -302,6 +302,13 @@ class Upscaler:
 
         def work(engine: Engine) -> list[Raster]:
             notes.clear()
+            if self._fits(engine, frames[0], target):
+                try:
+                    windows = [levels_for(engine, frame) for frame in frames]
+                    return [made(levels) for levels in engine.upscale(windows, 0, white_of(windows[0]))]
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
             return [frame.filled(*target, self._bands(engine, frame, target, notes)) for frame in frames]
 
         try:
@@ -309,6 +316,12 @@ class Upscaler:
         except MemoryError:
             raise no_memory(frames[0], used.scale) from None
         return done, list(dict.fromkeys(said + notes + self._shortfall(used, frames[0].size, target)))
+
+    def _fits(self, engine: Engine, frame: Raster, target: Pixels) -> bool:
+        """Whether one window covers an opaque frame, and its result is what is wanted."""
+        (width, height), scale = frame.size, engine.settings.scale
+        whole = self.tile == 0 or (self.tile is None and width * height <= engine.window)
+        return whole and not frame.has_alpha and target == (width * scale, height * scale)
 
     def _bands(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Iterator[Levels]:
         """The upscaled frame from top to bottom, in bands (n, W, C)."""
@@ -321,6 +334,11 @@ class Upscaler:
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
         return size.of(source) if size else (source[0] * self.scale, source[1] * self.scale)
+
+
+def levels_for(engine: Engine, frame: Raster) -> Levels:
+    """A whole frame without alpha as it costs the engine least."""
+    return frame.lent() if engine.takes_padded else frame.array()
 
 
 def load(

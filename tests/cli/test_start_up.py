@@ -35,12 +35,23 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
-HEAVY = ("torch", "imagecodecs", "tifffile", "matplotlib", "av", "scipy", "openvino.tools.ovc", "openvino_telemetry")
+HEAVY = (
+    "torch",
+    "tqdm",
+    "PIL.PdfImagePlugin",
+    "imagecodecs",
+    "tifffile",
+    "matplotlib",
+    "av",
+    "scipy",
+    "openvino.tools.ovc",
+    "openvino_telemetry",
+)
 
 
-@pytest.mark.parametrize(("engine", "found"), [("openvino", "[]"), ("torch", "['torch']")])
+@pytest.mark.parametrize(("engine", "found"), [("openvino", "[]"), ("torch", "['torch', 'tqdm']")])
 def test_a_picture_imports_only_what_it_needs(tmp_path: Path, engine: str, found: str) -> None:
-    """With the other engine, PyTorch is found: the check can fail."""
+    """With the other engine, PyTorch is found, and tqdm, which it imports: the check can fail."""
     pytest.importorskip("openvino")
     save_picture(tmp_path / "a.png")
     program = (

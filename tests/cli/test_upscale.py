@@ -95,7 +95,7 @@ def test_quiet_says_nothing(tmp_path: Path, tiny: Path) -> None:
         (["in.png", "out.png", "--device", "tpu"], 2, ["unknown device"]),
         (["in.png", "out.png", "--device", "cuda:63"], 1, ["not available"]),
         (["in.png", "out.png", "--precision", "fp8"], 2, ["unknown precision"]),
-        (["in.png", "out.png", "-m", "foreign.safetensors"], 1, ["not an espcn checkpoint"]),
+        (["in.png", "out.png", "-m", "foreign.safetensors"], 1, ["foreign.safetensors", "metadata"]),
         (["in.png", "out.png", "-m", "short.safetensors"], 1, ["not a readable safetensors file"]),
         (["in.png", "out.png", "-m", "misshapen.safetensors"], 1, ["has shape"]),
         (["in.png", "out.png", "-m", "nan.safetensors"], 1, ["holds NaN"]),

@@ -97,7 +97,10 @@ def test_rgb_and_transparency_stay_where_the_codec_has_them(tmp_path: Path, upsc
 
 def test_an_exact_size_and_another_pixel_format(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv", "yuv444p")
-    assert upscale("a.mkv", "b.mkv", *LOSSLESS, "--size", "50x", "--pixel-format", "yuv420p10le", "-m", "espcn-s").code == 0
+    assert (
+        upscale("a.mkv", "b.mkv", *LOSSLESS, "--size", "50x", "--pixel-format", "yuv420p10le", "-m", "espcn-s").code
+        == 0
+    )
     [first, *_] = read_film(tmp_path / "b.mkv")[0]
     assert [plane.shape for plane in first] == [(38, 50), (19, 25), (19, 25)]
     before = read_film(tmp_path / "a.mkv")[0][0]
@@ -122,9 +125,7 @@ def test_odd_sizes(tmp_path: Path, upscale: Upscale, codec: str) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_variable_moments_stay_frame_by_frame(tmp_path: Path, upscale: Upscale, suffix: str) -> None:
     moments = [0, 40, 41, 200, 333, 1000, 1001, 1500]
-    film(
-        tmp_path / f"a{suffix}", count=8, codec="libx264", pts=moments, time_base=Fraction(1, 1000), rate=Fraction(25)
-    )
+    film(tmp_path / f"a{suffix}", count=8, codec="libx264", pts=moments, time_base=Fraction(1, 1000), rate=Fraction(25))
     assert upscale(f"a{suffix}", f"b{suffix}").code == 0
     assert read_film(tmp_path / f"b{suffix}")[1] == [Fraction(moment, 1000) for moment in moments]
 
@@ -173,6 +174,17 @@ def test_words_of_ones_own_stay_in_mp4(tmp_path: Path, upscale: Upscale) -> None
     assert upscale("a.mkv", "b.mp4").stderr == ""
     with av.open(str(tmp_path / "b.mp4")) as after:
         assert {key.lower(): value for key, value in after.metadata.items()}["camera"] == "mine"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_cover_stays(tmp_path: Path, upscale: Upscale, suffix: str) -> None:
+    save_picture(tmp_path / "cover.jpg", 16, 16)
+    cover = (tmp_path / "cover.jpg").read_bytes()
+    film(tmp_path / f"a{suffix}", codec="libx264", cover=cover)
+    assert upscale(f"a{suffix}", f"b{suffix}").stderr == ""
+    with av.open(str(tmp_path / f"b{suffix}")) as after:
+        assert [len(stream.codec_context.name) > 0 for stream in after.streams.video] == [True, True]
+        assert [bytes(packet) for packet in after.demux(after.streams.video[1]) if packet.size] == [cover]
 
 
 def test_what_a_container_cannot_hold_is_told(tmp_path: Path, upscale: Upscale) -> None:
@@ -225,6 +237,32 @@ def test_the_description_of_an_hdr_screen_stays_in_hevc(tmp_path: Path, upscale:
     assert "HDR10's description" in upscale("a.mkv", "c.mkv").stderr
 
 
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
+def test_ffprobe_finds_the_same_in_both(tmp_path: Path, upscale: Upscale) -> None:
+    """An independent reader: moments, sound, turn, shape and words."""
+    film(
+        tmp_path / "a.mp4",
+        count=12,
+        codec="libx264",
+        sound=True,
+        chapters=True,
+        rotation=-90,
+        aspect=Fraction(16, 15),
+        metadata={"title": "A film"},
+    )
+    assert upscale("a.mp4", "b.mp4").stderr == ""
+    shown = ("-show_entries", "packet=pts_time:stream=codec_type,sample_aspect_ratio:stream_tags=language,title")
+    more = ("-show_entries", "format_tags=title:stream_side_data=rotation", "-show_chapters", "-of", "json")
+    found = []
+    for name in ("a.mp4", "b.mp4"):
+        command: list[Any] = ["ffprobe", "-v", "error", *shown, *more, tmp_path / name]
+        result = strict_json(subprocess.run(command, capture_output=True, check=True).stdout)
+        result["packets"] = sorted(packet["pts_time"] for packet in result["packets"])
+        found.append(result)
+    assert found[0] == found[1]
+    assert found[0]["streams"][0]["side_data_list"] == [{"rotation": -90}]
+
+
 # --- parts of it, and what is asked for ------------------------------------------------------------------------------
 
 
@@ -232,7 +270,7 @@ def test_a_part_of_it_with_its_sound(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv", count=50, codec="libx264", sound=True)
     assert upscale("a.mkv", "b.mkv", "--start", "0:00.4", "--end", "1").code == 0
     moments = read_film(tmp_path / "b.mkv")[1]
-    assert (len(moments), moments[0]) == (15, 0)
+    assert (len(moments), moments[0]) == (15, Fraction(0))
     sound = packets_of(tmp_path / "b.mkv", "audio")
     assert 0 <= sound[0][0] < 0.03
     assert 0.5 < sound[-1][0] < 0.6
@@ -336,12 +374,25 @@ def test_y4m_and_containers_into_each_other(tmp_path: Path, upscale: Upscale) ->
 @pytest.mark.parametrize("format", ["gray", "yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuv420p10le", "yuv444p12le"])
 def test_ffmpeg_and_this_read_each_others_pipes(tmp_path: Path, tiny: Path, format: str) -> None:
     film(tmp_path / "a.mkv", format)
-    made = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.mkv", "-strict", "-1", "-f", "yuv4mpegpipe", "-"]
+    made: list[Any] = ["ffmpeg", "-v", "error", "-i", tmp_path / "a.mkv", "-strict", "-1", "-f", "yuv4mpegpipe", "-"]
     data = subprocess.run(made, capture_output=True, check=True).stdout
     data = data.replace(b"C420jpeg", b"C420mpeg2", 1)  # ffmpeg's word where nobody has said where chroma lies
     result = run("upscale", "-", "-", "-f", "y4m", "-m", tiny, stdin=data)
     assert result.code == 0, result.stderr
-    back = ["ffmpeg", "-v", "error", "-f", "yuv4mpegpipe", "-i", "-", "-c:v", "ffv1", "-strict", "-1", tmp_path / "b.mkv"]
+    back: list[Any] = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "yuv4mpegpipe",
+        "-i",
+        "-",
+        "-c:v",
+        "ffv1",
+        "-strict",
+        "-1",
+        tmp_path / "b.mkv",
+    ]
     subprocess.run(back, input=result.data, check=True)
     run("upscale", tmp_path / "a.mkv", tmp_path / "c.mkv", *LOSSLESS, "-m", tiny)
     for one, other in zip(read_film(tmp_path / "b.mkv")[0], read_film(tmp_path / "c.mkv")[0], strict=True):
@@ -411,9 +462,8 @@ def test_a_size_that_changes_is_refused(tmp_path: Path, upscale: Upscale) -> Non
 
 
 def test_interlaced_material_is_refused_with_the_remedy(tmp_path: Path, upscale: Upscale) -> None:
-    film(
-        tmp_path / "a.mkv", count=8, width=64, height=64, codec="libx264", options={"flags": "+ildct", "x264-params": "tff=1"}
-    )  # fmt: skip
+    fields = {"flags": "+ildct", "x264-params": "tff=1"}
+    film(tmp_path / "a.mkv", count=8, width=64, height=64, codec="libx264", options=fields)
     one_line(upscale("a.mkv", "b.mkv"), 1, "a.mkv", "--deinterlace")
     assert upscale("a.mkv", "b.mkv", "--deinterlace").code == 0
     assert read_film(tmp_path / "b.mkv")[1] == read_film(tmp_path / "a.mkv")[1]
@@ -475,6 +525,25 @@ def test_a_killed_job_goes_on_and_gives_the_same(tmp_path: Path, tiny: Path, mon
     assert packets_of(tmp_path / "b.mkv", "audio") == packets_of(tmp_path / "a.mkv", "audio")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_an_interruption_tells_how_to_go_on(tmp_path: Path, tiny: Path) -> None:
+    film(tmp_path / "a.mkv", count=700, width=96, height=64, codec="libx264")
+    command = ["upscale", tmp_path / "a.mkv", tmp_path / "b.mkv", "-m", tiny]
+    process = subprocess.Popen([*COMMAND, *texts(tuple(command))], stderr=subprocess.PIPE, text=True)
+    folder = parts.folder_of(tmp_path / "b.mkv")
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and not list(folder.glob("*.json")) and process.poll() is None:
+        time.sleep(0.01)
+    while not list(folder.glob("*1.packets")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "with --resume goes on" in stderr
+    assert folder.exists()
+    assert not (tmp_path / "b.mkv").exists()
+
+
 def test_parts_of_something_else_are_not_gone_on_from(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv")
     folder = parts.folder_of(tmp_path / "b.mkv")
@@ -488,6 +557,8 @@ def test_parts_of_something_else_are_not_gone_on_from(tmp_path: Path, upscale: U
 def test_without_anything_to_go_on_from_it_begins(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv")
     assert upscale("a.mkv", "b.mkv", "--resume").code == 0
+    data = b"YUV4MPEG2 W2 H2 F1:1 Cmono\nFRAME\nabcd"
+    one_line(upscale("-", "c.mkv", "--resume", stdin=data), 2, "--resume", "pipe")
 
 
 def test_bicubic_video_by_the_library(tmp_path: Path, bicubic: Upscaler) -> None:

@@ -307,13 +307,13 @@ def test_a_small_window_is_worked_on_by_one_thread_and_a_large_one_by_all(
     make_network: Make, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, counts = TorchEngine(make_network(SMALL)), []
-    planes = engine.planes
+    detail = engine.network.detail
 
-    def counting(x: Tensor) -> Tensor:
+    def counting(y: Tensor) -> Tensor:
         counts.append(torch.get_num_threads())
-        return planes(x)
+        return detail(y)
 
-    monkeypatch.setattr(engine, "planes", counting)
+    monkeypatch.setattr(engine.network, "detail", counting)
     threads(2)
     engine.upscale([natural(64, 64)], 0, 255)
     engine.upscale([natural(256, 256)], 0, 255)

@@ -20,7 +20,9 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import exported
 from espcn_cli.exchange.page import page, tile
 from espcn_cli.network import checkpoint
+from espcn_cli.pictures import reading
 from espcn_cli.settings import ARCHITECTURES, SCALES, ModelSettings, architecture
+from espcn_cli.upscaling.upscaler import load
 
 SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required")
 """WebGL without a graphics card, and videos that play without a click."""
@@ -180,6 +182,7 @@ def test_all_strengths_in_one_page(tab: Browser, tmp_path: Path) -> None:
     assert run("export", real, html, "--strength", "auto").code == 0
     ready(tab, html)
     picture = save_picture(tmp_path / "rgb.png")
+    tab.value("at('strength').value = 0.75")
     assert differs(tab, html, real, picture, tmp_path, "--strength", 0.75) <= 1
     tab.value("at('strength').value = 0.125; at('strength').onchange()")
     rest(tab)
@@ -187,6 +190,28 @@ def test_all_strengths_in_one_page(tab: Browser, tmp_path: Path) -> None:
     run("upscale", picture, tmp_path / "weak.png", "-m", real, "--strength", 0.125)
     with Image.open(tmp_path / "weak.png") as image:
         assert np.abs(np.asarray(made).astype(int) - np.asarray(image)).max() <= 1
+
+
+@needs_browser
+def test_it_chooses_the_strength_that_the_command_chooses(tab: Browser, tmp_path: Path) -> None:
+    _, real = save_pair(tmp_path)
+    html = tmp_path / "page.html"
+    assert run("export", real, html, "--strength", "auto").code == 0
+    ready(tab, html)
+    smooth, grainy = natural(200, 140), np.random.default_rng(3).integers(0, 255, (70, 90, 3), np.uint8)
+    for quality in (95, 75, 30):
+        Image.fromarray(smooth).save(tmp_path / f"quality_{quality}.jpg", quality=quality)
+    Image.fromarray(smooth).quantize(16).save(tmp_path / "palette.png")
+    Image.fromarray(smooth).save(tmp_path / "smooth.png")
+    Image.fromarray(grainy).save(tmp_path / "grainy.png")
+    Image.fromarray(smooth[:5, :7]).save(tmp_path / "few.png")
+    Image.fromarray(np.full((40, 40, 3), 99, np.uint8)).save(tmp_path / "flat.png")
+    upscaler = load(str(real))
+    for picture in sorted(tmp_path.glob("*.[jp][pn]g")):
+        expected = upscaler.strength_of(reading.read_document(picture))
+        tab.give("#files", picture)
+        tab.wait(f"current && current.file.name === '{picture.name}'")
+        assert tab.value("current.strength") == expected, picture.name
 
 
 @needs_browser

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,20 @@ def test_mpv_shows_the_engine_s_picture(tmp_path: Path) -> None:
     assert np.abs(shown - expected("espcn-s", 2, levels, None)).max() <= 1
 
 
+@needs_vulkan
+def test_the_page_s_command_upscales_a_video(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
+    [command] = [line for line in text.splitlines() if line.startswith("ffmpeg ")]
+    write(tmp_path / "shader.glsl", save_checkpoint(tmp_path / "tiny.safetensors", tail=0.1))
+    source = ["-f", "lavfi", "-i", "testsrc2=s=48x32:d=1:r=5", "-f", "lavfi", "-i", "sine=d=1"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, "in.mkv"], cwd=tmp_path, check=True)
+    done = subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True, timeout=player.PATIENCE)
+    assert b"Failed" not in done.stderr
+    probe = ["ffmpeg", "-v", "error", "-i", "out.mkv", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
+    frames = subprocess.run(probe, cwd=tmp_path, check=True, capture_output=True).stdout
+    assert len(frames) == 5 * 96 * 64 * 3 // 2
+
+
 def test_it_says_what_it_is() -> None:
     network = exported.read(checkpoint.find("espcn-s-real", 2))
     text = shader(network)[".glsl"].decode()
@@ -113,6 +129,13 @@ def test_it_says_what_it_is() -> None:
 def test_a_network_too_wide_for_a_player_is_refused_with_its_cost(tmp_path: Path, width: int) -> None:
     model = save_checkpoint(tmp_path / "wide.safetensors", ModelSettings(widths=(width,), kernels=(3, 3)), name="wide")
     with pytest.raises(EspcnError, match=r"wide is too wide for a player: .* GFLOP"):
+        shader(exported.read(model))
+
+
+def test_a_network_too_deep_for_a_player_is_refused_with_its_cost(tmp_path: Path) -> None:
+    deep = ModelSettings(widths=(4,) * 260, kernels=(1,) * 261)
+    model = save_checkpoint(tmp_path / "deep.safetensors", deep, name="deep")
+    with pytest.raises(EspcnError, match=r"deep is too deep for a player: it takes 262 passes .* GFLOP"):
         shader(exported.read(model))
 
 

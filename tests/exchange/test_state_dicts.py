@@ -11,12 +11,13 @@ import pytest
 import torch
 from making import natural
 from making_foreign import LEFTTHOMAS, LORNATANG, YJN870, Made, compact, espcn, fsrcnn, upconv_7
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import espcn_cli
 from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import importing
 from espcn_cli.exchange.importing import Hints
+from espcn_cli.network import checkpoint
 from espcn_cli.network.espcn import build
 
 STUDIO = 16 / 255, 235 / 255
@@ -183,3 +184,12 @@ def test_what_is_only_half_known_is_refused_with_a_reason(
     with pytest.raises(EspcnError, match=rf"x\.pth cannot be imported: .*{said}") as error:
         importing.read(tmp_path / "x.pth")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["espcn", "espcn-s", "espcn-l"])
+def test_our_own_networks_without_their_metadata_are_not_taken_for_others(tmp_path: Path, name: str) -> None:
+    """Their tensors have a Compact's names, but other activations and another skip."""
+    shipped = load_file(checkpoint.find(name, 2))
+    save_file(shipped, tmp_path / "bare.safetensors")
+    with pytest.raises(EspcnError, match="has the tensors of a checkpoint of espcn, but not its metadata"):
+        importing.read(tmp_path / "bare.safetensors")

@@ -20,8 +20,9 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.paths import STREAM
 from espcn_cli.pictures import raster, reading, writing
 from espcn_cli.pictures.document import Document
+from espcn_cli.pictures.folders import WRITTEN
 from espcn_cli.pictures.raster import Raster
-from espcn_cli.pictures.writing import Encoding
+from espcn_cli.pictures.writing import Encoding, format_of, is_writable, pillows_name
 from espcn_cli.scoring import tensors
 from espcn_cli.scoring.tensors import Picture
 from espcn_cli.upscaling.upscaler import Upscaler
@@ -319,6 +320,16 @@ def test_what_exif_says_of_resolution_is_not_lost_where_it_is_kept(tmp_path: Pat
     PICTURE.save(tmp_path / "in.jpg", dpi=(300, 300))
     [note] = through(bicubic, tmp_path / "in.jpg", tmp_path / "out.webp")
     assert note == "WEBP has no place for the resolution in dpi"
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITTEN))
+def test_a_suffix_means_the_same_before_and_after_all_of_pillow_is_imported(suffix: str) -> None:
+    """The usual formats are known sooner, and a picture in one of them need not wait for the others."""
+    path = Path(f"a{suffix}")
+    known = is_writable(path) and pillows_name(format_of(path))
+    Image.init()
+    name = Image.registered_extensions().get(suffix)
+    assert known == (name if name in Image.SAVE else False)
 
 
 def test_a_png_keeps_16_bits_in_an_animation_too(tmp_path: Path) -> None:

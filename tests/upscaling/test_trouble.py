@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from making import natural
 from PIL import Image
-from torch import Tensor
 
 from espcn_cli.engines.torch_engine import CPU, TorchEngine
 from espcn_cli.errors import EspcnError
+from espcn_cli.maths.levels import Levels
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
@@ -24,10 +26,10 @@ TINY = ModelSettings(widths=(4,), kernels=(3, 3))
 class Small(TorchEngine):
     """Has memory for windows of 90×90 pixels."""
 
-    def planes(self, x: Tensor) -> Tensor:
-        if x.shape[2] * x.shape[3] > 90 * 90:
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        if any(levels.size > 3 * 90 * 90 for levels in windows):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        return super().planes(x)
+        return super().upscale(windows, black, white)
 
 
 def test_when_memory_runs_out_the_tiles_shrink() -> None:
