@@ -131,7 +131,7 @@ def test_processes_make_the_same_scenes_and_end_with_the_pool() -> None:
     pool.close()
     by_threads.close()
     for child in children:
-        child.join(10)
+        child.join(60)
         assert child.exitcode == 0
 
 
