@@ -121,7 +121,7 @@ def format_card(model: dict[str, Any]) -> str:
 def describe_purpose(model: dict[str, Any]) -> list[str]:
     """Which pictures a model is for, as far as its card tells."""
     settings = model["training"].get("settings")
-    degradation = None if settings is None else settings.get("degradation", TRAIN.degradation)
+    degradation = "unknown" if settings is None else settings.get("degradation", TRAIN.degradation)
     mixed = [f"mixes with {model['sister']}: --strength says how much damage it undoes"] if model["sister"] else []
     return [PURPOSE_OF.get(degradation, "not recorded"), *mixed]
 

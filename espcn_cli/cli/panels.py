@@ -57,7 +57,7 @@ class Panelled(TyperCommand):
         params = without_types(super().get_params(ctx))
         for param in params:
             if isinstance(param, TyperOption):
-                param.rich_help_panel = panels[param.name or ""]
+                param.rich_help_panel = panels.get(param.name or "")
         order = [None, *PANELS]  # arguments have no panel of ours
         return sorted(params, key=lambda param: order.index(param.rich_help_panel))
 
