@@ -53,8 +53,10 @@ class UpscaleCommand(Panelled):
     """Tells in words what is missing where one path stands alone, or none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell completes what is not finished yet
+            return super().parse_args(ctx, args)
         words, _, _ = self.make_parser(ctx).parse_args(args=[*args])
-        if words["sources"] or ctx.resilient_parsing or words.get("help"):
+        if words["sources"] or words.get("help"):
             return super().parse_args(ctx, args)
         only = words["destination"]
         if not isinstance(only, str):

@@ -126,6 +126,25 @@ def test_no_path_at_all_is_told_the_same() -> None:
     assert run("upscale", "cat.png", "--help").code == 0
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("espcn upsc", {"upscale"}),
+        ("espcn upscale --overw", {"--overwrite"}),
+        ("espcn upscale cat.png --codec vp", {"vp9"}),
+        ("espcn upscale cat.png x.png --alpha b", {"blend"}),
+        ("espcn train photos --loss m", {"mse"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices(
+    monkeypatch: pytest.MonkeyPatch, typed: str, offered: set[str]
+) -> None:
+    monkeypatch.setenv("_ROOT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    assert set(run().stdout.split()) == offered
+
+
 def test_train_has_panels_of_its_own() -> None:
     titles = re.findall(r"╭─ (\w+)", run("train", "--help").stdout)
     assert titles == ["Arguments", "Data", "Network", "Schedule", "Optimiser", "Run", "Reporting"]
