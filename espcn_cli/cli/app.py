@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from espcn_cli.cli import autoencoder, benchmark, compare, export, importing, models, report, train, upscale
-from espcn_cli.cli.panels import EXAMPLES, Panelled
+from espcn_cli.cli.panels import EXAMPLES, Group, Panelled
 from espcn_cli.cli.stopping import watching
 from espcn_cli.cli.terminal import say
 from espcn_cli.errors import EspcnError
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """Turns what the user can mend into one line on stderr and an exit code; anything else is our bug and shows."""
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -57,8 +56,6 @@ def in_one_line(path: str, ctx: Any = None) -> Iterator[None]:
         if not said or said.startswith("Usage:"):  # the help, where nothing was asked for
             raise
         command = getattr(error, "ctx", None)
-        if said == "Missing argument 'SOURCE'" and command and command.info_name == "upscale":
-            said = "name the picture and where its enlargement goes, such as: espcn upscale cat.png cat_x2.png"
         below = ctx.invoked_subcommand if ctx else None
         where = command.command_path if command else f"{path} {below}" if below else path
         say(f"espcn: {said}{' See' if said.endswith('?') else '; see'} {where} --help")
@@ -72,6 +69,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Super-resolution with sub-pixel convolutions: upscale pictures, train networks, measure both.",
+    epilog="Example: `espcn upscale cat.png cat_x2.png`. Each command's own --help shows its options and an example.",
 )
 
 app.add_typer(autoencoder.app, name="autoencoder")
@@ -94,7 +92,7 @@ def main(
     pass
 
 
-app.command(cls=Panelled, epilog=EXAMPLES["upscale"])(upscale.upscale)
+app.command(cls=upscale.UpscaleCommand, epilog=EXAMPLES["upscale"])(upscale.upscale)
 app.command(cls=Panelled, epilog=EXAMPLES["train"])(train.train)
 app.command(cls=Panelled, epilog=EXAMPLES["benchmark"])(benchmark.benchmark)
 app.command(cls=Panelled, epilog=EXAMPLES["compare"])(compare.compare)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.panels import EXAMPLES, Panelled
+from espcn_cli.cli.panels import EXAMPLES, Group, Panelled
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     Device,
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 AUTOENCODER = AutoencoderSettings()
 
 app = typer.Typer(
-    no_args_is_help=True, help="The sub-pixel autoencoder: train it on small grey pictures, look at what it rebuilds."
+    cls=Group,
+    no_args_is_help=True,
+    help="The sub-pixel autoencoder: train it on small grey pictures, look at what it rebuilds.",
 )
 
 

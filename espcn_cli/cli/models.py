@@ -23,6 +23,18 @@ PURPOSES = (
     "The others are for pictures made small by clean bicubic, which papers measure and `espcn benchmark` makes.",
 )
 
+PURPOSE_OF = {
+    "bicubic": "pictures made small by clean bicubic, as papers measure",
+    "area": "pictures made small by averaging areas",
+    "lanczos": "pictures made small by Lanczos",
+    "aliased": "pictures made small by taking every n-th pixel",
+    "camera": "photographs that are blurred, noisy and compressed",
+    "real": "pictures as people have them: compressed, noisy, sharpened, text, drawings",
+}
+"""What a network is for, by the degradation that it was trained to undo."""
+
+PLANE_WORDS = {"luma": "luma; colours are enlarged by bicubic", "rgb": "RGB"}
+
 
 def list_models(
     paths: Annotated[
@@ -39,7 +51,7 @@ def list_models(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the shipped models, or describe checkpoints: size, cost, how they were made and what they score.
+    """List the shipped models, or show cards of checkpoints: what each is for, its cost, scores and licence.
 
     Of the checkerboard, -v tells two things. Ripple is what the network does print on flat grey, in levels of 255.
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
@@ -51,8 +63,10 @@ def list_models(
     named = [file_of(path) for path in paths or []]
     cards = [(path, importing.read_card(path)) for path in named] if named else checkpoint.list_shipped()
     described = [card_to_dict(path, card) | (look_closer(path, card) if verbose else {}) for path, card in cards]
-    if named or as_json:
+    if as_json:
         show_json(described)
+    elif named:
+        show("\n\n".join(format_card(model) for model in described))
     else:
         show(format_models(described))
 
@@ -72,13 +86,79 @@ def format_models(models: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *PURPOSES, *format_choices(models)])
 
 
+def format_card(model: dict[str, Any]) -> str:
+    """One model for people: a title, and below it what they ask of a network, a line or a few for each."""
+    settings, training = model["settings"], model["training"]
+    sees = next(name for name, count in PLANES.items() if count == settings["planes"])
+    kernels = " ".join(f"{kernel}x{kernel}" for kernel in dict.fromkeys(settings["kernels"]))
+    layers = f"{len(settings['kernels'])} layers, up to {max(settings['widths'])} channels, kernels {kernels}"
+    parts = {
+        "What": [f"{model.get('form', 'ESPCN')}: {layers}, {settings['activation']}; sees {PLANE_WORDS[sees]}"],
+        "For": describe_purpose(model),
+        "Cost": [
+            f"{model['parameters']:,} parameters, {model['macs_per_lr_pixel']:,} multiply-adds per LR pixel, "
+            f"{model['bytes'] / 1000:.0f} kB"
+        ],
+        "Scores": [
+            describe_scores(name, scores) for name, scores in model["metrics"].items() if isinstance(scores, dict)
+        ]
+        or ["not measured"],
+        "Made": describe_making(training),
+        "Again": [model["command"]] if model["command"] else [],
+        "Import": [model["import"]] if "import" in model else [],
+        "Licence": [model["license"] or "not recorded"],
+        "Here": [describe_runs(model["runs"])] if "runs" in model else [],
+        "Grid": [f"ripple {figure(model['ripple'])}, bound {figure(model['checkerboard'], 1)}, in levels of 255"]
+        if "ripple" in model
+        else [],
+    }
+    lines = [f"{model['name']} x{model['scale']} ({model['file']})"]
+    for title, texts in parts.items():
+        lines += [f"  {title if index == 0 else '':9}{text}" for index, text in enumerate(texts)]
+    return "\n".join(lines)
+
+
+def describe_purpose(model: dict[str, Any]) -> list[str]:
+    """Which pictures a model is for, as far as its card tells."""
+    settings = model["training"].get("settings")
+    degradation = "unknown" if settings is None else settings.get("degradation", TRAIN.degradation)
+    mixed = [f"mixes with {model['sister']}: --strength says how much damage it undoes"] if model["sister"] else []
+    return [PURPOSE_OF.get(degradation, "not recorded"), *mixed]
+
+
+def describe_scores(name: str, scores: dict[str, Any]) -> str:
+    """The scores on one set of pictures in a line."""
+    line = f"{name}: {figure(scores.get('psnr'))} dB, SSIM {figure(scores.get('ssim'), 4)}"
+    return line + (f" (bicubic {figure(scores['bicubic'])} dB)" if "bicubic" in scores else "")
+
+
+def describe_making(training: dict[str, Any]) -> list[str]:
+    """How the weights came about: a training, an import, or both."""
+    data, imported = training.get("data", {}), training.get("imported")
+    lines = [f"imported from {', '.join(imported['files'])}"] if imported else []
+    lines += [f"taken from {training['origin']}"] if "origin" in training else []
+    if "settings" in training:
+        count = f"{data['files']:,} pictures" if "files" in data else "pictures"
+        folders = f" ({', '.join(data['folders'])})" if "folders" in data else ""
+        minutes = f" in {training['seconds'] / 60:.0f} minutes" if "seconds" in training else ""
+        start = f", from {training['init']}" if "init" in training else ""
+        lines.append(f"trained on {count}{folders}: {training.get('step', 0):,} steps{minutes}{start}")
+    if versions := training.get("versions"):
+        lines.append("with " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    return lines or ["not recorded"]
+
+
+def describe_runs(runs: dict[str, Any]) -> str:
+    """What a model runs by on this machine."""
+    return f"{runs['engine']} on {runs['device']} in {runs['precision']} ({runs['reason']})"
+
+
 def format_choices(models: list[dict[str, Any]]) -> list[str]:
     """What the models run by here, a line for each way."""
     names: dict[str, list[str]] = {}
     for model in models:
         if runs := model.get("runs"):
-            line = f"{runs['engine']} on {runs['device']} in {runs['precision']} ({runs['reason']})"
-            names.setdefault(line, []).append(model["name"])
+            names.setdefault(describe_runs(runs), []).append(model["name"])
     return [f"Here {', '.join(dict.fromkeys(those))}: {line}." for line, those in names.items()]
 
 

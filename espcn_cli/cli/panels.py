@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 PANELS = {
     "Data": "valid lr outputs protocol degradation drawings mixtures workers cache hr rows",
@@ -15,14 +15,20 @@ PANELS = {
     "Output": "output size format quality png_level depth overwrite skip_existing report pictures crops codes count "
     "csv_file markdown input license origin",
     "Batch": "recursive jobs dry_run max_pixels",
+    "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
     "Reporting": "verbose quiet as_json help",
 }
-"""Names of parameters by panel; `train` has its model and its scale in the panel Network."""
+"""Names of parameters by panel, but for those in MOVED."""
 
 OF = {name: panel for panel, names in PANELS.items() for name in names.split()}
-MOVED = {"train": {"model": "Network", "scale": "Network"}}
+MOVED = {
+    "upscale": {"resume": "Video"},
+    "train": {"model": "Network", "scale": "Network"}
+    | dict.fromkeys(("output", "overwrite", "skip_existing", "license", "device", "precision"), "Run")
+    | {"max_pixels": "Data"},
+}
 """What a command shows elsewhere than the others do."""
 
 EXAMPLES = {
@@ -47,19 +53,25 @@ class Panelled(TyperCommand):
     """A command whose help shows its options in panels, and no type beside a flag."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        params = super().get_params(ctx)
         panels = OF | MOVED.get(self.name or "", {})
+        params = without_types(super().get_params(ctx))
         for param in params:
             if isinstance(param, TyperOption):
-                param.rich_help_panel = param.rich_help_panel or panels.get(param.name or "")
-                if param.is_flag:
-                    param.metavar = ""
-        order = [*PANELS]
-        return sorted(params, key=lambda param: place(getattr(param, "rich_help_panel", None), order))
+                param.rich_help_panel = panels.get(param.name or "")
+        order = [None, *PANELS]  # arguments have no panel of ours
+        return sorted(params, key=lambda param: order.index(param.rich_help_panel))
 
 
-def place(panel: str | None, order: list[str]) -> int:
-    """Where a panel stands: arguments first, then in the order of PANELS, then those of one command alone."""
-    if panel is None:
-        return -1
-    return order.index(panel) if panel in order else len(order)
+class Group(TyperGroup):
+    """Commands under one word; no type beside its flags either."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return without_types(super().get_params(ctx))
+
+
+def without_types(params: list[Any]) -> list[Any]:
+    """The same parameters; help shows no type beside those that are flags."""
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag:
+            param.metavar = ""
+    return params

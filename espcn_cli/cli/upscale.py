@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.panels import Panelled
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
@@ -40,13 +42,37 @@ from espcn_cli.errors import UsageError
 from espcn_cli.paths import STREAM
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
 
-VIDEOS: dict[str, Any] = {"rich_help_panel": "Videos"}
-
 if TYPE_CHECKING:
     from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
     from espcn_cli.upscaling.upscaler import Upscaler
+
+
+class UpscaleCommand(Panelled):
+    """Tells in words what is missing where one path stands alone, or none."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # a shell completes what is not finished yet
+            return super().parse_args(ctx, args)
+        words, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        if words["sources"] or words.get("help"):
+            return super().parse_args(ctx, args)
+        only = words["destination"]
+        if not isinstance(only, str):
+            example = "espcn upscale cat.png cat_x2.png"
+            raise UsageError(f"name a picture, and after it where the upscaled one goes, such as: {example}")
+        example = shlex.join(["espcn", "upscale", *args, output_for(only, words.get("scale"))])
+        raise UsageError(f"where does the upscaled {only} go? Name a second path, as for cp: {example}")
+
+
+def output_for(source: str, scale: object) -> str:
+    """A name to suggest for what becomes of a source."""
+    path = Path(source)
+    if source == str(STREAM):
+        return "upscaled.png"
+    name = f"{path.resolve().stem}_x{scale if isinstance(scale, str) else DEFAULT_SCALE}"
+    return name + ("/" if path.is_dir() else path.suffix)
 
 
 def parse_scale(text: str) -> Scale:
@@ -143,33 +169,30 @@ def upscale(
     ] = False,
     codec: Annotated[
         Codec,
-        typer.Option(help="Of videos: auto is h264, and vp9 in WebM; source is what the source is in.", **VIDEOS),
+        typer.Option(help="Of videos: auto is h264, and vp9 in WebM; source is what the source is in."),
     ] = "auto",
     crf: Annotated[
         int | None,
-        typer.Option(min=0, help="The codec's quality, 0 the best. Default: no loss to the eye.", **VIDEOS),
+        typer.Option(min=0, help="The codec's quality, 0 the best. Default: no loss to the eye."),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
             help="The codec's pace: ultrafast to placebo for h264 and hevc (else veryfast), a number for av1 and vp9.",
-            **VIDEOS,
         ),
     ] = None,
     pixel_format: Annotated[
         str | None,
-        typer.Option(help="FFmpeg's name of one, such as yuv420p. Default: what keeps most of the source.", **VIDEOS),
+        typer.Option(help="FFmpeg's name of one, such as yuv420p. Default: what keeps most of the source."),
     ] = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Begin here: seconds, or 1:02:03.5.", **VIDEOS)
-    ] = None,
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="End here.", **VIDEOS)] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="At most this many frames.", **VIDEOS)] = None,
+    start: Annotated[str | None, typer.Option(metavar="TIME", help="Begin here: seconds, or 1:02:03.5.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End here.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="At most this many frames.")] = None,
     deinterlace: Annotated[
-        bool, typer.Option("--deinterlace", help="Make whole frames of fields first (bwdif).", **VIDEOS)
+        bool, typer.Option("--deinterlace", help="Make whole frames of fields first (bwdif).")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run of the same command was stopped.", **VIDEOS)
+        bool, typer.Option("--resume", help="Go on where a run of the same command was stopped.")
     ] = False,
     tile: Annotated[
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")

@@ -30,7 +30,7 @@ def test_a_network_of_others_becomes_a_checkpoint(theirs: Path) -> None:
     card = checkpoint.read_card(theirs.parent / "faces.safetensors")
     assert (card.name, card.license, card.training["origin"]) == ("faces", "CC0", "https://example.org/faces")
     assert card.training["imported"]["files"].keys() == {"faces_x2.pth"}
-    described = run("models", "faces.safetensors", "-v", cwd=theirs.parent)
+    described = run("models", "faces.safetensors", "-v", "--json", cwd=theirs.parent)
     assert json.loads(described.stdout)[0]["settings"]["skip"] == "nearest"
 
 
@@ -78,7 +78,11 @@ def test_an_imported_network_is_trained_on_in_its_own_form(theirs: Path) -> None
 def test_models_describes_files_of_others(theirs: Path) -> None:
     save_graph(theirs.parent / "g.pb", stack((4,), (3, 3), 4), 2)
     save_ncnn_compact(theirs.parent / "n.param", compact(3), 3)
-    shown = json.loads(run("models", theirs, "g.pb", "n.bin", cwd=theirs.parent).stdout)
+    cards = run("models", theirs, "g.pb", "n.bin", cwd=theirs.parent).stdout
+    assert "  What     Compact (SRVGGNetCompact): " in cards
+    assert "  Made     imported from n.param, n.bin\n" in cards
+    assert "  Import   espcn import g.pb -o g_x2.safetensors\n" in cards
+    shown = json.loads(run("models", theirs, "g.pb", "n.bin", "--json", cwd=theirs.parent).stdout)
     assert [model["form"] for model in shown] == ["Compact (SRVGGNetCompact)", "ESPCN", "Compact (SRVGGNetCompact)"]
     assert [model["scale"] for model in shown] == [2, 2, 3]
     assert shown[1]["import"] == "espcn import g.pb -o g_x2.safetensors"

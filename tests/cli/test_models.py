@@ -25,11 +25,38 @@ def test_models_describes_a_checkpoint(tiny: Path) -> None:
     one_line(run("models", ROOT / "pyproject.toml"), 1, "not a readable safetensors file")
 
 
+def test_a_file_is_shown_as_a_card_that_people_read() -> None:
+    lines = run("models", ROOT / "weights" / "espcn-m-real_x2.safetensors").stdout.splitlines()
+    assert lines[0].startswith("espcn-m-real x2 (") and lines[0].endswith("espcn-m-real_x2.safetensors)")
+    card = dict(line.split(maxsplit=1) for line in lines[1:] if line[2] != " ")
+    assert [*card] == ["What", "For", "Cost", "Scores", "Made", "Again", "Licence"]
+    assert card["What"].startswith("ESPCN: 12 layers, up to 16 channels, kernels 3x3, hardswish; sees luma")
+    assert card["For"].startswith("pictures as people have them")
+    assert "  mixes with espcn-m: --strength says how much damage it undoes" in "\n".join(lines)
+    assert card["Cost"] == "23,940 parameters, 23,760 multiply-adds per LR pixel, 102 kB"
+    assert card["Scores"] == "validation: 28.40 dB, SSIM 0.7998 (bicubic 27.42 dB)"
+    assert card["Made"].startswith(
+        "trained on 665 pictures (DIV2K, General100, T91, free-photos): 16,000 steps in 60 min"
+    )
+    assert card["Again"].startswith("espcn train DIV2K ")
+    assert card["Licence"].startswith("MIT; ")
+
+
+def test_a_card_says_what_is_not_recorded(tiny: Path) -> None:
+    lines = run("models", tiny, tiny).stdout.split("\n\n")[1].splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines[1:] if "not " in line] == [
+        "not recorded",
+        "not measured",
+        "not recorded",
+        "not recorded",
+    ]
+
+
 def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) -> None:
     folder = photos.parent
     options = [*QUICK, "--steps", 4, "--planes", "rgb", "--loss", "mse", "-s", 3, "--precision", "bf16"]
     assert run("train", "photos", "-o", "m.safetensors", *options, cwd=folder).code == 0
-    [card] = json.loads(run("models", "m.safetensors", cwd=folder).stdout)
+    [card] = json.loads(run("models", "m.safetensors", "--json", cwd=folder).stdout)
     assert card["command"] == (
         "espcn train photos --valid VALID -m espcn-s -s 3 --planes rgb --precision bf16 --steps 4 --batch-size 2"
         " --patch-size 16 --loss mse --expansion 4 --validate-every 4"
@@ -51,7 +78,7 @@ def test_scores_of_an_older_checkpoint_that_are_infinite_are_not_known(tmp_path:
     metadata = checkpoint.read_card(tiny).to_metadata() | {"metrics": json.dumps({"validation": scores})}
     save_file(load_file(tiny), old, metadata)
     assert checkpoint.read_card(old).metrics["validation"]["psnr"] == math.inf
-    [shown] = strict_json(run("models", old).stdout)
+    [shown] = strict_json(run("models", old, "--json").stdout)
     assert shown["metrics"]["validation"] == {"psnr": None, "bicubic": None, "ssim": 0.9}
     assert format_models([shown]).splitlines()[1].split()[-2:] == ["-", "-"]
 
@@ -68,7 +95,7 @@ def test_models_says_what_clean_and_real_weights_are_for() -> None:
 
 def test_a_sister_is_named(tmp_path: Path) -> None:
     for path, sister in zip(save_pair(tmp_path), (None, "tiny"), strict=True):
-        [card] = json.loads(run("models", path).stdout)
+        [card] = json.loads(run("models", path, "--json").stdout)
         assert card["sister"] == sister
 
 
