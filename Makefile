@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test test-all lint format clean weights
+.PHONY: help install demo test test-all lint check-release format clean weights
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test      the tests, on all cores, but for a few that are slow by nature"
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff, mypy, and which part may import which"
+	@echo "make check-release  wheel and sdist, tried in empty environments with the oldest and newest Python and packages"
 	@echo "make format    put the code into shape"
 	@echo "make weights   train every shipped network again (hours): DATA=... VALID=..."
 	@echo "make clean     remove what the other targets made"
@@ -51,6 +52,9 @@ lint: $(VENV)/developing
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check-release: $(VENV)/developing
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/release
 
 format: $(VENV)/developing
 	$(BIN)/ruff check --fix

@@ -21,7 +21,7 @@ def import_network(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Of PyTorch (.pth), safetensors, ncnn (.param with its .bin), or a frozen graph of TensorFlow (.pb).",
+            help="A network of PyTorch (.pth), safetensors, ncnn (.param with its .bin), or a frozen graph of TensorFlow (.pb).",
         ),
     ],
     output: Annotated[

@@ -59,7 +59,9 @@ def train(
     context: typer.Context,
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="DATA", help="Folders of pictures of any size and kind; each is drawn as often."),
+        typer.Argument(
+            metavar="DATA", help="Folders of pictures of any size and kind; each picture is drawn equally often."
+        ),
     ],
     output: Annotated[
         str | None,
@@ -73,7 +75,7 @@ def train(
         str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
     ] = DEFAULT_MODEL,
     scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
-    planes: Annotated[Planes, typer.Option(help="What the network sees; with luma, chroma is interpolated.")] = "luma",
+    planes: Annotated[Planes, typer.Option(help="What the network sees; with luma, colours follow it.")] = "luma",
     init: Annotated[
         str | None,
         typer.Option(
@@ -84,14 +86,14 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = TRAIN.steps,
     minutes: Annotated[float, typer.Option(help="Train for this many minutes instead of --steps.")] = TRAIN.minutes,
-    loss: Annotated[Loss, typer.Option(help="What a step makes smaller.")] = TRAIN.loss,
+    loss: Annotated[Loss, typer.Option(help="The loss that training minimises.")] = TRAIN.loss,
     batch_size: Annotated[int, typer.Option(help="Patches per step.")] = TRAIN.batch_size,
     patch_size: Annotated[int, typer.Option(help="HR pixels of a patch's side.")] = TRAIN.patch_size,
     candidates: Annotated[
         int, typer.Option(help="Each patch is the most detailed of this many random ones.")
     ] = TRAIN.candidates,
     optimiser: Annotated[
-        Optimiser, typer.Option(help="How weights follow their gradients; soap takes a higher rate, say 5e-3.")
+        Optimiser, typer.Option(help="Optimiser; soap takes a higher learning rate, about 5e-3.")
     ] = TRAIN.optimiser,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = TRAIN.learning_rate,
     schedule: Annotated[
@@ -101,7 +103,7 @@ def train(
     degradation: Annotated[
         Degradation,
         typer.Option(
-            help="How LR is made; camera: blur, noise and JPEG; real: all that happens to pictures, text besides."
+            help="How LR is made. camera: blur, noise and JPEG; real: all that happens to people's pictures, and text."
         ),
     ] = TRAIN.degradation,
     drawings: Annotated[

@@ -94,7 +94,7 @@ def upscale(
         str,
         typer.Argument(
             metavar="DESTINATION",
-            help="A file for one source, else a folder, as is any name that ends in a slash; '-' is standard output.",
+            help="A file for one source, a folder for several; a name that ends in a slash is a folder. '-' is standard output.",
         ),
     ],
     model: Annotated[
@@ -139,7 +139,7 @@ def upscale(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Of JPEG (else 95), AVIF (else 90) and WebP (else lossless)."),
+        typer.Option(min=1, max=100, help="Quality of JPEG, AVIF and WebP. Default: 95, 90, lossless."),
     ] = None,
     png_level: Annotated[
         int | None,
@@ -155,8 +155,8 @@ def upscale(
     alpha: Annotated[
         Alpha,
         typer.Option(
-            help="What alpha is: transparency (blend), or data such as the gloss or height of a game's textures "
-            "(separate), enlarged as one more grey picture, with the colours under it left as they are.",
+            help="What alpha is. blend: transparency. separate: data, such as the gloss or height of a game's textures; "
+            "it is enlarged by itself, and the colours below it stay as they are.",
         ),
     ] = "blend",
     ensemble: Annotated[
@@ -169,21 +169,23 @@ def upscale(
     ] = False,
     codec: Annotated[
         Codec,
-        typer.Option(help="Of videos: auto is h264, and vp9 in WebM; source is what the source is in."),
+        typer.Option(help="Codec of videos: auto is h264, in WebM vp9; source is the source's own."),
     ] = "auto",
     crf: Annotated[
         int | None,
-        typer.Option(min=0, help="The codec's quality, 0 the best. Default: no loss to the eye."),
+        typer.Option(min=0, help="Quality of the codec, 0 is best. Default: no visible loss."),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="The codec's pace: ultrafast to placebo for h264 and hevc (else veryfast), a number for av1 and vp9.",
+            help="Speed of the codec: ultrafast to placebo for h264 and hevc (else veryfast), a number for av1 and vp9.",
         ),
     ] = None,
     pixel_format: Annotated[
         str | None,
-        typer.Option(help="FFmpeg's name of one, such as yuv420p. Default: what keeps most of the source."),
+        typer.Option(
+            help="FFmpeg's name of a pixel format, such as yuv420p. Default: the one that keeps most of the source."
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="Begin here: seconds, or 1:02:03.5.")] = None,
     end: Annotated[str | None, typer.Option(metavar="TIME", help="End here.")] = None,
@@ -192,7 +194,7 @@ def upscale(
         bool, typer.Option("--deinterlace", help="Make whole frames of fields first (bwdif).")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run of the same command was stopped.")
+        bool, typer.Option("--resume", help="Continue a video where the same command was stopped.")
     ] = False,
     tile: Annotated[
         str, typer.Option(metavar="auto|N|off", help="LR pixels of a tile's side; the result is the same.")
@@ -211,8 +213,8 @@ def upscale(
         int,
         typer.Option(
             min=1,
-            help="Refuse files that claim more pixels, all frames together, and outputs of more than 16 times as many. "
-            "Of a video each frame is held to it.",
+            help="Refuse files that claim more pixels, all frames together, and outputs 16 times as large. "
+            "Of a video, each frame counts by itself.",
         ),
     ] = MAX_PIXELS,
     dry_run: Annotated[
