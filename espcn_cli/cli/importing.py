@@ -21,7 +21,7 @@ def import_network(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A network of PyTorch (.pth), safetensors, ncnn (.param with its .bin), or a frozen graph of TensorFlow (.pb).",
+            help="A network: .pth of PyTorch, .safetensors, .param of ncnn with its .bin, .pb of TensorFlow.",
         ),
     ],
     output: Annotated[

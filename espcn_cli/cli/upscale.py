@@ -94,7 +94,8 @@ def upscale(
         str,
         typer.Argument(
             metavar="DESTINATION",
-            help="A file for one source, a folder for several; a name that ends in a slash is a folder. '-' is standard output.",
+            help="A file for one source, a folder for several; a name that ends in a slash is a folder. "
+            "'-' is standard output.",
         ),
     ],
     model: Annotated[
@@ -155,7 +156,7 @@ def upscale(
     alpha: Annotated[
         Alpha,
         typer.Option(
-            help="What alpha is. blend: transparency. separate: data, such as the gloss or height of a game's textures; "
+            help="What alpha is. blend: transparency. separate: data, such as gloss or height in a game's textures; "
             "it is enlarged by itself, and the colours below it stay as they are.",
         ),
     ] = "blend",
@@ -178,7 +179,8 @@ def upscale(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Speed of the codec: ultrafast to placebo for h264 and hevc (else veryfast), a number for av1 and vp9.",
+            help="Speed of the codec: ultrafast to placebo for h264 and hevc, else a number. Default: veryfast; 9 for "
+            "av1, 6 for vp9.",
         ),
     ] = None,
     pixel_format: Annotated[
