@@ -104,7 +104,8 @@ def test_a_named_pipe_is_read_as_a_file_and_waiting_for_one_can_be_interrupted(t
     assert process.returncode == 0
     with Image.open(tmp_path / "out.png") as image:
         assert image.size == (48, 36)
-    with start("pipe", "never.png", "-m", tiny, cwd=tmp_path) as waiting, (tmp_path / "pipe").open("wb"):
+    os.mkfifo(tmp_path / "other")  # the first one's reader may be about to end
+    with start("other", "never.png", "-m", tiny, cwd=tmp_path) as waiting, (tmp_path / "other").open("wb"):
         waiting.send_signal(signal.SIGTERM)  # the pipe opened when the other side did
         _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 143
