@@ -33,14 +33,16 @@ PURPOSE_OF = {
 }
 """What a network is for, by the degradation that it was trained to undo."""
 
-PLANE_WORDS = {"luma": "luma; colours are enlarged by bicubic", "rgb": "RGB"}
+PLANE_WORDS = {"luma": "luma, which colours follow", "rgb": "RGB"}
 
 
 def list_models(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PATH", help="Checkpoints to describe, or files that `espcn import` takes; else what is shipped."
+            metavar="PATH",
+            help="Shipped models by name, checkpoints, or files that `espcn import` takes. Default: a list of what is "
+            "shipped.",
         ),
     ] = None,
     verbose: Annotated[
@@ -57,15 +59,19 @@ def list_models(
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
     """
     from espcn_cli.exchange import importing
+    from espcn_cli.files import is_there
     from espcn_cli.network import checkpoint
     from espcn_cli.paths import file_of
 
-    named = [file_of(path) for path in paths or []]
-    cards = [(path, importing.read_card(path)) for path in named] if named else checkpoint.list_shipped()
+    shipped = checkpoint.list_shipped()
+    cards = [] if paths else shipped
+    for path in paths or []:
+        of_name = [] if is_there(Path(path)) else [found for found in shipped if found[1].name == path]
+        cards += of_name or [(file_of(path), importing.read_card(file_of(path)))]
     described = [card_to_dict(path, card) | (look_closer(path, card) if verbose else {}) for path, card in cards]
     if as_json:
         show_json(described)
-    elif named:
+    elif paths:
         show("\n\n".join(format_card(model) for model in described))
     else:
         show(format_models(described))

@@ -36,7 +36,7 @@ def plan(
     to_folder = named or is_folder(place) or not (place.suffix or is_stream(place))
     if len(paths) == 1 and not is_folder(paths[0]) and not to_folder:
         kinds = [containers.kind_of(source) for source in present]
-        _check_file(place, suffix, any(kinds))
+        _check_file(present, place, suffix, any(kinds))
         tasks = [Task(source, place, video=kind) for source, kind in zip(present, kinds, strict=True)]
     else:
         _check_folder(paths, place, recursive, named)
@@ -87,17 +87,21 @@ def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: st
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
     kind = containers.kind_of(sources[0])
     if destination != STREAM:
-        _check_file(destination, suffix, kind is not None)
+        _check_file(sources, destination, suffix, kind is not None)
     elif kind is None and suffix in containers.MUXERS:
         raise UsageError(f"-f {suffix}: {source_name(sources[0])} is no video: name a format of pictures")
     return Task(sources[0], destination, video=kind)
 
 
-def _check_file(destination: Path, suffix: str | None, video: bool) -> None:
+def _check_file(sources: list[Path], destination: Path, suffix: str | None, video: bool) -> None:
+    """`sources`: the one that goes there, if it is there itself."""
     if is_stream(destination):
         check_destination(destination, streams=True)
         return
-    format_of = containers.muxer_of if video else writing.format_of
+    for_videos = destination.suffix.lower() in containers.SUFFIXES - SUFFIXES
+    if sources and for_videos and not video:
+        raise UsageError(f"{source_name(sources[0])} is no video that can be read: it cannot become {destination}")
+    format_of = containers.muxer_of if video or for_videos else writing.format_of
     try:
         kind = format_of(destination)
     except UsageError as error:

@@ -105,3 +105,10 @@ def test_models_lists_what_is_shipped() -> None:
     for name in ("espcn", "espcn-s", "espcn-m", "espcn-l"):
         for scale in (2, 3, 4):
             assert re.search(rf"^{name} +x{scale} +[\d,]+ +[\d,]+ +\d+ +\d+\.\d\d +\d+\.\d\d$", result.stdout, re.M)
+
+
+def test_a_shipped_model_s_name_shows_a_card_for_each_scale() -> None:
+    result = run("models", "espcn-s")
+    assert result.code == 0
+    titles = [line.split(" (")[0] for line in result.stdout.splitlines() if line and not line.startswith(" ")]
+    assert titles == ["espcn-s x2", "espcn-s x3", "espcn-s x4"]

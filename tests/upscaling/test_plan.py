@@ -226,3 +226,17 @@ def test_what_goes_into_a_pipe_or_a_device_needs_no_suffix(tmp_path: Path) -> No
         plan([source, tmp_path], tmp_path / "pipe")
     with pytest.raises(UsageError, match="different formats"):
         plan(["-"], tmp_path / "b.png", suffix=".webp")
+
+
+@pytest.mark.parametrize("name", ["picture.png", "text.mp4"])
+def test_what_is_no_video_cannot_become_one(tmp_path: Path, name: str) -> None:
+    """By what it holds, whatever its name says; one that is not there is reported as that."""
+    source = tmp_path / name
+    if name == "text.mp4":
+        source.write_text("text")
+    else:
+        save_picture(source)
+    with pytest.raises(UsageError, match=f"{name} is no video that can be read: it cannot become .*out.mkv"):
+        plan([source], tmp_path / "out.mkv")
+    [outcome] = plan([tmp_path / "gone.mp4"], tmp_path / "out.mkv")
+    assert isinstance(outcome, Outcome) and "no such file or folder" in str(outcome.error)
