@@ -18,7 +18,7 @@ PANELS = {
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
-    "Reporting": "verbose quiet as_json help",
+    "Reporting": "clean verbose quiet as_json help",
 }
 """Names of parameters by panel, but for those in MOVED."""
 
@@ -42,6 +42,7 @@ EXAMPLES = {
         "import": "espcn import network.pth -o network.safetensors",
         "export": "espcn export espcn-m page.html",
         "models": "espcn models mine.safetensors",
+        "doctor": "espcn doctor",
         "autoencoder train": "espcn autoencoder train mnist/ -o digits.safetensors",
         "autoencoder reconstruct": "espcn autoencoder reconstruct autoencoder mnist/ sheet.png",
     }.items()
