@@ -64,6 +64,7 @@ def format_health(health: Health) -> str:
         "Processor": [health.processor.name, describe_features(health.processor.features)],
         "Threads": [f"{health.threads.used} ({health.threads.reason})"],
         "Memory": [describe_memory(health.memory)],
+        "Own models": [f"{', '.join(health.own_models) or 'none'} in {health.models_folder}"],
         "Caches": [health.cache_folder, *map(describe_kept, health.caches)],
         "Environment": [f"{name}={value}" for name, value in health.environment.items()],
         "Problems": list(health.problems) or ["none found"],

@@ -71,6 +71,8 @@ class Health:
     processor: Processor
     threads: Threads
     memory: Memory
+    models_folder: str
+    own_models: tuple[str, ...]
     cache_folder: str
     caches: tuple[Kept, ...]
     environment: dict[str, str]
@@ -99,7 +101,8 @@ def examine(thoroughly: bool = False) -> Health:
     engines, problems = _engines(faults, thoroughly)
     packages = [each.tried(faults.get(each.module)) for each in packages]
     extras = [replace(each, packages=tuple(p.tried(faults.get(p.module)) for p in each.packages)) for each in extras]
-    wrong = [*_wrong_packages(packages), *_wrong_extras(extras), *problems, *_wrong_cache()]
+    folder, own, troubles = _own_models()
+    wrong = [*_wrong_packages(packages), *_wrong_extras(extras), *problems, *troubles, *_wrong_cache()]
     return Health(
         version=installed.version(),
         folder=str(Path(__file__).parents[1]),
@@ -113,6 +116,8 @@ def examine(thoroughly: bool = False) -> Health:
         processor=machine.processor(),
         threads=machine.threads(),
         memory=machine.main_memory(),
+        models_folder=folder,
+        own_models=own,
         cache_folder=str(cache_folder()),
         caches=tuple(caches.kept()),
         environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
@@ -175,6 +180,12 @@ def _ways() -> tuple[tuple[Way, ...], list[str]]:
     if tried.error is not None:
         errors.append(f"no network can be run: {tried.error}")
     return tuple(Way(*found, tuple(models)) for found, models in names.items()), list(dict.fromkeys(errors))
+
+
+def _own_models() -> tuple[str, tuple[str, ...], list[str]]:
+    """Their folder, their names, and what is wrong there; nothing where they cannot be looked for."""
+    tried = trial.alone(trial.models)
+    return (tried.told[0], tuple(tried.told[1]), tried.told[2]) if tried.error is None else ("", (), [])
 
 
 def _wrong_packages(packages: list[Package]) -> list[str]:

@@ -172,10 +172,20 @@ def choices(tell: Tell) -> None:
     """Tell of each shipped model its name, its scale, and what it runs by or why by nothing."""
     from espcn_cli.engines.opening import decide
     from espcn_cli.errors import EspcnError
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network import named
 
-    for _, card in checkpoint.list_shipped():
+    for _, card in named.list_shipped():
         try:
             tell((card.name, card.settings.scale, asdict(decide(card.settings)), None))
         except EspcnError as error:
             tell((card.name, card.settings.scale, None, str(error)))
+
+
+def models(tell: Tell) -> None:
+    """Tell the folder of own models, how many there are by name, and what is wrong with files there."""
+    from espcn_cli.network import named
+
+    own = named.list_own()
+    tell(str(named.models_folder()))
+    tell([f"{each.name} x{each.card.settings.scale}" for each in own.models])
+    tell([str(error) for error in own.troubles])

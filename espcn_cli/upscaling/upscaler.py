@@ -18,7 +18,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.memory import out_of_memory
-from espcn_cli.network import checkpoint, mixing
+from espcn_cli.network import checkpoint, mixing, named
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
@@ -367,7 +367,7 @@ def load(
     """
     check_strength(strength)
     model = None if model is None else str(model)
-    path = checkpoint.find(model, scale)
+    path = named.find(model, scale)
     card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
@@ -392,9 +392,9 @@ def load(
         ensemble=ensemble,
         alpha=alpha,
     )
-    scales = checkpoint.scales(model)
+    scales = named.scales(model)
     if strength != "auto":
-        scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
+        scales = [other for other in scales if mixing.find_sister(named.find(model, other))]
     return Upscaler(opened, tile, tuple(scales), at, strength, card.name, alpha)
 
 

@@ -59,7 +59,7 @@ def test_all_that_a_report_needs_is_in_a_block_of_text() -> None:
     result = run("doctor")
     titles = [line.split("  ")[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert titles[:8] == ["espcn", "Python", "System", "Packages", "Pillow has", "Extras", "Engines", "Processor"]
-    assert titles[8:] == ["Threads", "Memory", "Caches", "Environment", "Problems"]
+    assert titles[8:] == ["Threads", "Memory", "Own models", "Caches", "Environment", "Problems"]
     assert f"numpy {metadata.version('numpy')}" in result.stdout
     assert "openvino on CPU in " in result.stdout
     assert (problems(result.stdout), result.code, result.stderr) == (["none found"], 0, "")
