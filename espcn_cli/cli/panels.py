@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 PANELS = {
     "Data": "valid lr outputs protocol degradation drawings mixtures workers cache hr rows",
-    "Model": "model models scale scales strength ensemble alpha",
+    "Model": "model models scale scales strength ensemble alpha wrap",
     "Network": "planes init expansion code upsampler range activation last",
     "Schedule": "steps minutes epochs schedule warmup finish patience validate_every",
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
