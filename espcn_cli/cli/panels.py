@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 PANELS = {
     "Data": "valid lr outputs protocol degradation drawings mixtures workers cache hr rows",
-    "Model": "model models scale scales strength ensemble alpha",
+    "Model": "model models scale scales strength ensemble alpha wrap",
     "Network": "planes init expansion code upsampler range activation last",
     "Schedule": "steps minutes epochs schedule warmup finish patience validate_every",
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
@@ -19,7 +19,7 @@ PANELS = {
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
-    "Reporting": "verbose quiet as_json help help_all",
+    "Reporting": "clean verbose quiet as_json help help_all",
 }
 """Names of parameters by panel, but for those in MOVED."""
 
@@ -35,7 +35,7 @@ MOVED = {
 RARE = {
     command: frozenset(names.split())
     for command, names in {
-        "upscale": "alpha ensemble png_level depth jobs max_pixels preset pixel_format start end frames deinterlace "
+        "upscale": "alpha wrap ensemble png_level depth jobs max_pixels preset pixel_format start end frames deinterlace "
         "tile threads engine precision",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",
@@ -56,6 +56,7 @@ EXAMPLES = {
         "import": "espcn import network.pth -o network.safetensors",
         "export": "espcn export espcn-m page.html",
         "models": "espcn models mine.safetensors",
+        "doctor": "espcn doctor",
         "autoencoder train": "espcn autoencoder train mnist/ -o digits.safetensors",
         "autoencoder reconstruct": "espcn autoencoder reconstruct autoencoder mnist/ sheet.png",
     }.items()

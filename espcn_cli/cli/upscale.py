@@ -131,7 +131,9 @@ def upscale(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Quality of JPEG, AVIF and WebP. Default: 95, 90, lossless."),
+        typer.Option(
+            min=1, max=100, help="Quality of JPEG (default: 95), AVIF and HEIC (90), WebP and JPEG XL (lossless)."
+        ),
     ] = None,
     png_level: Annotated[
         int | None,
@@ -158,6 +160,10 @@ def upscale(
             help="Mean over the eight flips and quarter turns, eight times slower; "
             "espcn-m at x2 gains 0.14 dB by it on six Kodak pictures.",
         ),
+    ] = False,
+    wrap: Annotated[
+        bool,
+        typer.Option("--wrap", help="Seamless textures: edges continue at the opposite side. Not for videos."),
     ] = False,
     codec: Annotated[
         Codec,
@@ -271,7 +277,7 @@ def upscale(
     opening.limit_pixels(max_pixels)
     cores.limit(threads)
     planned = plan(sources, destination, recursive, suffix)
-    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None})
+    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
@@ -284,6 +290,7 @@ def upscale(
             tile=tile_size,
             ensemble=ensemble,
             alpha=alpha,
+            wrap=wrap,
         )
     if not quiet:
         if line := engine_hint(engine, device):
@@ -343,12 +350,15 @@ def parse_time(text: str | None, option: str) -> float | None:
     return seconds
 
 
-def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: bool) -> None:
+def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: bool, wrap: bool = False) -> None:
     """Raise UsageError if options were given for videos or for pictures alone, and there are none of them."""
     from espcn_cli.upscaling.outcome import Task
+    from espcn_cli.upscaling.wrap import VIDEO
 
     kinds = {task.video is not None for task in tasks if isinstance(task, Task)}
     if kinds == {False} and for_videos:
         raise UsageError("options for videos (--codec to --resume) were given, and no source is one: leave them out")
+    if kinds == {True} and wrap:
+        raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
         raise UsageError("--quality, --png-level and --depth are for pictures; --crf and --pixel-format are for videos")
