@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -43,6 +43,7 @@ from espcn_cli.paths import STREAM
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
 
 if TYPE_CHECKING:
+    from espcn_cli.upscaling.archive import Progress as PageProgress
     from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
@@ -88,7 +89,8 @@ def parse_scale(text: str) -> Scale:
 
 def upscale(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, or folders of them; '-' is standard input.")
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Pictures, videos, .cbz and .zip, or folders; '-' is standard input."),
     ],
     destination: Annotated[
         str,
@@ -234,6 +236,7 @@ def upscale(
     """Upscale a picture or a video to a file, or many of them and folders to a folder.
 
     A video keeps its sound, subtitles, chapters, metadata, timestamps and colours (pip install 'espcn[video]').
+    A .cbz or .zip keeps its order, folders, times and all files that are no pictures.
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
@@ -241,10 +244,10 @@ def upscale(
     from espcn_cli import cores
     from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
-    from espcn_cli.pictures import opening, writing
+    from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.pictures.encoders import Coding
     from espcn_cli.pictures.video import Span
-    from espcn_cli.upscaling import film, pipeline, sizes
+    from espcn_cli.upscaling import archive, film, pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
@@ -275,6 +278,7 @@ def upscale(
         stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
         film=films,
+        archive=archive.ArchiveOptions(suffix if suffix not in containers.MUXERS else None),
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
@@ -374,15 +378,21 @@ def do_all(
 
     outcomes: list[Outcome] = []
     video = VideoBar(quiet)
-    options = replace(options, film=replace(options.film, progress=video.update))
+    pages = PageBar(quiet)
+    options = replace(
+        options,
+        film=replace(options.film, progress=video.update),
+        archive=replace(options.archive, progress=pages.update),
+    )
     work = run(upscaler, tasks, options)
     several = len(tasks) > 1
     with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
-            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
+            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video, pages:
                 for outcome in work:
                     outcomes.append(outcome)
                     video.close()
+                    pages.close()
                     bar.update()
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -404,29 +414,50 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-class VideoBar:
-    """The bar of the video that is under way: frames a second, time left, and how that compares with its own pace."""
+class PartsBar:
+    """The bar of the one file that is under way, if it is one of many parts."""
+
+    unit = "part"
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._open = ExitStack()
         self._bar: Any = None
 
-    def __enter__(self) -> VideoBar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def update(self, state: Progress) -> None:
+    def advance(self, done: int, total: int | None, note: str = "") -> None:
         if self._bar is None:
-            self._bar = self._open.enter_context(progress(state.total, "frame", self._quiet, initial=state.done - 1))
-        self._bar.set_postfix_str(f"{state.speed:.2f} x real time", refresh=False)
+            self._bar = self._open.enter_context(progress(total, self.unit, self._quiet, initial=done - 1))
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.update()
 
     def close(self) -> None:
         self._open.close()
         self._bar = None
+
+
+class VideoBar(PartsBar):
+    """Of a video: frames a second, time left, and how that compares with its own pace."""
+
+    unit = "frame"
+
+    def update(self, state: Progress) -> None:
+        self.advance(state.done, state.total, f"{state.speed:.2f} x real time")
+
+
+class PageBar(PartsBar):
+    """Of an archive."""
+
+    unit = "page"
+
+    def update(self, state: PageProgress) -> None:
+        self.advance(state.done, state.total)
 
 
 def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrite: bool) -> str:
@@ -495,9 +526,9 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
 
 def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
-    from espcn_cli.pictures import containers, folders
+    from espcn_cli.pictures import containers, folders, zipped
 
-    suffixes = folders.SUFFIXES | containers.SUFFIXES
+    suffixes = folders.SUFFIXES | containers.SUFFIXES | zipped.SEARCHED
     return sum(folders.count_others(source, recursive, suffixes) for source in map(Path, sources) if is_folder(source))
 
 
@@ -517,6 +548,7 @@ def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
     count = f", {outcome.frames} frames" if outcome.frames is not None else ""
+    count += f", {outcome.pages} page{'s' if outcome.pages != 1 else ''}" if outcome.pages is not None else ""
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
 
