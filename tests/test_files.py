@@ -181,7 +181,7 @@ def test_a_scratch_folder_lies_beside_and_vanishes(tmp_path: Path) -> None:
         (folder / "file").touch()
         abandon()
         assert list(tmp_path.iterdir()) == []
-    with pytest.raises(EspcnError, match="cannot write .*No such file or directory"), scratch(tmp_path / "no" / "a"):
+    with pytest.raises(EspcnError, match=r"cannot write .*No such file or directory"), scratch(tmp_path / "no" / "a"):
         pass
 
 

@@ -142,7 +142,9 @@ def upscale(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Quality of JPEG, AVIF and WebP. Default: 95, 90, lossless."),
+        typer.Option(
+            min=1, max=100, help="Quality of JPEG (default: 95), AVIF and HEIC (90), WebP and JPEG XL (lossless)."
+        ),
     ] = None,
     png_level: Annotated[
         int | None,

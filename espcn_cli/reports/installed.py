@@ -12,6 +12,7 @@ DISTRIBUTION = "espcn"
 PURPOSES = {
     "fast": "the light engine, quick PNGs",
     "deep": "more than 8 bits of colour",
+    "formats": "HEIC and JPEG XL",
     "plots": "curves of trainings as pictures",
     "tensorboard": "trainings in TensorBoard",
     "video": "videos",
