@@ -27,7 +27,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
-from espcn_cli.upscaling import archive, film
+from espcn_cli.upscaling import archive, film, wrap
 from espcn_cli.upscaling.archive import ArchiveOptions
 from espcn_cli.upscaling.film import FilmOptions
 from espcn_cli.upscaling.handover import Handover
@@ -141,7 +141,7 @@ def _flow(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield film.upscale(upscaler, task, work.options.of_films(), single)
+                yield wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
                 continue
             if task.archive:
                 yield from finish()
