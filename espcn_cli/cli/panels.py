@@ -14,7 +14,7 @@ PANELS = {
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
     "Output": "output size format quality png_level depth overwrite skip_existing report pictures crops codes count "
     "csv_file markdown input license origin",
-    "Batch": "recursive jobs dry_run max_pixels",
+    "Batch": "recursive jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
