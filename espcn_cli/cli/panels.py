@@ -35,7 +35,7 @@ MOVED = {
 RARE = {
     command: frozenset(names.split())
     for command, names in {
-        "upscale": "alpha wrap ensemble png_level depth jobs max_pixels preset pixel_format start end frames "
+        "upscale": "alpha wrap lenient ensemble png_level depth jobs max_pixels preset pixel_format start end frames "
         "deinterlace tile threads engine precision",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",
