@@ -15,7 +15,7 @@ PANELS = {
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
     "Output": "output size format quality png_level depth overwrite skip_existing report pictures crops codes count "
     "csv_file markdown input license origin",
-    "Batch": "recursive jobs dry_run max_pixels",
+    "Batch": "recursive jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
@@ -35,7 +35,7 @@ MOVED = {
 RARE = {
     command: frozenset(names.split())
     for command, names in {
-        "upscale": "alpha wrap ensemble png_level depth jobs max_pixels preset pixel_format start end frames "
+        "upscale": "alpha wrap lenient ensemble png_level depth jobs max_pixels preset pixel_format start end frames "
         "deinterlace tile threads engine precision",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",

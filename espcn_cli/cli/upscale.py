@@ -147,6 +147,10 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    lenient: Annotated[
+        bool,
+        typer.Option("--lenient", help="Take JPEGs and PNGs that were cut short; what is missing is grey."),
+    ] = False,
     alpha: Annotated[
         Alpha,
         typer.Option(
@@ -267,6 +271,7 @@ def upscale(
     options = pipeline.Options(
         size=sizes.parse(size) if size is not None else None,
         depth=depth,
+        lenient=lenient,
         encoding=writing.Encoding(quality, png_level),
         overwrite=overwrite,
         skip_existing=skip_existing,
@@ -280,7 +285,7 @@ def upscale(
     opening.limit_pixels(max_pixels)
     cores.limit(threads)
     planned = plan(sources, destination, recursive, suffix)
-    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None}, wrap)
+    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
@@ -364,4 +369,6 @@ def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: boo
     if kinds == {True} and wrap:
         raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
-        raise UsageError("--quality, --png-level and --depth are for pictures; --crf and --pixel-format are for videos")
+        raise UsageError(
+            "--quality, --png-level, --depth and --lenient are for pictures; --crf and --pixel-format are for videos"
+        )

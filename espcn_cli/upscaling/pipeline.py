@@ -50,7 +50,7 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down.
+    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short.
 
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
@@ -61,6 +61,7 @@ class Options:
 
     size: Size | None = None
     depth: int | None = None
+    lenient: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
@@ -151,7 +152,7 @@ def _flow(
             if fills or alone:
                 yield from finish()
             alone = fills
-            ahead.append(_Ahead(task, reader.submit(reading.read_document, task.source, options.depth), small))
+            ahead.append(_Ahead(task, reader.submit(work.read, task), small))
             if len(ahead) > (GROUP if all(each.small for each in ahead) else jobs):
                 advance()
             while len(behind) > jobs + (GROUP if small else 0):
@@ -243,6 +244,10 @@ class _Work:
         except EspcnError:  # is reported when it is read
             return False, False
         return fills, not fills and extent.pixels <= SMALL
+
+    def read(self, task: Task) -> Document:
+        """The picture, decoded. Raises EspcnError."""
+        return reading.read_document(task.source, self.options.depth, self.options.lenient)
 
     def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
         """What becomes of each, in order."""
