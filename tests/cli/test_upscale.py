@@ -147,3 +147,19 @@ def test_a_texture_goes_on_at_its_opposite_side(tmp_path: Path, tiny: Path) -> N
     assert run("upscale", "a.png", "b.png", "large/", "--wrap", "-m", tiny, cwd=tmp_path).code == 0
     with Image.open(tmp_path / "large" / "a.png") as a, Image.open(tmp_path / "large" / "b.png") as b:
         assert np.array_equal(np.roll(np.asarray(a), (8, 14), (0, 1)), np.asarray(b))
+
+
+def test_what_is_cut_short_is_taken_if_asked_for(tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(natural(120, 96)).save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "in" / "cut.jpg").write_bytes(data[: len(data) // 2])
+    one_line(run("upscale", "in", "out", "-m", tiny, "-q", cwd=tmp_path), 1, "in/cut.jpg: cannot be decoded")
+    result = run("upscale", "in", "out", "-m", tiny, "--lenient", cwd=tmp_path)
+    assert (result.code, result.stdout.split(":")[0]) == (0, "out/cut.jpg")
+    assert re.search(
+        r"^in/cut\.jpg: the file is cut short: \d\d % of the picture is missing, and grey$", result.stderr, re.M
+    )
+    with Image.open(tmp_path / "out" / "cut.jpg") as image:
+        assert image.size == (240, 192)
+        assert abs(np.asarray(image)[-20:].mean() - 128) < 10
