@@ -10,7 +10,7 @@ from pathlib import Path
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, is_folder, is_stream, is_there
 from espcn_cli.paths import STREAM, Typed, names_folder, path_of, source_of
-from espcn_cli.pictures import containers, writing, zipped
+from espcn_cli.pictures import containers, pipes, writing, zipped
 from espcn_cli.pictures.folders import SUFFIXES, find_images, source_name
 from espcn_cli.upscaling.choosing import MADE_BEFORE, Choosing
 from espcn_cli.upscaling.naming import Naming
@@ -35,6 +35,7 @@ def plan(
     listed, becomes an Outcome with an error. Raises UsageError if an output would be an input, two outputs would be
     one, the destination does not suit the sources, or the format cannot be written.
     """
+    pipes.forget()
     if suffix and suffix not in containers.MUXERS:
         writing.format_of(Path(f"-f {suffix}"))
     choosing = choosing or Choosing()
@@ -54,7 +55,7 @@ def plan(
         if naming:
             raise UsageError(f"{place} is a name already: --name is for outputs in a folder, or --beside", place)
         present = [path for path in present if not choosing.excludes_named(path) and choosing.fits(path)]
-        kinds = [containers.kind_of(source) for source in present]
+        kinds = [_kind_of(source, place) for source in present]
         _check_file(present, place, suffix, any(kinds))
         tasks = [
             Task(source, place, video=kind, archive=zipped.is_archive(source))
@@ -85,6 +86,13 @@ def stream_format(suffix: str | None, destination: Path = STREAM) -> str:
     return writing.format_of(Path(f"standard output{suffix}"))
 
 
+def _kind_of(source: Path, named: Path) -> str | None:
+    """As `kind_of`; a named pipe is not waited for where a name says that it is a picture's."""
+    if source != STREAM and pipes.reads_once(source) and named.suffix.lower() in SUFFIXES:
+        return None
+    return containers.kind_of(source)
+
+
 def _look_up(sources: Sequence[Typed], destination: Path | None) -> tuple[list[Path], list[Outcome]]:
     """The sources that are there, and why others are not."""
     present, failed = [], []
@@ -113,7 +121,7 @@ def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: st
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
     if zipped.is_archive(sources[0]):
         raise UsageError(f"{sources[0]} is an archive, which cannot go to standard output: name a file or a folder")
-    kind = containers.kind_of(sources[0])
+    kind = _kind_of(sources[0], destination)
     if destination != STREAM:
         _check_file(sources, destination, suffix, kind is not None)
     elif kind is None and suffix in containers.MUXERS:
@@ -218,7 +226,7 @@ def _folder_tasks(
     That is the source whose suffix does not change. The others append the new suffix to their whole name, so that
     names depend on nothing but the list of sources, and a second run finds the same. `naming` takes it from there.
     """
-    kinds = [containers.kind_of(source) for source, _ in found]
+    kinds = [_kind_of(source, source) for source, _ in found]
     places = [source if destination is None else destination / source.relative_to(root) for source, root in found]
     outputs = [
         place if zipped.is_archive(source) else _with_suffix(place, suffix, kind is not None)
