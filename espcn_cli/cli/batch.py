@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from espcn_cli.cli.outcomes import counted, print_json, report
+from espcn_cli.cli.outcomes import counted, print_json, print_line, report
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import NoBar, progress
 
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
+    upscaler: Upscaler,
+    tasks: list[Task | Outcome],
+    options: Options,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    as_lines: bool = False,
 ) -> list[Outcome]:
-    """Do the tasks under a progress bar and report each."""
+    """Do the tasks under a progress bar and report each, with `as_lines` as JSON on stdout too."""
     from espcn_cli.upscaling.pipeline import run
 
     outcomes: list[Outcome] = []
@@ -43,10 +49,14 @@ def do_all(
                     video.close()
                     pages.close()
                     bar.update()
+                    if as_lines:
+                        print_line(outcome)
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
             for outcome in finished(work, stop):
                 outcomes.append(outcome)
+                if as_lines:
+                    print_line(outcome)
                 report(outcome, quiet, verbose, in_a_log=several and bar.disable)
             if as_json:
                 print_json(outcomes)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
 
 from espcn_cli import cores
-from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.errors import BusyError, EspcnError, UsageError
 from espcn_cli.files import claimed, clean, is_stream, replacing
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
@@ -72,7 +72,7 @@ class Progress:
 class FilmOptions:
     """How videos are done. `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
-    `progress` is called after each frame.
+    `progress` is called after each frame. With `shares`, a video that another process makes is skipped.
     """
 
     coding: Coding = field(default_factory=Coding)
@@ -84,6 +84,7 @@ class FilmOptions:
     overwrite: bool = True
     max_output: int = 2**32
     progress: Callable[[Progress], None] | None = None
+    shares: bool = False
 
 
 class Source(Protocol):
@@ -121,6 +122,8 @@ def upscale(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = 
     except BrokenPipeError:
         raise
     except EspcnError as error:
+        if options.shares and isinstance(error, BusyError):
+            return Outcome(task, skipped=True, reason=f"being made by {error.holder}")
         error = error.about(task.source, task.source_name)
         if alone and isinstance(error, UsageError):
             raise error from None
