@@ -59,6 +59,10 @@ OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "
 """Words about a file that are not true of the next one."""
 
 
+FOR_PLAYERS = ("language", "title", "filename", "mimetype")
+"""Words of a stream that are no metadata: which track it is, and of an attachment what it is."""
+
+
 @dataclass
 class _Extra:
     """A stream that is copied: where it goes, and the last moment that was written to it."""
@@ -78,18 +82,20 @@ def join(
     path: Path,
     shift: bool,
     cut: bool,
+    strip: bool = False,
 ) -> list[str]:
     """Write a container at `path`, and say what it cannot hold. `video` None: there is nothing to copy.
 
     `time_base` is that of the parts' timestamps. With `shift` the first frame is at 0, else every timestamp stays; with
-    `cut` only what belongs to the frames is copied. Raises EspcnError if it cannot be written.
+    `cut` only what belongs to the frames is copied; with `strip` tags, covers and data streams are not, but for what
+    players need: languages, names of tracks, chapters. Raises EspcnError if it cannot be written.
     """
     import av
 
     source = _reopened(video) if video else None
     try:
         with av.open(f"file:{path}", "w", format=muxer, options=_options(muxer, source)) as container:
-            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut)
+            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut, strip)
     except (av.FFmpegError, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise EspcnError(f"cannot write {parts.output} ({what}): nothing was changed", parts.output) from None
@@ -129,6 +135,7 @@ def _written(
     muxer: str,
     shift: bool,
     cut: bool,
+    strip: bool,
 ) -> list[str]:
     pts = [moment for part in parts.done for moment in part.pts]
     durations = [duration for part in parts.done for duration in part.durations]
@@ -143,8 +150,12 @@ def _written(
         _describe(stream, chosen)
         if video.matrix:
             stream.set_display_matrix(video.matrix)
-        container.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
-        extras = _add_streams(container, source, chosen, stream, muxer, notes)
+        if not strip:
+            container.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
+        extras = _add_streams(container, source, chosen, stream, muxer, notes, strip)
+        if strip:
+            for made in container.streams:
+                _keep_for_players(made.metadata)
         _add_chapters(container, source, origin * time_base, ends[-1] * time_base if cut else None)
     reach = max((index - number for index, number in enumerate(_numbers(parts))), default=0)
     window = (pts[0] * time_base, ends[-1] * time_base) if cut else None
@@ -254,12 +265,12 @@ def _describe(target: Any, source: Any) -> None:
 
 
 def _add_streams(
-    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str]
+    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str], strip: bool
 ) -> dict[int, _Extra]:
     """A place for every stream but the one that is made anew; those that the container cannot hold are told."""
     extras = {}
     for stream in source.streams:
-        if stream.index == chosen.index:
+        if stream.index == chosen.index or (strip and (stream.type == "data" or _is_cover(stream))):
             continue
         if stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov"):
             made.metadata.setdefault("timecode", stream.metadata["timecode"])  # of which the muxer makes the stream
@@ -274,6 +285,12 @@ def _add_streams(
         target.disposition = int(stream.disposition)
         extras[stream.index] = _Extra(target, _name(stream))
     return extras
+
+
+def _keep_for_players(words: Any) -> None:
+    """Take all words of a stream but those that players show to choose it by."""
+    for key in [key for key in words if key.lower() not in FOR_PLAYERS]:
+        del words[key]
 
 
 def _tells_chapters(stream: Any, source: Any) -> bool:
@@ -333,8 +350,11 @@ def _add_chapters(container: Any, source: Any, first: Fraction, last: Fraction |
         container.set_chapters(chapters)
 
 
-def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
-    """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels."""
+def lost_words(video: Video, path: Path, muxer: str, cut: bool, strip: bool = False) -> list[str]:
+    """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels.
+
+    With `strip` nothing is said of what was to stay behind.
+    """
     import av
 
     notes: list[str] = []
@@ -343,11 +363,11 @@ def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
         try:
             words = {key.lower() for key in after.metadata}
             gone = sorted(key for key in before.metadata if key.lower() not in words and key not in OF_THE_FILE)
-            if gone:
+            if gone and not strip:
                 notes.append(f"metadata that {muxer} cannot hold: {', '.join(gone)}")
             if not cut and len(before.chapters()) != len(after.chapters()):
                 notes.append(f"chapters are lost: {muxer} cannot hold them")
-            if _covers(before) > _covers(after):
+            if _covers(before) > _covers(after) and not strip:
                 notes.append(f"the picture of its cover is lost: {muxer} cannot hold it")
             aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
             if (video.clip.aspect or Fraction(1)) != aspect:
