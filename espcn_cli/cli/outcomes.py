@@ -58,9 +58,9 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
 
 def count_others(sources: list[str], recursive: bool) -> int:
     from espcn_cli.files import is_folder
-    from espcn_cli.pictures import containers, folders
+    from espcn_cli.pictures import containers, folders, zipped
 
-    suffixes = folders.SUFFIXES | containers.SUFFIXES
+    suffixes = folders.SUFFIXES | containers.SUFFIXES | zipped.SEARCHED
     return sum(folders.count_others(source, recursive, suffixes) for source in map(Path, sources) if is_folder(source))
 
 
@@ -80,6 +80,7 @@ def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
     count = f", {outcome.frames} frames" if outcome.frames is not None else ""
+    count += f", {outcome.pages} page{'s' if outcome.pages != 1 else ''}" if outcome.pages is not None else ""
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
 

@@ -79,7 +79,8 @@ def parse_scale(text: str) -> Scale:
 
 def upscale(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, or folders of them; '-' is standard input.")
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Pictures, videos, .cbz and .zip, or folders; '-' is standard input."),
     ],
     destination: Annotated[
         str,
@@ -248,6 +249,7 @@ def upscale(
     """Upscale a picture or a video to a file, or many of them and folders to a folder.
 
     A video keeps its sound, subtitles, chapters, metadata, timestamps and colours (pip install 'espcn[video]').
+    A .cbz or .zip keeps its order, folders, times and all files that are no pictures.
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
@@ -255,11 +257,11 @@ def upscale(
     from espcn_cli import cores
     from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
-    from espcn_cli.pictures import opening, writing
+    from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.pictures.encoders import Coding
     from espcn_cli.pictures.video import Span
     from espcn_cli.pictures.wishes import Wishes
-    from espcn_cli.upscaling import film, pipeline, sizes
+    from espcn_cli.upscaling import archive, film, pipeline, sizes
     from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
@@ -293,6 +295,7 @@ def upscale(
         stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
         film=films,
+        archive=archive.ArchiveOptions(suffix if suffix not in containers.MUXERS else None),
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)

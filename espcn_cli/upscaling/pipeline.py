@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.wishes import Wishes
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
-from espcn_cli.upscaling import film, wrap
+from espcn_cli.upscaling import archive, film, wrap
+from espcn_cli.upscaling.archive import ArchiveOptions
 from espcn_cli.upscaling.film import NO_TIME, FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -56,7 +58,7 @@ class Options:
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
     for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
     refused. A picture that takes more than `large` bytes with its output is alone in memory. Videos are done as `film`
-    says; of those, `max_output` is for each frame.
+    says, archives as `archive` does; of those, `max_output` is for each frame or page.
     """
 
     size: Size | None = None
@@ -72,6 +74,18 @@ class Options:
     max_output: int = GROWTH * MAX_PIXELS
     large: int = LARGE
     film: FilmOptions = field(default_factory=FilmOptions)
+    archive: ArchiveOptions = field(default_factory=ArchiveOptions)
+
+    def of_archives(self) -> ArchiveOptions:
+        """How archives are done: likewise where both are asked for the same."""
+        return replace(
+            self.archive,
+            depth=self.depth,
+            max_pixels=self.max_output // GROWTH,
+            overwrite=self.overwrite,
+            skip_existing=self.skip_existing,
+            keep_time=self.keep_time,
+        )
 
     def of_films(self) -> FilmOptions:
         """How videos are done: likewise where both are asked for the same."""
@@ -96,11 +110,17 @@ def run(
     interrupted, the pictures under way are finished and yielded before the interruption goes on, but for one that goes
     into a stream: nobody may be there to take it.
     """
-    options = options or Options()
-    jobs, threads = options.jobs or cores.count(), cores.count()
     tasks = list(tasks)
-    streaming = any(isinstance(task, Task) and task.streams for task in tasks)
     _clean(tasks)
+    streaming = any(isinstance(task, Task) and task.streams for task in tasks)
+    yield from _flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+
+
+def _flow(
+    upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
+) -> Generator[Outcome, None, None]:
+    """As `run`, for tasks that may be made one by one as they are asked for."""
+    jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
     encoding = replace(options.encoding, pool=deflater)
@@ -129,11 +149,13 @@ def run(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield wrap.refused(upscaler, task) or film.upscale(
-                    upscaler, task, work.options.of_films(), len(tasks) == 1
-                )
+                yield wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
                 continue
-            fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
+            if task.archive:
+                yield from finish()
+                yield archive.upscale(task, partial(_flow, upscaler, options=options), options.of_archives())
+                continue
+            fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
                 yield from finish()
             alone = fills
