@@ -10,7 +10,7 @@ from pathlib import Path
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, is_folder, is_stream, is_there
 from espcn_cli.paths import STREAM, Typed, names_folder, path_of, source_of
-from espcn_cli.pictures import containers, writing, zipped
+from espcn_cli.pictures import containers, pipes, writing, zipped
 from espcn_cli.pictures.folders import SUFFIXES, find_images, source_name
 from espcn_cli.upscaling.outcome import Outcome, Task
 
@@ -26,6 +26,7 @@ def plan(
     Outcome with an error. Raises UsageError if an output would be an input, two outputs would be one, the destination
     does not suit the sources, or the format cannot be written.
     """
+    pipes.forget()
     if suffix and suffix not in containers.MUXERS:
         writing.format_of(Path(f"-f {suffix}"))
     paths, place, named = [path_of(source) for source in sources], path_of(destination), names_folder(destination)
@@ -35,7 +36,7 @@ def plan(
     closed: list[OSError] = []
     to_folder = named or is_folder(place) or not (place.suffix or is_stream(place))
     if len(paths) == 1 and not is_folder(paths[0]) and not to_folder:
-        kinds = [containers.kind_of(source) for source in present]
+        kinds = [_kind_of(source, place) for source in present]
         _check_file(present, place, suffix, any(kinds))
         tasks = [
             Task(source, place, video=kind, archive=zipped.is_archive(source))
@@ -62,6 +63,13 @@ def stream_format(suffix: str | None, destination: Path = STREAM) -> str:
         return containers.MUXERS[named]
     suffix = suffix or (destination.suffix if writing.is_writable(destination) else ".png")
     return writing.format_of(Path(f"standard output{suffix}"))
+
+
+def _kind_of(source: Path, named: Path) -> str | None:
+    """As `kind_of`; a named pipe is not waited for where a name says that it is a picture's."""
+    if source != STREAM and pipes.reads_once(source) and named.suffix.lower() in SUFFIXES:
+        return None
+    return containers.kind_of(source)
 
 
 def _look_up(sources: Sequence[Typed], destination: Path) -> tuple[list[Path], list[Outcome]]:
@@ -92,7 +100,7 @@ def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: st
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
     if zipped.is_archive(sources[0]):
         raise UsageError(f"{sources[0]} is an archive, which cannot go to standard output: name a file or a folder")
-    kind = containers.kind_of(sources[0])
+    kind = _kind_of(sources[0], destination)
     if destination != STREAM:
         _check_file(sources, destination, suffix, kind is not None)
     elif kind is None and suffix in containers.MUXERS:
@@ -167,7 +175,7 @@ def _folder_tasks(
     names depend on nothing but the list of sources, and a second run finds the same.
     """
     found = dict.fromkeys(pair for top in sources for pair in _pictures(top, recursive, on_error))
-    kinds = [containers.kind_of(source) for source, _ in found]
+    kinds = [_kind_of(source, source) for source, _ in found]
     places = [destination / source.relative_to(root) for source, root in found]
     outputs = [
         place if zipped.is_archive(source) else _with_suffix(place, suffix, kind is not None)
