@@ -16,6 +16,7 @@ PURPOSES = {
     "plots": "curves of trainings as pictures",
     "tensorboard": "trainings in TensorBoard",
     "video": "videos",
+    "watch": "pictures as they arrive in a folder",
 }
 """What people install an extra for. Extras that are not here are for developers, or several together."""
 
