@@ -211,11 +211,12 @@ class Watched:
         """Tasks for what is complete now; at first without those whose outputs are there."""
         from espcn_cli.files import existing
         from espcn_cli.upscaling.arrivals import tasks_of
+        from espcn_cli.upscaling.outcome import Task
 
         ready = self.arrivals.complete(time.time())
         folder, recursive = self.arrivals.folder, self.arrivals.recursive
         tasks = tasks_of(ready, folder, self.out, recursive, self.suffix) if ready else []
         if self.first:
             self.first = False
-            tasks = [task for task in tasks if not existing([task.output])]
+            tasks = [task for task in tasks if isinstance(task, Task) and not existing([task.output])]
         return tasks

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,14 +20,16 @@ from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
 from espcn_cli.memory import available_memory, out_of_memory
 from espcn_cli.paths import STREAM
-from espcn_cli.pictures import containers, y4m
+from espcn_cli.pictures import containers, pipes, y4m
 from espcn_cli.pictures.containers import Y4M
 from espcn_cli.pictures.encoders import Coding, Encoder, check, choose
 from espcn_cli.pictures.joining import join, lost_words
 from espcn_cli.pictures.opening import check_pixels
 from espcn_cli.pictures.parts import Parts, folder_of
 from espcn_cli.pictures.planes import Clip, Frame, Layout, layout_of
-from espcn_cli.pictures.video import Span, Video, open_video
+from espcn_cli.pictures.spool import Spool
+from espcn_cli.pictures.streaming import Stream, check_muxer
+from espcn_cli.pictures.video import Place, Span, Video, open_video
 from espcn_cli.upscaling.frames import Enlargement, Prepared
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -167,6 +169,8 @@ class _FromVideo:
 class _FromY4m:
     reader: y4m.Reader
     span: Span
+    broken: EspcnError | None = None
+    """Where it breaks off."""
 
     @property
     def clip(self) -> Clip:
@@ -174,7 +178,7 @@ class _FromY4m:
 
     def frames(self) -> Iterator[Frame]:
         rate, number = self.clip.rate, 0
-        for frame in self.reader.frames():
+        for frame in self._whole():
             if self.span.frames is not None and number >= self.span.frames:
                 return
             if self.span.end is not None and frame.number >= self.span.end * rate:
@@ -182,10 +186,24 @@ class _FromY4m:
             if frame.number >= self.span.start * rate:
                 yield replace(frame, number=number)
                 number += 1
+        if self.broken is not None and not number:
+            raise self.broken
         if not number:
             raise EspcnError(
                 "there are no frames in that part of it" if not self.span.whole else "there are no frames in it"
             )
+
+    def _whole(self) -> Iterator[Frame]:
+        """The frames until it ends or breaks off."""
+        frames = self.reader.frames()
+        while True:
+            try:
+                yield next(frames)
+            except StopIteration:
+                return
+            except EspcnError as error:
+                self.broken = error
+                return
 
 
 # --- where they go ---------------------------------------------------------------------------------------------------
@@ -231,27 +249,30 @@ class _Film:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Source, Video | None]]:
-        """The source; what comes through a pipe and is no Y4M goes to the disk first, since it is read twice."""
+        """The source; what comes through a pipe and is no Y4M goes to the disk beside, since it is read twice."""
         task, name = self.task, self.task.source_name
         assert task.video is not None
         if task.video == Y4M:
             if self.options.deinterlace:
                 raise UsageError("--deinterlace is for files; ffmpeg -vf bwdif does it in a pipe of Y4M")
-            stdin = nullcontext(sys.stdin.buffer)  # which a thread may still wait for: it cannot be closed
-            with stdin if task.source == STREAM else task.source.open("rb") as file:
-                yield _FromY4m(y4m.Reader(file), self.options.span), None
+            if not pipes.reads_once(task.source):
+                with task.source.open("rb") as file:
+                    yield _FromY4m(y4m.Reader(file), self.options.span), None
+                return
+            pipe = pipes.taken(task.source)
+            yield _FromY4m(y4m.Reader(pipe), self.options.span), None
+            pipe.close()  # not if anything was raised: a thread may wait for it, and hold it
             return
         containers.need_av(task.source, name)
-        with TemporaryDirectory() as folder:
-            path = task.source
-            if path == STREAM:
-                path = Path(folder, "input")
-                _spool(sys.stdin.buffer, path)
-            video = open_video(path, name, task.video, self.options.deinterlace)
-            try:
-                yield _FromVideo(video, self.options.span), video
-            finally:
-                video.close()
+        with ExitStack() as ending:
+            place: Place = task.source
+            if pipes.reads_once(task.source):
+                folder = ending.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
+                place = Spool(pipes.taken(task.source), Path(folder, "input"))
+                ending.callback(place.close)
+            video = open_video(place, name, task.video, self.options.deinterlace)
+            ending.callback(video.close)
+            yield _FromVideo(video, self.options.span), video
 
     def _target(self, clip: Clip) -> tuple[Upscaler | None, Clip]:
         """The model for it, and what its frames become. Raises EspcnError if they are too large."""
@@ -300,10 +321,14 @@ class _Film:
             done = Outcome(self.task, source.clip.size, target.size, model=used.name if used else None)
             if self.muxer == Y4M:
                 frames, scenes = self._to_y4m(source, video, used, self._planes(target))
+            elif self.task.streams:
+                frames, scenes = self._to_pipe(source, video, used, target)
             else:
                 frames, scenes = self._to_container(source, video, used, target)
             if video is not None:
                 self.notes += [*video.notes, *_damage(video)]
+            elif isinstance(source, _FromY4m) and source.broken is not None:
+                self.notes.append(f"{source.broken}: what came before is done")
             strengths = list(dict.fromkeys(scenes.found))
             strength = scenes.found[0] if scenes.found else used.fixed_strength if used else None
             if len(strengths) > 1:
@@ -325,14 +350,27 @@ class _Film:
         self.notes += sink.notes
         return frames, scenes
 
+    def _to_pipe(self, source: Source, video: Video | None, used: Upscaler | None, target: Clip) -> tuple[int, Scenes]:
+        if self.options.resume:
+            raise UsageError("--resume is for files: what went into a pipe is gone", self.task.output)
+        check_muxer(self.muxer)
+        containers.need_av(self.task.output, self.task.output_name)
+        encoder, notes = choose(self.options.coding, target, video, self.muxer)
+        check(encoder, self.muxer, self.task.output_name)
+        self.notes += notes
+        scenes = self._scenes(source.clip, video, used)
+        with _writable(self.task.output, self.options.overwrite) as file:
+            sink = Stream(file, encoder, video, source.clip.time_base, self.muxer, self.options.span)
+            frames = self._flow(source, used, encoder.clip, scenes, sink, 0)
+        self.notes += sink.notes
+        return frames, scenes
+
     def _to_container(
         self, source: Source, video: Video | None, used: Upscaler | None, target: Clip
     ) -> tuple[int, Scenes]:
         task, output, muxer = self.task, self.task.output, self.muxer
-        if self.options.resume and task.source == STREAM:
+        if self.options.resume and pipes.reads_once(task.source):
             raise UsageError("--resume needs a file to go on with: what came through a pipe is gone")
-        if task.streams:
-            raise UsageError("only Y4M goes into a pipe: add -f y4m, or name a file", output)
         containers.need_av(output, task.output_name)
         encoder, notes = choose(self.options.coding, target, video, muxer)
         check(encoder, muxer, str(output))
@@ -344,6 +382,8 @@ class _Film:
             scenes = self._scenes(source.clip, video, used)
             try:
                 frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
+                if video is not None:
+                    video.end()
             except BaseException as error:
                 again = isinstance(error, EspcnError) and error.path != output  # it would fail again
                 if again or not parts.done:
@@ -365,7 +405,7 @@ class _Film:
     def _identity(self, encoder: Encoder, used: Upscaler | None) -> dict[str, Any]:
         """All that the bytes of the frames depend on."""
         source = self.task.source
-        stat = source.stat() if source != STREAM else None
+        stat = None if pipes.reads_once(source) else source.stat()
         return {
             "source": [os.path.realpath(source), stat.st_size, stat.st_mtime_ns] if stat else None,
             "model": [used.name, used.scale, str(used.strength)] if used else None,
@@ -422,8 +462,8 @@ class _Film:
     # --- a dry run
 
     def trial(self) -> Outcome:
-        if self.task.source == STREAM:
-            raise EspcnError("a dry run cannot look into standard input: name a file")
+        if pipes.reads_once(self.task.source):
+            raise EspcnError(f"a dry run cannot look into {self.task.source_name}: name a file")
         with self._opened() as (source, video):
             used, target = self._target(source.clip)
             clip, encoder = (self._planes(target), None) if self.muxer == Y4M else (target, None)
@@ -559,9 +599,3 @@ def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
         output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(output, overwrite) as temporary, temporary.open("wb") as file:
             yield file
-
-
-def _spool(file: IO[bytes], path: Path) -> None:
-    with path.open("wb") as target:
-        while block := file.read(2**20):
-            target.write(block)
