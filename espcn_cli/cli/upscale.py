@@ -186,6 +186,19 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    dpi: Annotated[
+        int | None, typer.Option(min=1, max=30_000, help="Set the resolution for printing, in dots per inch.")
+    ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Keep no metadata but the colour profile: no EXIF, place, text or thumbnail, and no tags of videos.",
+        ),
+    ] = False,
+    keep_time: Annotated[
+        bool, typer.Option("--keep-time", help="Give outputs the modification time of their sources.")
+    ] = False,
     lenient: Annotated[
         bool,
         typer.Option("--lenient", help="Take JPEGs and PNGs that were cut short; what is missing is grey."),
@@ -286,6 +299,7 @@ def upscale(
     from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.pictures.encoders import Coding
     from espcn_cli.pictures.video import Span
+    from espcn_cli.pictures.wishes import Wishes
     from espcn_cli.upscaling import archive, film, naming, pipeline
     from espcn_cli.upscaling.choosing import Choosing, parse_box
     from espcn_cli.upscaling.outcome import exit_code
@@ -314,6 +328,8 @@ def upscale(
         size=parse_size(size, fit),
         depth=depth,
         lenient=lenient,
+        wishes=Wishes(strip, dpi),
+        keep_time=keep_time,
         encoding=writing.Encoding(quality, png_level),
         overwrite=overwrite,
         skip_existing=skip_existing,
@@ -339,7 +355,7 @@ def upscale(
         raise UsageError("--name with {scale} goes with --scale: --size and --fit choose one for each picture")
     names = naming.naming_of(pattern, model, scale) if pattern is not None else None
     planned = plan(sources, None if beside else destination, recursive, suffix, names, choosing)
-    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth} != {None}, wrap)
+    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth, dpi} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
@@ -436,5 +452,6 @@ def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: boo
         raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
         raise UsageError(
-            "--quality, --png-level, --depth and --lenient are for pictures; --crf and --pixel-format are for videos"
+            "--quality, --png-level, --depth, --dpi and --lenient are for pictures; "
+            "--crf and --pixel-format are for videos"
         )

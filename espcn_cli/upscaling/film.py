@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 
 from espcn_cli import cores
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import claimed, clean, is_stream, replacing
+from espcn_cli.files import claimed, clean, is_stream, modified, replacing
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
 from espcn_cli.memory import available_memory, out_of_memory
@@ -59,6 +59,9 @@ LATE = 0.5
 """Parts of a frame's time that a moment may be off the even ones before it counts as another rate."""
 
 
+NO_TIME = "no modification time was kept: the source or the output is no file"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a video is: frames done, of how many if that is known, and how many times as fast as it plays."""
@@ -70,7 +73,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How videos are done. `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
+    """How videos are done, as `pipeline.Options` says of pictures; `strip`: without tags, covers and data streams.
+
+    `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
     `progress` is called after each frame.
     """
@@ -83,6 +88,8 @@ class FilmOptions:
     size: Size | None = None
     overwrite: bool = True
     max_output: int = 2**32
+    strip: bool = False
+    keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
 
 
@@ -344,7 +351,7 @@ class _Film:
         if video is not None and len(video.container.streams) > 1:
             self.notes.append("sound, subtitles and all else are lost: Y4M holds frames alone")
         scenes = self._scenes(source.clip, video, used)
-        with _writable(self.task.output, self.options.overwrite) as file:
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
             sink = _ToY4m(file, target)
             frames = self._flow(source, used, target, scenes, sink, 0)
         self.notes += sink.notes
@@ -359,8 +366,9 @@ class _Film:
         check(encoder, self.muxer, self.task.output_name)
         self.notes += notes
         scenes = self._scenes(source.clip, video, used)
-        with _writable(self.task.output, self.options.overwrite) as file:
-            sink = Stream(file, encoder, video, source.clip.time_base, self.muxer, self.options.span)
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
+            base, options = source.clip.time_base, self.options
+            sink = Stream(file, encoder, video, base, self.muxer, options.span, options.strip)
             frames = self._flow(source, used, encoder.clip, scenes, sink, 0)
         self.notes += sink.notes
         return frames, scenes
@@ -389,14 +397,23 @@ class _Film:
                 if again or not parts.done:
                     parts.remove()
                 raise
-            with replacing(output, self.options.overwrite) as temporary:
+            with replacing(output, self.options.overwrite, self._modified()) as temporary:
                 shift = bool(self.options.span.start)
                 cut = not self.options.span.whole
-                self.notes += join(parts, encoder, video, source.clip.time_base, muxer, temporary, shift, cut)
+                how = muxer, temporary, shift, cut, self.options.strip
+                self.notes += join(parts, encoder, video, source.clip.time_base, *how)
                 if video is not None:
-                    self.notes += lost_words(video, temporary, muxer, cut)
+                    self.notes += lost_words(video, temporary, muxer, cut, self.options.strip)
             parts.remove()
         return frames, scenes
+
+    def _modified(self) -> int | None:
+        """When the output is to have been changed last; a note if that cannot be."""
+        if not self.options.keep_time:
+            return None
+        when = None if self.task.streams else modified(self.task.source)
+        self.notes += [NO_TIME] if when is None else []
+        return when
 
     def _scenes(self, clip: Clip, video: Video | None, used: Upscaler | None) -> Scenes:
         origin = Origin(True) if video is None else Origin(video.lossless, video.codec, video.bits)
@@ -583,7 +600,7 @@ def _damage(video: Video) -> list[str]:
 
 
 @contextmanager
-def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def _writable(output: Path, overwrite: bool, modified: int | None) -> Iterator[IO[bytes]]:
     """Where a stream of bytes goes: standard output, a pipe, or a file that appears when it is complete."""
     if output == STREAM:
         try:
@@ -597,5 +614,5 @@ def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
             yield file
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output, overwrite) as temporary, temporary.open("wb") as file:
+        with replacing(output, overwrite, modified) as temporary, temporary.open("wb") as file:
             yield file
