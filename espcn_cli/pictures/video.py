@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -153,6 +153,23 @@ class Video:
             raise EspcnError(f"{self.name}: {where}", self.path)
         missing = (self.stream.frames or 0) - number
         self.damage.breaks_off = self.damage.breaks_off or (span.whole and missing > 1 and not self.damage.packets)
+
+    def part(self, first: int, pts: Sequence[int], early: int) -> Iterator[Frame]:
+        """The frames that are shown at these moments, numbered from `first`, without what comes before them.
+
+        Decoding begins at a key frame `early` ticks before them. Ends where a frame is not at its moment.
+        """
+        wanted = enumerate(pts, first)
+        number, moment = next(wanted)
+        for frame, at in self._timed(moment - early):
+            if at < moment:
+                continue
+            if at > moment:
+                return
+            yield self._planes(frame, number, at)
+            number, moment = next(wanted, (0, None))  # type: ignore[assignment]
+            if moment is None:
+                return
 
     def _timed(self, start: int | None) -> Iterator[tuple[Any, int]]:
         """Frames as PyAV has them, with their moments in the clip's time base."""
