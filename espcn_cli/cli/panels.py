@@ -17,7 +17,7 @@ PANELS = {
     "Batch": "recursive jobs dry_run max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
-    "Speed": "engine device precision threads tile speed sizes",
+    "Speed": "engine device precision threads cluster cores_per_worker tile speed sizes",
     "Reporting": "clean verbose quiet as_json help",
 }
 """Names of parameters by panel, but for those in MOVED."""

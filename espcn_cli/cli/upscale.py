@@ -7,15 +7,17 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from espcn_cli.cli.panels import Panelled
+from espcn_cli.cli.scaling import Cluster, CoresPerWorker, check_options, work_on
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
     from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
-    from espcn_cli.upscaling.upscaler import Upscaler
+
+    Work = Callable[[Options], Generator[Outcome, None, None]]
 
 
 class UpscaleCommand(Panelled):
@@ -213,6 +216,8 @@ def upscale(
         ),
     ] = None,
     threads: Threads = None,
+    cluster: Cluster = None,
+    cores_per_worker: CoresPerWorker = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -256,6 +261,7 @@ def upscale(
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
+    check_options(cluster, cores_per_worker, threads, dry_run)
     films = film.FilmOptions(
         Coding(codec, crf, preset, pixel_format),
         Span(parse_time(start, "--start") or 0, parse_time(end, "--end"), frames),
@@ -284,27 +290,23 @@ def upscale(
     planned = plan(sources, destination, recursive, suffix)
     check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None})
     tasks = check_outputs(planned, overwrite, skip_existing)
+    how: dict[str, Any] = {"strength": parse_strength(strength), "engine": engine, "precision": precision}
+    how |= {"tile": tile_size, "ensemble": ensemble, "alpha": alpha}
     with saying_warnings(quiet):
-        upscaler = load(
-            model,
-            scale,
-            strength=parse_strength(strength),
-            engine=engine,
-            device=device,
-            precision=precision,
-            tile=tile_size,
-            ensemble=ensemble,
-            alpha=alpha,
-        )
+        if cluster is not None and not dry_run:
+            work = work_on(cluster, cores_per_worker, device, quiet, tasks, model, scale, **how)
+        else:
+            upscaler = load(model, scale, device=device, **how)
+            work = partial(pipeline.run, upscaler, tasks)
     if not quiet:
-        if line := engine_hint(engine, device):
+        if cluster is None and (line := engine_hint(engine, device)):
             say(f"espcn: {line}")
         report_renamed(tasks)
     if dry_run:
         outcomes = list(preview(upscaler, tasks, options))
         show_expected(outcomes, as_json, quiet, verbose)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
+        outcomes = do_all(work, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive)))
     if as_json:
@@ -369,26 +371,23 @@ def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: boo
 
 
 def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
+    work: Work, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
 ) -> list[Outcome]:
     """Do the tasks under a progress bar and report each."""
-    from espcn_cli.upscaling.pipeline import run
-
     outcomes: list[Outcome] = []
     video = VideoBar(quiet)
-    options = replace(options, film=replace(options.film, progress=video.update))
-    work = run(upscaler, tasks, options)
+    done = work(replace(options, film=replace(options.film, progress=video.update)))
     several = len(tasks) > 1
     with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
             with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
-                for outcome in work:
+                for outcome in done:
                     outcomes.append(outcome)
                     video.close()
                     bar.update()
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
-            for outcome in finished(work, stop):
+            for outcome in finished(done, stop):
                 outcomes.append(outcome)
                 report(outcome, quiet, verbose, in_a_log=several and bar.disable)
             if as_json:

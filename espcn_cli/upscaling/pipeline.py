@@ -89,11 +89,15 @@ def run(
     interrupted, the pictures under way are finished and yielded before the interruption goes on, but for one that goes
     into a stream: nobody may be there to take it.
     """
-    options = options or Options()
-    jobs, threads = options.jobs or cores.count(), cores.count()
     tasks = list(tasks)
+    tidy(tasks)
+    yield from flow(upscaler, tasks, options or Options())
+
+
+def flow(upscaler: Upscaler, tasks: Sequence[Task | Outcome], options: Options) -> Generator[Outcome, None, None]:
+    """`run` for one share of a batch: what killed runs left is not looked for."""
+    jobs, threads = options.jobs or cores.count(), cores.count()
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
-    _clean(tasks)
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
     encoding = replace(options.encoding, pool=deflater)
@@ -176,7 +180,7 @@ def _first(behind: list[Future[Outcome]]) -> Outcome:
     return outcome
 
 
-def _clean(tasks: list[Task | Outcome]) -> None:
+def tidy(tasks: Iterable[Task | Outcome]) -> None:
     """Remove what killed runs left where this one writes."""
     outputs = [task.output for task in tasks if isinstance(task, Task) and not task.streams]
     for folder in {os.path.dirname(os.path.realpath(output)) for output in outputs}:  # noqa: PTH120
