@@ -34,6 +34,9 @@ FIRST_PACE = 1e-6
 READ = 4_096
 """Pictures whose headers are read; of the rest the files' lengths tell as much, and that takes a tenth of the time."""
 
+FOR_A_BYTE = 30.0
+"""Pixels for each byte of a video or an archive, about: they are compressed well."""
+
 BLOCK = 512
 """Pictures that are weighed before the first of them can go out."""
 
@@ -71,8 +74,8 @@ def weigh(tasks: Sequence[tuple[int, Task]]) -> Iterator[list[Item]]:
         block = []
         for place, (index, task) in enumerate(tasks[start : start + BLOCK], start):
             suffix, length = task.source.suffix.lower(), _length(task)
-            if task.video is not None:
-                pixels = 50.0 * length
+            if task.video is not None or task.archive:
+                pixels = FOR_A_BYTE * length
             elif place < READ or not lengths[suffix]:
                 pixels = _pixels(task)
                 known[suffix] += round(pixels)
@@ -132,13 +135,13 @@ class Batches:
         """What a worker gets next; `idle`: it has nothing. None if there is nothing for it now."""
         if not self._waiting:
             return Batch((self._suspects.pop(0),), alone=True) if idle and self._suspects else None
-        if self._waiting[0][2].weight * BYTES > LARGE:
+        if _fills_memory(self._waiting[0][2]):
             return Batch((self._take(),), alone=True) if idle else None
         budget = self._budget(workers)
         items = [self._take()]
         weight = items[0].weight
         while self._waiting and len(items) < MOST and weight + self._waiting[0][2].weight <= budget:
-            if self._waiting[0][2].task.video is not None or items[0].task.video is not None:
+            if any(task.video is not None or task.archive for task in (self._waiting[0][2].task, items[0].task)):
                 break
             items.append(self._take())
             weight += items[-1].weight
@@ -169,3 +172,8 @@ class Batches:
         unseen = (self.total - self._weighed) * self._sum / max(self._weighed, 1)
         rest = (self._weight + unseen) / (ROUNDS * max(workers, 1))
         return min((SECONDS + LONGER * workers) / self.pace, rest)
+
+
+def _fills_memory(item: Item) -> bool:
+    """Whether a picture is so large that it should be alone in memory; of videos and archives only parts are there."""
+    return item.task.video is None and not item.task.archive and item.weight * BYTES > LARGE

@@ -14,7 +14,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.pictures.containers import Y4M, muxer_of
 from espcn_cli.pictures.parts import Part, length_of
 from espcn_cli.pictures.video import open_video
-from espcn_cli.upscaling import film, pieces
+from espcn_cli.upscaling import film, pieces, wrap
 from espcn_cli.upscaling.film import FilmOptions, Footage, Progress
 from espcn_cli.upscaling.outcome import Task
 from espcn_cli.upscaling.pieces import Made, Piece
@@ -73,7 +73,10 @@ class Studio:
 
     def _do(self, task: Task) -> None:
         try:
-            self._head.settle(film.upscale(self._upscaler, task, self._options, self._alone, self._make_parts))
+            refused = wrap.refused(self._upscaler, task)
+            self._head.settle(
+                refused or film.upscale(self._upscaler, task, self._options, self._alone, self._make_parts)
+            )
         except BaseException as error:
             self._head.fail(error)
 

@@ -72,6 +72,7 @@ class Kit:
     tile: int | None
     alpha: Alpha
     ensemble: bool
+    wrap: bool = False
 
     def open(self) -> Upscaler:
         """The model with its engines, on this machine.
@@ -107,7 +108,7 @@ class Kit:
             if isinstance(network.weights, Pair)
             else make(network.settings, network.weights)
         )
-        return Upscaler(engine, self.tile, tuple(self.networks), at, self.strength, network.name, self.alpha)
+        return Upscaler(engine, self.tile, tuple(self.networks), at, self.strength, network.name, self.alpha, self.wrap)
 
 
 def place_of(device: str, gpus: bool) -> Place:
@@ -134,15 +135,16 @@ def pack(
     tile: int | None = None,
     ensemble: bool = False,
     alpha: Alpha = "blend",
+    wrap: bool = False,
 ) -> Kit:
     """A model for others to open, with engine and precision fixed for all: see `load`, which raises the same.
 
     `all_scales`: a size is asked for, and each picture may need another scale.
     """
-    opened = assemble(model, scale, Sealed, strength, tile, alpha)
+    opened = assemble(model, scale, Sealed, strength, tile, alpha, wrap)
     scales = opened.scales if all_scales else (opened.scale,)
     networks = {each: _network(opened.at(each), place, engine, precision) for each in scales}
-    return Kit(networks, opened.scale, place, opened.strength, tile, alpha, ensemble)
+    return Kit(networks, opened.scale, place, opened.strength, tile, alpha, ensemble, wrap)
 
 
 def _network(opened: Upscaler, place: Place, engine: str, precision: str) -> Network:

@@ -90,5 +90,9 @@ def _usable(machines: Sequence[Machine], gpu: bool, cores_each: int | None) -> l
 
 
 def _order(kit: Kit, options: Options) -> Order:
-    films = replace(options.film, progress=None, tidy=False)
-    return Order(kit, replace(options, film=films), os.getcwd(), Image.MAX_IMAGE_PIXELS or MAX_PIXELS)  # noqa: PTH109
+    quiet = replace(
+        options,
+        film=replace(options.film, progress=None, tidy=False),
+        archive=replace(options.archive, progress=None),
+    )
+    return Order(kit, quiet, os.getcwd(), Image.MAX_IMAGE_PIXELS or MAX_PIXELS)  # noqa: PTH109

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from espcn_cli import cores
 from espcn_cli.cluster.kit import Kit
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import opening
-from espcn_cli.upscaling import film, pieces, pipeline
+from espcn_cli.upscaling import pieces, pipeline
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.pieces import Made, Piece
 from espcn_cli.upscaling.pipeline import Options
@@ -82,10 +81,5 @@ class Worker:
         options = self._order.options
         if share.again:
             options = replace(options, overwrite=True, skip_existing=False)
-        if any(task.video for task in share.tasks):
-            outcomes: Sequence[Outcome] = [
-                film.upscale(self._upscaler, task, options.of_films(), share.alone) for task in share.tasks
-            ]
-        else:
-            outcomes = list(pipeline.flow(self._upscaler, share.tasks, options))
+        outcomes = pipeline.flow(self._upscaler, share.tasks, options, share.alone)
         return Done(tuple(outcomes), time.monotonic() - started)

@@ -18,15 +18,17 @@ State = Literal["upscaled", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Task:
-    """One picture or video to make. `renamed`: the output has its source's whole name, as another source came first.
+    """One picture, video or archive to make.
 
-    `video`: FFmpeg's name of the container that the source is; None for a picture.
+    `renamed`: the output has its source's whole name, as another source came first. `video`: FFmpeg's name of the
+    container that the source is; None for a picture. `archive`: it holds pages.
     """
 
     source: Path
     output: Path
     renamed: bool = False
     video: str | None = None
+    archive: bool = False
 
     @property
     def streams(self) -> bool:
@@ -51,7 +53,8 @@ class Outcome:
     `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
     dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
     weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
-    the picture to choose it. `frames` is how many a video has.
+    the picture to choose it. `frames` is how many a video has, `pages` how many of an archive are upscaled; its sizes
+    are of the first.
     """
 
     task: Task
@@ -65,6 +68,7 @@ class Outcome:
     skipped: bool = False
     error: str | None = None
     frames: int | None = None
+    pages: int | None = None
 
     @property
     def state(self) -> State:
@@ -87,6 +91,7 @@ class Outcome:
             "skipped": self.skipped,
             "error": self.error,
             "frames": self.frames,
+            "pages": self.pages,
         }
 
 

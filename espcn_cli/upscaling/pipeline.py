@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
-from espcn_cli.upscaling import film
+from espcn_cli.upscaling import archive, film, wrap
+from espcn_cli.upscaling.archive import ArchiveOptions
 from espcn_cli.upscaling.film import FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -48,17 +50,18 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down.
+    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short.
 
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
     for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
     refused. A picture that takes more than `large` bytes with its output is alone in memory. Videos are done as `film`
-    says; of those, `max_output` is for each frame.
+    says, archives as `archive` does; of those, `max_output` is for each frame or page.
     """
 
     size: Size | None = None
     depth: int | None = None
+    lenient: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
@@ -67,6 +70,17 @@ class Options:
     max_output: int = GROWTH * MAX_PIXELS
     large: int = LARGE
     film: FilmOptions = field(default_factory=FilmOptions)
+    archive: ArchiveOptions = field(default_factory=ArchiveOptions)
+
+    def of_archives(self) -> ArchiveOptions:
+        """How archives are done: likewise where both are asked for the same."""
+        return replace(
+            self.archive,
+            depth=self.depth,
+            max_pixels=self.max_output // GROWTH,
+            overwrite=self.overwrite,
+            skip_existing=self.skip_existing,
+        )
 
     def of_films(self) -> FilmOptions:
         """How videos are done: likewise where both are asked for the same."""
@@ -91,13 +105,15 @@ def run(
     """
     tasks = list(tasks)
     tidy(tasks)
-    yield from flow(upscaler, tasks, options or Options())
-
-
-def flow(upscaler: Upscaler, tasks: Sequence[Task | Outcome], options: Options) -> Generator[Outcome, None, None]:
-    """`run` for one share of a batch: what killed runs left is not looked for."""
-    jobs, threads = options.jobs or cores.count(), cores.count()
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
+    yield from flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+
+
+def flow(
+    upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
+) -> Generator[Outcome, None, None]:
+    """As `run`, for tasks that may be made one by one as they are asked for; what killed runs left stays."""
+    jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
     encoding = replace(options.encoding, pool=deflater)
@@ -126,13 +142,17 @@ def flow(upscaler: Upscaler, tasks: Sequence[Task | Outcome], options: Options) 
                 continue
             if task.video is not None:
                 yield from finish()
-                yield film.upscale(upscaler, task, work.options.of_films(), len(tasks) == 1)
+                yield wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
                 continue
-            fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
+            if task.archive:
+                yield from finish()
+                yield archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
+                continue
+            fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
                 yield from finish()
             alone = fills
-            ahead.append(_Ahead(task, reader.submit(reading.read_document, task.source, options.depth), small))
+            ahead.append(_Ahead(task, reader.submit(work.read, task), small))
             if len(ahead) > (GROUP if all(each.small for each in ahead) else jobs):
                 advance()
             while len(behind) > jobs + (GROUP if small else 0):
@@ -224,6 +244,10 @@ class _Work:
         except EspcnError:  # is reported when it is read
             return False, False
         return fills, not fills and extent.pixels <= SMALL
+
+    def read(self, task: Task) -> Document:
+        """The picture, decoded. Raises EspcnError."""
+        return reading.read_document(task.source, self.options.depth, self.options.lenient)
 
     def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
         """What becomes of each, in order."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, is_folder, is_stream, is_there
 from espcn_cli.paths import STREAM, Typed, names_folder, path_of, source_of
-from espcn_cli.pictures import containers, writing
+from espcn_cli.pictures import containers, writing, zipped
 from espcn_cli.pictures.folders import SUFFIXES, find_images, source_name
 from espcn_cli.upscaling.outcome import Outcome, Task
 
@@ -37,7 +37,10 @@ def plan(
     if len(paths) == 1 and not is_folder(paths[0]) and not to_folder:
         kinds = [containers.kind_of(source) for source in present]
         _check_file(present, place, suffix, any(kinds))
-        tasks = [Task(source, place, video=kind) for source, kind in zip(present, kinds, strict=True)]
+        tasks = [
+            Task(source, place, video=kind, archive=zipped.is_archive(source))
+            for source, kind in zip(present, kinds, strict=True)
+        ]
     else:
         _check_folder(paths, place, recursive, named)
         tasks = _folder_tasks(present, place, recursive, suffix, closed.append)
@@ -67,10 +70,12 @@ def _look_up(sources: Sequence[Typed], destination: Path) -> tuple[list[Path], l
     for source in sources:
         path = path_of(source)
         try:
-            if is_there(source_of(source)):
-                present.append(path)
-            else:
+            if not is_there(source_of(source)):
                 failed.append(_failed(path, destination, "no such file or folder"))
+            elif (kind := zipped.other_kind(path)) and not is_folder(path):
+                failed.append(_failed(path, destination, zipped.unread(kind)))
+            else:
+                present.append(path)
         except EspcnError as error:
             failed.append(Outcome(Task(path, destination), error=str(error)))
     return present, failed
@@ -85,6 +90,8 @@ def _stream_task(sources: list[Path], destination: Path, named: bool, suffix: st
         raise UsageError("'-' is for one picture or video: name one source, not several or a folder")
     if named or is_folder(destination):
         raise UsageError(f"{destination} is a folder: a picture from standard input needs a file name, or '-'")
+    if zipped.is_archive(sources[0]):
+        raise UsageError(f"{sources[0]} is an archive, which cannot go to standard output: name a file or a folder")
     kind = containers.kind_of(sources[0])
     if destination != STREAM:
         _check_file(sources, destination, suffix, kind is not None)
@@ -97,6 +104,9 @@ def _check_file(sources: list[Path], destination: Path, suffix: str | None, vide
     """`sources`: the one that goes there, if it is there itself."""
     if is_stream(destination):
         check_destination(destination, streams=True)
+        return
+    if zipped.is_archive(destination) or any(map(zipped.is_archive, sources)):
+        _check_archive(sources, destination)
         return
     for_videos = destination.suffix.lower() in containers.SUFFIXES - SUFFIXES
     if sources and for_videos and not video:
@@ -113,13 +123,24 @@ def _check_file(sources: list[Path], destination: Path, suffix: str | None, vide
         check_destination(destination)
 
 
+def _check_archive(sources: list[Path], destination: Path) -> None:
+    if not zipped.is_archive(destination):
+        raise UsageError(f"{sources[0]} is an archive: it cannot become {destination}; name a .cbz, a .zip or a folder")
+    if sources and not zipped.is_archive(sources[0]):
+        raise UsageError(f"{source_name(sources[0])} is no archive: it cannot become {destination}")
+    if not is_there(destination):
+        check_destination(destination)
+
+
 def _check_folder(sources: list[Path], destination: Path, recursive: bool, named: bool) -> None:
     """`named`: the name itself says that it is a folder's."""
     if os.path.lexists(destination) and not is_folder(destination):
         raise UsageError(f"{destination} is a file: several pictures or a folder need a folder to go to")
-    if not (named or is_folder(destination)) and destination.suffix.lower() in SUFFIXES | containers.SUFFIXES:
-        what = "picture" if destination.suffix.lower() in SUFFIXES else "video"
-        raise UsageError(f"{destination} looks like a {what}: several pictures or a folder need a folder to go to")
+    known = SUFFIXES | containers.SUFFIXES | zipped.SUFFIXES
+    if not (named or is_folder(destination)) and destination.suffix.lower() in known:
+        suffix = destination.suffix.lower()
+        what = "a picture" if suffix in SUFFIXES else "an archive" if suffix in zipped.SUFFIXES else "a video"
+        raise UsageError(f"{destination} looks like {what}: several pictures or a folder need a folder to go to")
     for source in sources if recursive else []:
         if is_folder(source) and _real(destination).is_relative_to(_real(source)):
             raise UsageError(f"{destination} lies inside {source}: choose a destination outside of it")
@@ -148,12 +169,21 @@ def _folder_tasks(
     found = dict.fromkeys(pair for top in sources for pair in _pictures(top, recursive, on_error))
     kinds = [containers.kind_of(source) for source, _ in found]
     places = [destination / source.relative_to(root) for source, root in found]
-    outputs = [_with_suffix(place, suffix, kind is not None) for place, kind in zip(places, kinds, strict=True)]
+    outputs = [
+        place if zipped.is_archive(source) else _with_suffix(place, suffix, kind is not None)
+        for (source, _), place, kind in zip(found, places, kinds, strict=True)
+    ]
     shared = {output for output, times in Counter(outputs).items() if times > 1}
     given_up = [output in shared and output != place for place, output in zip(places, outputs, strict=True)]
     taken = {output for output, gives_up in zip(outputs, given_up, strict=True) if not gives_up}
     return [
-        Task(source, _whole_name(place, output.suffix, taken) if gives_up else output, gives_up, kind)
+        Task(
+            source,
+            _whole_name(place, output.suffix, taken) if gives_up else output,
+            gives_up,
+            kind,
+            zipped.is_archive(source),
+        )
         for (source, _), place, output, gives_up, kind in zip(found, places, outputs, given_up, kinds, strict=True)
     ]
 
@@ -161,7 +191,7 @@ def _folder_tasks(
 def _pictures(source: Path, recursive: bool, on_error: Callable[[OSError], None]) -> Iterator[tuple[Path, Path]]:
     """Pictures with the folder that their place in the output tree is relative to."""
     if is_folder(source):
-        suffixes = SUFFIXES | containers.SUFFIXES
+        suffixes = SUFFIXES | containers.SUFFIXES | zipped.SEARCHED
         yield from ((path, source) for path in find_images(source, recursive, on_error, suffixes))
     else:
         yield source, source.parent
