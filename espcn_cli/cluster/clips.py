@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from espcn_cli import cores
 from espcn_cli.cluster.head import Head, Order
@@ -117,7 +118,7 @@ class _Making:
             with self._changed:
                 self._underway += 1
             name = str(self._footage.task.source)
-            self._head.submit(Order("part", piece, name, lambda made, piece=piece: self._done(piece, made), self._fail))
+            self._head.submit(Order("part", piece, name, partial(self._done, piece), self._fail))
         with self._changed:
             while self._underway and not self._failed:
                 self._changed.wait(0.5)

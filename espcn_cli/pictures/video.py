@@ -159,16 +159,15 @@ class Video:
 
         Decoding begins at a key frame `early` ticks before them. Ends where a frame is not at its moment.
         """
-        wanted = enumerate(pts, first)
-        number, moment = next(wanted)
-        for frame, at in self._timed(moment - early):
-            if at < moment:
+        number = 0
+        for frame, at in self._timed(pts[0] - early):
+            if at < pts[number]:
                 continue
-            if at > moment:
+            if at > pts[number]:
                 return
-            yield self._planes(frame, number, at)
-            number, moment = next(wanted, (0, None))  # type: ignore[assignment]
-            if moment is None:
+            yield self._planes(frame, first + number, at)
+            number += 1
+            if number == len(pts):
                 return
 
     def _timed(self, start: int | None) -> Iterator[tuple[Any, int]]:

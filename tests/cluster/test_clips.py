@@ -82,8 +82,8 @@ def shared_out(head: Any, task: Task, model: Path, options: FilmOptions) -> Outc
     studio.close()
     if head.error:
         raise head.error
-    assert head.outcome
-    return head.outcome
+    outcome: Outcome = head.outcome
+    return outcome
 
 
 def test_a_film_of_parts_is_the_film_of_one_process(clip: Path, model: Path, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_picture_that_kills_its_worker_is_named_and_the_rest_is_done(
                 def kill(path: Path, *rest: Any) -> Any:
                     return os._exit(9) if path.name == "07.png" else read(path, *rest)
 
-                reading.read_document = kill
+                setattr(reading, "read_document", kill)  # noqa: B010
                 return good.open()
 
             def sealed(self) -> Upscaler:
@@ -217,7 +217,7 @@ def test_ctrl_c_finishes_what_was_begun_and_tells_what_is_left(
 def test_a_node_that_dies_in_the_middle_costs_nothing(
     cluster: Any, pictures: Path, model: Path, alone: dict[str, bytes], tmp_path: Path
 ) -> None:
-    outcomes = []
+    outcomes: list[Outcome] = []
     for outcome in work(cluster, pictures, tmp_path / "out", model):
         if not outcomes:
             cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
