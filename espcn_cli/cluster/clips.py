@@ -74,10 +74,10 @@ class Studio:
 
     def _do(self, task: Task) -> None:
         try:
-            refused = wrap.refused(self._upscaler, task)
-            self._head.settle(
-                refused or film.upscale(self._upscaler, task, self._options, self._alone, self._make_parts)
+            outcome = wrap.refused(self._upscaler, task) or film.upscale(
+                self._upscaler, task, self._options, self._alone, self._make_parts
             )
+            self._head.settle(outcome.noting(self._options.size))
         except BaseException as error:
             self._head.fail(error)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 import stat
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,8 +17,7 @@ from typing import IO, Any, NoReturn
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.paths import STREAM
-from espcn_cli.pictures import decoders, heif, jxl
+from espcn_cli.pictures import decoders, heif, jxl, pipes
 from espcn_cli.pictures.folders import source_name
 from espcn_cli.settings import MAX_PIXELS
 
@@ -152,12 +150,13 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
 
     def _read_pipe(self) -> bytes | None:
         """Everything in what can be read only once; None for a file."""
-        if self.path == STREAM:
-            return sys.stdin.buffer.read()
+        if pipes.reads_once(self.path):
+            with pipes.taken(self.path) as pipe:
+                return pipe.read()
         mode = self.path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
             raise EspcnError("a device, not a picture")
-        return self.path.read_bytes() if stat.S_ISFIFO(mode) else None
+        return None
 
     def file(self) -> IO[bytes]:
         """The bytes again, from the start."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from espcn_cli import cores
 from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
-from espcn_cli.files import clean, is_file, send
+from espcn_cli.files import clean, is_file, modified, send
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.maths.tiling import STRIP_PIXELS
@@ -25,11 +25,12 @@ from espcn_cli.paths import STREAM
 from espcn_cli.pictures import png, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
+from espcn_cli.pictures.wishes import Wishes
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling import archive, film, wrap
 from espcn_cli.upscaling.archive import ArchiveOptions
-from espcn_cli.upscaling.film import FilmOptions
+from espcn_cli.upscaling.film import NO_TIME, FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
@@ -50,7 +51,8 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short.
+    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short; with `keep_time`
+    outputs are as old as their sources.
 
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
@@ -62,6 +64,8 @@ class Options:
     size: Size | None = None
     depth: int | None = None
     lenient: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
+    keep_time: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
@@ -80,6 +84,7 @@ class Options:
             max_pixels=self.max_output // GROWTH,
             overwrite=self.overwrite,
             skip_existing=self.skip_existing,
+            keep_time=self.keep_time,
         )
 
     def of_films(self) -> FilmOptions:
@@ -90,6 +95,8 @@ class Options:
             size=self.size,
             overwrite=self.overwrite and not self.skip_existing,
             max_output=self.max_output,
+            strip=self.wishes.strip,
+            keep_time=self.keep_time,
         )
 
 
@@ -142,7 +149,8 @@ def flow(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
+                outcome = wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
+                yield outcome.noting(options.size)
                 continue
             if task.archive:
                 yield from finish()
@@ -247,7 +255,15 @@ class _Work:
 
     def read(self, task: Task) -> Document:
         """The picture, decoded. Raises EspcnError."""
-        return reading.read_document(task.source, self.options.depth, self.options.lenient)
+        document = reading.read_document(task.source, self.options.depth, self.options.lenient)
+        return self.options.wishes.applied(document, self._kind(task)).noting(*self._ageless(task))
+
+    def _ageless(self, task: Task) -> list[str]:
+        """A note on an output that cannot be as old as its source."""
+        return [NO_TIME] if self.options.keep_time and (task.streams or modified(task.source) is None) else []
+
+    def _modified(self, task: Task) -> int | None:
+        return modified(task.source) if self.options.keep_time else None
 
     def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
         """What becomes of each, in order."""
@@ -344,7 +360,7 @@ class _Work:
             return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
             return Outcome(done.task, error=f"cannot write {done.task.output_name} ({error.strerror or error})")
-        return replace(done, seconds=time.monotonic() - started, warnings=warnings)
+        return replace(done, seconds=time.monotonic() - started, warnings=warnings).noting(self.options.size)
 
     def _write(self, task: Task, document: Document) -> tuple[str, ...]:
         encoding = self.options.encoding
@@ -354,7 +370,7 @@ class _Work:
             _send(memory, task.output)
             return written.warnings
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return writing.write_document(document, task.output, encoding, self._replaces).warnings
+        return writing.write_document(document, task.output, encoding, self._replaces, self._modified(task)).warnings
 
     def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover[Levels]) -> tuple[str, ...]:
         encoding = self.options.encoding
@@ -365,7 +381,8 @@ class _Work:
                 _send(memory, task.output)
             else:
                 task.output.parent.mkdir(parents=True, exist_ok=True)
-                notes = writing.write_rows(shape, flow.info, handover, task.output, encoding, self._replaces)
+                how = encoding, self._replaces, self._modified(task)
+                notes = writing.write_rows(shape, flow.info, handover, task.output, *how)
         finally:
             handover.leave()
         return tuple(dict.fromkeys((*flow.warnings, *flow.late, *notes)))
