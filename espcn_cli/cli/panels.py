@@ -18,7 +18,7 @@ PANELS = {
     "Batch": "recursive settle exclude larger_than smaller_than jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
-    "Speed": "engine device precision threads tile speed sizes",
+    "Speed": "engine device precision threads cluster cores_per_worker tile speed sizes",
     "Reporting": "clean json_lines verbose quiet as_json help help_all",
 }
 """Names of parameters by panel, but for those in MOVED."""
