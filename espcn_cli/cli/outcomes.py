@@ -106,18 +106,18 @@ def sizes_of(outcome: Outcome) -> str:
 
 
 def show_expected(
-    expected: Iterable[Outcome], as_json: bool, quiet: bool, verbose: bool, as_lines: bool = False
+    expected: Iterable[Outcome], as_json: bool, quiet: bool, verbose: bool, json_lines: bool = False
 ) -> list[Outcome]:
     """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
     outcomes = []
     for outcome in expected:
         outcomes.append(outcome)
         report(outcome, quiet, verbose)
-        if as_lines:
+        if json_lines:
             print_line(outcome)
         elif not as_json and outcome.error is None:
             show(describe(outcome))
-    if not (as_json or as_lines):
+    if not (as_json or json_lines):
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)
         memory = max((outcome.memory or 0 for outcome in outcomes), default=0)

@@ -15,11 +15,11 @@ PANELS = {
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
     "Output": "output size fit name beside format quality png_level depth dpi strip keep_time overwrite skip_existing "
     "report pictures crops codes count csv_file markdown input license origin",
-    "Batch": "recursive exclude larger_than smaller_than jobs dry_run lenient max_pixels",
+    "Batch": "recursive settle exclude larger_than smaller_than jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
-    "Speed": "engine device precision threads tile speed sizes",
-    "Reporting": "clean verbose quiet as_json as_lines retry_failed help help_all",
+    "Speed": "engine device precision threads cluster cores_per_worker tile speed sizes",
+    "Reporting": "clean retry_failed json_lines verbose quiet as_json help help_all",
 }
 """Names of parameters by panel, but for those in MOVED."""
 
@@ -37,7 +37,7 @@ RARE = {
     for command, names in {
         "upscale": "alpha wrap lenient dpi keep_time ensemble png_level depth jobs max_pixels preset pixel_format "
         "start end frames deinterlace tile threads engine precision larger_than smaller_than "
-        "as_lines retry_failed",
+        "json_lines retry_failed",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",
         "benchmark": "protocol rows ensemble pictures max_pixels engine precision",
@@ -57,6 +57,7 @@ EXAMPLES = {
         "import": "espcn import network.pth -o network.safetensors",
         "export": "espcn export espcn-m page.html",
         "models": "espcn models mine.safetensors",
+        "watch": "espcn watch arriving/ large/ -f webp",
         "doctor": "espcn doctor",
         "autoencoder train": "espcn autoencoder train mnist/ -o digits.safetensors",
         "autoencoder reconstruct": "espcn autoencoder reconstruct autoencoder mnist/ sheet.png",

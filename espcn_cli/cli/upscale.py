@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from espcn_cli.cli.batch import do_all
 from espcn_cli.cli.outcomes import count_others, print_json, report_passed, report_renamed, show_expected, summarise
 from espcn_cli.cli.panels import Panelled
+from espcn_cli.cli.scaling import Cluster, CoresPerWorker, check_options, work_on
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
     AnyDevice,
@@ -265,6 +267,8 @@ def upscale(
         ),
     ] = None,
     threads: Threads = None,
+    cluster: Cluster = None,
+    cores_per_worker: CoresPerWorker = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -284,7 +288,7 @@ def upscale(
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
-    as_lines: Annotated[
+    json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print each file's result as a line of JSON when it is finished.")
     ] = False,
     retry_failed: Annotated[
@@ -319,8 +323,9 @@ def upscale(
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
-    if as_json and as_lines:
+    if as_json and json_lines:
         raise UsageError("--json and --json-lines exclude each other: leave one of them out")
+    check_options(cluster, cores_per_worker, threads, dry_run)
     films = film.FilmOptions(
         Coding(codec, crf, preset, pixel_format),
         Span(parse_time(start, "--start") or 0, parse_time(end, "--end"), frames),
@@ -333,7 +338,7 @@ def upscale(
         destination = str(STREAM)
     streaming = destination == str(STREAM)
     if streaming and not dry_run:
-        check_stdout(as_json or as_lines)
+        check_stdout(as_json or json_lines)
     options = pipeline.Options(
         size=parse_size(size, fit),
         depth=depth,
@@ -369,29 +374,24 @@ def upscale(
     if retry_failed is not None:
         planned = only_failed(planned, file_of(retry_failed))
     tasks = check_outputs(planned, overwrite, skip_existing)
+    how: dict[str, Any] = {"strength": parse_strength(strength), "engine": engine, "precision": precision}
+    how |= {"tile": tile_size, "ensemble": ensemble, "alpha": alpha, "wrap": wrap}
     with saying_warnings(quiet):
-        upscaler = load(
-            model,
-            scale,
-            strength=parse_strength(strength),
-            engine=engine,
-            device=device,
-            precision=precision,
-            tile=tile_size,
-            ensemble=ensemble,
-            alpha=alpha,
-            wrap=wrap,
-        )
+        if cluster is not None and not dry_run:
+            work = work_on(cluster, cores_per_worker, device, quiet, tasks, model, scale, **how)
+        else:
+            upscaler = load(model, scale, device=device, **how)
+            work = partial(pipeline.run, upscaler, tasks)
     if not quiet:
-        if line := engine_hint(engine, device):
+        if cluster is None and (line := engine_hint(engine, device)):
             say(f"espcn: {line}")
         report_renamed(tasks)
         report_passed(choosing)
     if dry_run:
-        outcomes = show_expected(preview(upscaler, tasks, options), as_json, quiet, verbose, as_lines)
+        outcomes = show_expected(preview(upscaler, tasks, options), as_json, quiet, verbose, json_lines)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose, as_lines)
-        if not (as_json or as_lines or quiet or streaming):
+        outcomes = do_all(work, tasks, options, as_json, quiet, verbose, json_lines)
+        if not (as_json or json_lines or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive, choosing)))
     if as_json:
         print_json(outcomes)

@@ -115,16 +115,16 @@ def run(
     """
     options = options or Options()
     tasks = list(tasks)
-    _clean(tasks)
+    tidy(tasks)
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
     claims = Claims() if options.skip_existing else NoClaims()
     try:
-        yield from _flow(upscaler, tasks, options, len(tasks) == 1, streaming, claims)
+        yield from flow(upscaler, tasks, options, len(tasks) == 1, streaming, claims)
     finally:
         claims.close()
 
 
-def _flow(
+def flow(
     upscaler: Upscaler,
     tasks: Iterable[Task | Outcome],
     options: Options,
@@ -132,7 +132,7 @@ def _flow(
     streaming: bool = False,
     claims: Claims | None = None,
 ) -> Generator[Outcome, None, None]:
-    """As `run`, for tasks that may be made one by one as they are asked for."""
+    """As `run`, for tasks that may be made one by one as they are asked for; what killed runs left stays."""
     claims = claims or NoClaims()
     jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
@@ -171,7 +171,7 @@ def _flow(
                 continue
             if task.archive:
                 yield from finish()
-                done = archive.upscale(task, partial(_flow, upscaler, options=options), options.of_archives())
+                done = archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
                 yield claims.done(done)
                 continue
             fills, small = (False, False) if single else work.weigh(task)
@@ -226,7 +226,7 @@ def _first(behind: list[Future[Outcome]]) -> Outcome:
     return outcome
 
 
-def _clean(tasks: list[Task | Outcome]) -> None:
+def tidy(tasks: Iterable[Task | Outcome]) -> None:
     """Remove what killed runs left where this one writes."""
     outputs = [task.output for task in tasks if isinstance(task, Task) and not task.streams]
     for folder in {os.path.dirname(os.path.realpath(output)) for output in outputs}:  # noqa: PTH120
