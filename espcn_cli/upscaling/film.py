@@ -77,8 +77,8 @@ class FilmOptions:
 
     `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
-    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output. With `shares`, a video
-    that another process makes is skipped.
+    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output. With `shares`, a
+    video that another process makes is skipped.
     """
 
     coding: Coding = field(default_factory=Coding)
