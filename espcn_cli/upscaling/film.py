@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
@@ -147,6 +149,10 @@ def preview(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = 
 def is_kept(output: Path) -> bool:
     """Whether parts of a video lie beside where it is to be."""
     return folder_of(output).is_dir()
+
+
+class _Left(Exception):  # noqa: N818 - ends two loops, and is no error
+    """Nobody takes frames any more."""
 
 
 # --- where frames come from ------------------------------------------------------------------------------------------
@@ -432,16 +438,20 @@ class _Film:
         writer.start()
         count, started = finished, time.monotonic()
         try:
-            for prepared, strength in ahead:
-                planes, notes = enlargement.complete(prepared, used.engine_at(strength) if used else None)
-                self.notes += notes
-                if not behind.put((prepared.frame, planes)):
-                    break
-                count += 1
-                if self.options.progress:
-                    rate = (count - finished) / max(time.monotonic() - started, 1e-9)
-                    total = _wanted(source.clip, self.options.span)
-                    self.options.progress(Progress(count, total, rate / float(source.clip.rate)))
+            together = min(used.engine.together, room) if used else 1
+            for group in ahead.several(together):
+                for strength, some in groupby(group, key=itemgetter(1)):
+                    prepared = [each for each, _ in some]
+                    engine = used.engine_at(strength) if used else None
+                    larges, notes = enlargement.complete_all(prepared, engine)
+                    self.notes += notes
+                    for each, planes in zip(prepared, larges, strict=True):
+                        if not behind.put((each.frame, planes)):
+                            raise _Left
+                        count += 1
+                        self._tell(source.clip, count, (count - finished) / max(time.monotonic() - started, 1e-9))
+        except _Left:  # the other side tells why
+            pass
         except BaseException as error:
             behind.end(error)
             writer.join(PATIENCE)
@@ -454,6 +464,11 @@ class _Film:
         if failed:
             raise failed[0]
         return count
+
+    def _tell(self, clip: Clip, count: int, rate: float) -> None:
+        """How far it is, at so many frames a second."""
+        if self.options.progress:
+            self.options.progress(Progress(count, _wanted(clip, self.options.span), rate / float(clip.rate)))
 
     def _enlargement(self, clip: Clip, used: Upscaler | None, target: Clip) -> Enlargement:
         colours = used is not None and used.engine.settings.planes == 3
