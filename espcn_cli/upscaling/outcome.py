@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from espcn_cli.files import is_stream
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.paths import STREAM
 from espcn_cli.pictures import folders
+from espcn_cli.upscaling.sizes import Size
 
 State = Literal["upscaled", "skipped", "failed"]
 
@@ -74,6 +75,12 @@ class Outcome:
     def state(self) -> State:
         """What to count it as."""
         return "failed" if self.error is not None else "skipped" if self.skipped else "upscaled"
+
+    def noting(self, size: Size | None) -> Outcome:
+        """The same with what the size that was asked for comes to, if nobody may have meant that."""
+        if size is None or self.size is None or self.state != "upscaled":
+            return self
+        return replace(self, warnings=(*size.warnings(self.size), *self.warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """The record of `--json`."""

@@ -142,7 +142,8 @@ def _flow(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
+                outcome = wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
+                yield outcome.noting(options.size)
                 continue
             if task.archive:
                 yield from finish()
@@ -344,7 +345,7 @@ class _Work:
             return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
             return Outcome(done.task, error=f"cannot write {done.task.output_name} ({error.strerror or error})")
-        return replace(done, seconds=time.monotonic() - started, warnings=warnings)
+        return replace(done, seconds=time.monotonic() - started, warnings=warnings).noting(self.options.size)
 
     def _write(self, task: Task, document: Document) -> tuple[str, ...]:
         encoding = self.options.encoding

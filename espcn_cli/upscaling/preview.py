@@ -48,7 +48,8 @@ def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> 
     memory = held(extent, outputs) + WORKING_MEMORY
     used = upscaler.reaching(extent.size, options.size)
     name, strength = (used.name, used.fixed_strength) if used else (None, None)
-    return Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
+    expected = Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
+    return expected.noting(options.size)
 
 
 def _seconds_per_pixel(upscaler: Upscaler) -> float:
