@@ -255,9 +255,10 @@ def scratch(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
+def replacing(path: Path, overwrite: bool = True, modified: int | None = None) -> Iterator[Path]:
     """A temporary file that takes the place of `path` when the block ends well and vanishes when it does not.
 
+    `modified`: when it is said to have been changed last, in nanoseconds since 1970, and so from its first moment on.
     A symbolic link stays, and the file that it leads to is replaced; a stream is written to. Raises EspcnError if
     the folder cannot be written, TakenError if a file is there and `overwrite` does not allow to replace it.
     """
@@ -273,6 +274,8 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
     try:
         _lock(descriptor)
         yield temporary
+        if modified is not None:
+            os.utime(temporary, ns=(time.time_ns(), modified))
         os.fsync(descriptor)
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(descriptor)
@@ -313,6 +316,14 @@ def _take_name(temporary: Path, target: Path, path: Path) -> None:
         if os.path.lexists(target):
             raise taken from None
         temporary.rename(target)
+
+
+def modified(path: Path) -> int | None:
+    """When a file was changed last, in nanoseconds since 1970; None of what is none, or is not there any more."""
+    try:
+        return path.stat().st_mtime_ns if is_file(path) else None
+    except OSError:
+        return None
 
 
 def send(data: bytes, path: Path) -> None:

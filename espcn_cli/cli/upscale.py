@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from espcn_cli.cli.batch import do_all
 from espcn_cli.cli.outcomes import count_others, print_json, report_passed, report_renamed, show_expected, summarise
 from espcn_cli.cli.panels import Panelled
+from espcn_cli.cli.scaling import Cluster, CoresPerWorker, check_options, work_on
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
     AnyDevice,
@@ -186,6 +188,19 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    dpi: Annotated[
+        int | None, typer.Option(min=1, max=30_000, help="Set the resolution for printing, in dots per inch.")
+    ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Keep no metadata but the colour profile: no EXIF, place, text or thumbnail, and no tags of videos.",
+        ),
+    ] = False,
+    keep_time: Annotated[
+        bool, typer.Option("--keep-time", help="Give outputs the modification time of their sources.")
+    ] = False,
     lenient: Annotated[
         bool,
         typer.Option("--lenient", help="Take JPEGs and PNGs that were cut short; what is missing is grey."),
@@ -252,6 +267,8 @@ def upscale(
         ),
     ] = None,
     threads: Threads = None,
+    cluster: Cluster = None,
+    cores_per_worker: CoresPerWorker = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -286,6 +303,7 @@ def upscale(
     from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.pictures.encoders import Coding
     from espcn_cli.pictures.video import Span
+    from espcn_cli.pictures.wishes import Wishes
     from espcn_cli.upscaling import archive, film, naming, pipeline
     from espcn_cli.upscaling.choosing import Choosing, parse_box
     from espcn_cli.upscaling.outcome import exit_code
@@ -297,6 +315,7 @@ def upscale(
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
+    check_options(cluster, cores_per_worker, threads, dry_run)
     films = film.FilmOptions(
         Coding(codec, crf, preset, pixel_format),
         Span(parse_time(start, "--start") or 0, parse_time(end, "--end"), frames),
@@ -314,6 +333,8 @@ def upscale(
         size=parse_size(size, fit),
         depth=depth,
         lenient=lenient,
+        wishes=Wishes(strip, dpi),
+        keep_time=keep_time,
         encoding=writing.Encoding(quality, png_level),
         overwrite=overwrite,
         skip_existing=skip_existing,
@@ -339,23 +360,18 @@ def upscale(
         raise UsageError("--name with {scale} goes with --scale: --size and --fit choose one for each picture")
     names = naming.naming_of(pattern, model, scale) if pattern is not None else None
     planned = plan(sources, None if beside else destination, recursive, suffix, names, choosing)
-    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth} != {None}, wrap)
+    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth, dpi} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
+    how: dict[str, Any] = {"strength": parse_strength(strength), "engine": engine, "precision": precision}
+    how |= {"tile": tile_size, "ensemble": ensemble, "alpha": alpha, "wrap": wrap}
     with saying_warnings(quiet):
-        upscaler = load(
-            model,
-            scale,
-            strength=parse_strength(strength),
-            engine=engine,
-            device=device,
-            precision=precision,
-            tile=tile_size,
-            ensemble=ensemble,
-            alpha=alpha,
-            wrap=wrap,
-        )
+        if cluster is not None and not dry_run:
+            work = work_on(cluster, cores_per_worker, device, quiet, tasks, model, scale, **how)
+        else:
+            upscaler = load(model, scale, device=device, **how)
+            work = partial(pipeline.run, upscaler, tasks)
     if not quiet:
-        if line := engine_hint(engine, device):
+        if cluster is None and (line := engine_hint(engine, device)):
             say(f"espcn: {line}")
         report_renamed(tasks)
         report_passed(choosing)
@@ -363,7 +379,7 @@ def upscale(
         outcomes = list(preview(upscaler, tasks, options))
         show_expected(outcomes, as_json, quiet, verbose)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
+        outcomes = do_all(work, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive, choosing)))
     if as_json:
@@ -436,5 +452,6 @@ def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: boo
         raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
         raise UsageError(
-            "--quality, --png-level, --depth and --lenient are for pictures; --crf and --pixel-format are for videos"
+            "--quality, --png-level, --depth, --dpi and --lenient are for pictures; "
+            "--crf and --pixel-format are for videos"
         )

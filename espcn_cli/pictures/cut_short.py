@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 START, SCAN, END = 0xD8, 0xDA, 0xD9
@@ -60,7 +61,7 @@ def completed(data: bytes) -> Completed | None:
 def _grey_rows(image: Image.Image) -> int:
     """How many rows at the bottom of a JPEG, as it is stored, are nothing but the grey of missing blocks."""
     levels = np.asarray(image).reshape(image.height, -1)
-    whole = ((levels >= NEAR_GREY[0]) & (levels <= NEAR_GREY[1])).all(axis=1)
+    whole: NDArray[np.bool_] = np.asarray(((levels >= NEAR_GREY[0]) & (levels <= NEAR_GREY[1])).all(axis=1))
     return int(len(whole) if whole.all() else np.argmin(whole[::-1]))
 
 

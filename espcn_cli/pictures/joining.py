@@ -62,6 +62,10 @@ OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "
 """Words about a file that are not true of the next one."""
 
 
+FOR_PLAYERS = ("language", "title", "filename", "mimetype")
+"""Words of a stream that are no metadata: which track it is, and of an attachment what it is."""
+
+
 @dataclass
 class Extra:
     """A stream that is copied: where it goes, and the last moment that was written to it."""
@@ -81,18 +85,19 @@ def join(
     path: Path,
     shift: bool,
     cut: bool,
+    strip: bool = False,
 ) -> list[str]:
     """Write a container at `path`, and say what it cannot hold. `video` None: there is nothing to copy.
 
     `time_base` is that of the parts' timestamps. With `shift` the first frame is at 0, else every timestamp stays; with
-    `cut` only what belongs to the frames is copied. Raises EspcnError if it cannot be written.
+    `cut` only what belongs to the frames is copied; `strip` as in `outline`. Raises EspcnError if it cannot be written.
     """
     import av
 
     source = video.again() if video else None
     try:
         with av.open(f"file:{path}", "w", format=muxer, options=options_of(muxer, source)) as container:
-            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut)
+            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut, strip)
     except (av.FFmpegError, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise EspcnError(f"cannot write {parts.output} ({what}): nothing was changed", parts.output) from None
@@ -121,13 +126,14 @@ def _written(
     muxer: str,
     shift: bool,
     cut: bool,
+    strip: bool,
 ) -> list[str]:
     pts = [moment for part in parts.done for moment in part.pts]
     durations = [duration for part in parts.done for duration in part.durations]
     ends = [*pts[1:], pts[-1] + (durations[-1] or max(round(1 / (encoder.rate * time_base)), 1))]
     origin = pts[0] if shift else 0
     end = ends[-1] * time_base if cut else None
-    stream, extras, notes = outline(container, video, source, encoder, time_base, muxer, origin * time_base, end)
+    stream, extras, notes = outline(container, video, source, encoder, time_base, muxer, origin * time_base, end, strip)
     reach = max((index - number for index, number in enumerate(_numbers(parts))), default=0)
     window = (pts[0] * time_base, ends[-1] * time_base) if cut else None
     if muxer in FROM_ZERO:
@@ -152,11 +158,13 @@ def outline(
     muxer: str,
     first: Fraction,
     last: Fraction | None,
+    strip: bool = False,
 ) -> tuple[Any, dict[int, Extra], list[str]]:
     """All streams of a container and what stands beside them, before anything is written to it.
 
     Returns the stream of the frames, those that are copied, by their number in the source, and what is lost. `first`
-    and `last` are the moments of the source where the new one begins and ends; None for its own end.
+    and `last` are the moments of the source where the new one begins and ends; None for its own end. With `strip` tags,
+    covers and data streams stay behind, but for what players need: languages, names of tracks, chapters.
     """
     stream = encoder.stream(container)
     stream.time_base = time_base
@@ -167,8 +175,12 @@ def outline(
     _describe(stream, chosen)
     if video.matrix:
         stream.set_display_matrix(video.matrix)
-    container.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in OF_THE_FILE})
-    extras = _add_streams(container, source, chosen, stream, muxer, notes)
+    if not strip:
+        words = {key: value for key, value in source.metadata.items() if key.lower() not in OF_THE_FILE}
+        container.metadata.update(words)
+    extras = _add_streams(container, source, chosen, stream, muxer, notes, strip)
+    for made in container.streams if strip else ():
+        _keep_for_players(made.metadata)
     _add_chapters(container, source, first, last)
     return stream, extras, notes
 
@@ -278,11 +290,13 @@ def _describe(target: Any, source: Any) -> None:
     target.disposition = int(source.disposition)
 
 
-def _add_streams(container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str]) -> dict[int, Extra]:
+def _add_streams(
+    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str], strip: bool
+) -> dict[int, Extra]:
     """A place for every stream but the one that is made anew; those that the container cannot hold are told."""
     extras = {}
     for stream in source.streams:
-        if stream.index == chosen.index:
+        if stream.index == chosen.index or (strip and (stream.type == "data" or _is_cover(stream))):
             continue
         if stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov"):
             made.metadata.setdefault("timecode", stream.metadata["timecode"])  # of which the muxer makes the stream
@@ -297,6 +311,12 @@ def _add_streams(container: Any, source: Any, chosen: Any, made: Any, muxer: str
         target.disposition = int(stream.disposition)
         extras[stream.index] = Extra(target, _name(stream))
     return extras
+
+
+def _keep_for_players(words: Any) -> None:
+    """Take all words of a stream but those that players show to choose it by."""
+    for key in [key for key in words if key.lower() not in FOR_PLAYERS]:
+        del words[key]
 
 
 def _tells_chapters(stream: Any, source: Any) -> bool:
@@ -356,10 +376,10 @@ def _add_chapters(container: Any, source: Any, first: Fraction, last: Fraction |
         container.set_chapters(chapters)
 
 
-def lost_words(video: Video, made: Path | BytesIO, muxer: str, cut: bool) -> list[str]:
+def lost_words(video: Video, made: Path | BytesIO, muxer: str, cut: bool, strip: bool = False) -> list[str]:
     """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels.
 
-    `made` may be the beginning of one.
+    `made` may be the beginning of one. With `strip` nothing is said of what was to stay behind.
     """
     import av
 
@@ -370,11 +390,11 @@ def lost_words(video: Video, made: Path | BytesIO, muxer: str, cut: bool) -> lis
         try:
             words = {key.lower() for key in after.metadata}
             gone = sorted(key for key in before.metadata if key.lower() not in {*words, *OF_THE_FILE})
-            if gone:
+            if gone and not strip:
                 notes.append(f"metadata that {muxer} cannot hold: {', '.join(gone)}")
             if not cut and len(before.chapters()) != len(after.chapters()):
                 notes.append(f"chapters are lost: {muxer} cannot hold them")
-            if _covers(before) > _covers(after):
+            if _covers(before) > _covers(after) and not strip:
                 notes.append(f"the picture of its cover is lost: {muxer} cannot hold it")
             aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
             if (video.clip.aspect or Fraction(1)) != aspect:

@@ -43,9 +43,10 @@ def read_document(path: Path, depth: int | None = None, lenient: bool = False) -
         with source as image:
             document = from_frames(image, depth)
     except DamagedError:
-        if lenient and (document := _cut_short(source, depth)):
-            return document
-        raise
+        found = _cut_short(source, depth) if lenient else None
+        if found is None:
+            raise
+        return found
     except UnknownTiffError as error:
         if not deep_reading.is_there():
             raise EspcnError(f"{error}: 'espcn[deep]' reads more kinds", path) from None

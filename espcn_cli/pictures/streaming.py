@@ -51,11 +51,19 @@ class Stream:
     """
 
     def __init__(
-        self, file: IO[bytes], encoder: Encoder, video: Video | None, time_base: Fraction, muxer: str, span: Span
+        self,
+        file: IO[bytes],
+        encoder: Encoder,
+        video: Video | None,
+        time_base: Fraction,
+        muxer: str,
+        span: Span,
+        strip: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self._out = _Out(file)
         self._encoder, self._video, self._base, self._muxer, self._span = encoder, video, time_base, muxer, span
+        self._strip = strip
         self._context = encoder.context()
         self._source: Any = None
         self._container: Any = None
@@ -146,7 +154,15 @@ class Stream:
         self._container = av.open(self._out, "w", format=self._muxer, options=options)
         end = None if self._span.end is None else Fraction(self._span.end).limit_denominator(1_000_000)
         self._stream, self._extras, notes = outline(
-            self._container, self._video, source, self._encoder, self._base, self._muxer, origin * self._base, end
+            self._container,
+            self._video,
+            source,
+            self._encoder,
+            self._base,
+            self._muxer,
+            origin * self._base,
+            end,
+            self._strip,
         )
         self.notes += notes
         if self._muxer in FROM_ZERO:
@@ -175,6 +191,6 @@ class Stream:
         import av
 
         try:
-            return lost_words(video, BytesIO(bytes(self._out.start)), self._muxer, not self._span.whole)
+            return lost_words(video, BytesIO(bytes(self._out.start)), self._muxer, not self._span.whole, self._strip)
         except (av.FFmpegError, OSError, ValueError):
             return []

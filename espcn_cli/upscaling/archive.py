@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from espcn_cli.errors import EspcnError, TakenError
-from espcn_cli.files import replacing, scratch
+from espcn_cli.files import modified, replacing, scratch
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.zipped import Archive, Member, Writer
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -45,6 +45,7 @@ class ArchiveOptions:
     max_pixels: int = 2**28
     overwrite: bool = True
     skip_existing: bool = False
+    keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
 
     @property
@@ -99,7 +100,7 @@ class _Book:
         replaces = self.options.overwrite and not self.options.skip_existing
         with (
             Archive(task.source) as archive,
-            replacing(task.output, replaces) as part,
+            replacing(task.output, replaces, modified(task.source) if self.options.keep_time else None) as part,
             scratch(task.output) as folder,
             part.open("wb") as file,
         ):

@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 
 from espcn_cli import cores
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import claimed, clean, is_stream, replacing
+from espcn_cli.files import claimed, clean, is_stream, modified, replacing
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
 from espcn_cli.memory import available_memory, out_of_memory
@@ -61,6 +61,9 @@ LATE = 0.5
 """Parts of a frame's time that a moment may be off the even ones before it counts as another rate."""
 
 
+NO_TIME = "no modification time was kept: the source or the output is no file"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a video is: frames done, of how many if that is known, and how many times as fast as it plays."""
@@ -72,9 +75,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How videos are done. `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
+    """How videos are done, as `pipeline.Options` says of pictures; `strip`: without tags, covers and data streams.
 
-    `progress` is called after each frame.
+    `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
+
+    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output.
     """
 
     coding: Coding = field(default_factory=Coding)
@@ -85,7 +90,10 @@ class FilmOptions:
     size: Size | None = None
     overwrite: bool = True
     max_output: int = 2**32
+    strip: bool = False
+    keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
+    tidy: bool = True
 
 
 class Source(Protocol):
@@ -112,14 +120,34 @@ class Sink(Protocol):
         """It will not be finished."""
 
 
-def upscale(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = False) -> Outcome:
-    """Do a video, and tell what became of it.
+@dataclass(frozen=True)
+class Footage:
+    """A video that is being made in parts: what its frames come from and become. `notes` takes what is to be told."""
+
+    task: Task
+    video: Video
+    span: Span
+    used: Upscaler | None
+    encoder: Encoder
+    parts: Parts
+    scenes: Scenes
+    notes: list[str]
+
+
+MakeParts = Callable[[Footage], int]
+"""Makes all parts of a video that are not done yet, and returns how many frames it has."""
+
+
+def upscale(
+    upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = False, make_parts: MakeParts | None = None
+) -> Outcome:
+    """Do a video, and tell what became of it. `make_parts`: others do the work between its start and its end.
 
     Only an interruption and a closed standard output are raised; and UsageError, if it is `alone` in its command.
     """
     started = time.monotonic()
     try:
-        return _Film(upscaler, task, options).run(started)
+        return _Film(upscaler, task, options, make_parts).run(started)
     except BrokenPipeError:
         raise
     except EspcnError as error:
@@ -243,8 +271,11 @@ class _ToY4m:
 class _Film:
     """One video on its way."""
 
-    def __init__(self, upscaler: Upscaler, task: Task, options: FilmOptions) -> None:
+    def __init__(
+        self, upscaler: Upscaler, task: Task, options: FilmOptions, make_parts: MakeParts | None = None
+    ) -> None:
         self.upscaler = upscaler
+        self.make_parts = make_parts
         self.task = task
         self.options = options
         streamed = options.format if options.format in containers.MUXERS.values() else Y4M
@@ -350,7 +381,7 @@ class _Film:
         if video is not None and len(video.container.streams) > 1:
             self.notes.append("sound, subtitles and all else are lost: Y4M holds frames alone")
         scenes = self._scenes(source.clip, video, used)
-        with _writable(self.task.output, self.options.overwrite) as file:
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
             sink = _ToY4m(file, target)
             frames = self._flow(source, used, target, scenes, sink, 0)
         self.notes += sink.notes
@@ -365,8 +396,9 @@ class _Film:
         check(encoder, self.muxer, self.task.output_name)
         self.notes += notes
         scenes = self._scenes(source.clip, video, used)
-        with _writable(self.task.output, self.options.overwrite) as file:
-            sink = Stream(file, encoder, video, source.clip.time_base, self.muxer, self.options.span)
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
+            base, options = source.clip.time_base, self.options
+            sink = Stream(file, encoder, video, base, self.muxer, options.span, options.strip)
             frames = self._flow(source, used, encoder.clip, scenes, sink, 0)
         self.notes += sink.notes
         return frames, scenes
@@ -382,12 +414,17 @@ class _Film:
         check(encoder, muxer, str(output))
         self.notes += notes
         output.parent.mkdir(parents=True, exist_ok=True)
-        clean(output.parent)
+        if self.options.tidy:
+            clean(output.parent)
         with claimed(output):
             parts = Parts(output, self._identity(encoder, used), self.options.resume)
             scenes = self._scenes(source.clip, video, used)
             try:
-                frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
+                if self.make_parts and video is not None:
+                    span = self.options.span
+                    frames = self.make_parts(Footage(task, video, span, used, encoder, parts, scenes, self.notes))
+                else:
+                    frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
                 if video is not None:
                     video.end()
             except BaseException as error:
@@ -395,14 +432,23 @@ class _Film:
                 if again or not parts.done:
                     parts.remove()
                 raise
-            with replacing(output, self.options.overwrite) as temporary:
+            with replacing(output, self.options.overwrite, self._modified()) as temporary:
                 shift = bool(self.options.span.start)
                 cut = not self.options.span.whole
-                self.notes += join(parts, encoder, video, source.clip.time_base, muxer, temporary, shift, cut)
+                how = muxer, temporary, shift, cut, self.options.strip
+                self.notes += join(parts, encoder, video, source.clip.time_base, *how)
                 if video is not None:
-                    self.notes += lost_words(video, temporary, muxer, cut)
+                    self.notes += lost_words(video, temporary, muxer, cut, self.options.strip)
             parts.remove()
         return frames, scenes
+
+    def _modified(self) -> int | None:
+        """When the output is to have been changed last; a note if that cannot be."""
+        if not self.options.keep_time:
+            return None
+        when = None if self.task.streams else modified(self.task.source)
+        self.notes += [NO_TIME] if when is None else []
+        return when
 
     def _scenes(self, clip: Clip, video: Video | None, used: Upscaler | None) -> Scenes:
         origin = Origin(True) if video is None else Origin(video.lossless, video.codec, video.bits)
@@ -424,55 +470,14 @@ class _Film:
     def _flow(
         self, source: Source, used: Upscaler | None, target: Clip, scenes: Scenes, sink: Sink, finished: int
     ) -> int:
-        """All frames through the network but those that are finished, read and written by threads of their own."""
-        enlargement = self._enlargement(source.clip, used, target)
-        room = _room(source.clip, target)
-        ahead: Handover[tuple[Prepared, float | None]] = Handover(room)
-        behind: Handover[tuple[Frame, tuple[Plane, ...]]] = Handover(room)
-        reader = threading.Thread(
-            target=_read, args=(source, scenes, enlargement, ahead, finished), name=f"{READER}-video", daemon=True
-        )
-        failed: list[BaseException] = []
-        writer = threading.Thread(target=_write, args=(sink, behind, failed), name=f"{WRITER}-video", daemon=True)
-        reader.start()
-        writer.start()
-        count, started = finished, time.monotonic()
-        try:
-            together = min(used.engine.together, room) if used else 1
-            for group in ahead.several(together):
-                for strength, some in groupby(group, key=itemgetter(1)):
-                    prepared = [each for each, _ in some]
-                    engine = used.engine_at(strength) if used else None
-                    larges, notes = enlargement.complete_all(prepared, engine)
-                    self.notes += notes
-                    for each, planes in zip(prepared, larges, strict=True):
-                        if not behind.put((each.frame, planes)):
-                            raise _Left
-                        count += 1
-                        self._tell(source.clip, count, (count - finished) / max(time.monotonic() - started, 1e-9))
-        except _Left:  # the other side tells why
-            pass
-        except BaseException as error:
-            behind.end(error)
-            writer.join(PATIENCE)
-            raise
-        finally:
-            ahead.leave()
-            reader.join(PATIENCE)  # it may wait for a pipe for ever
-        behind.end()
-        writer.join()
-        if failed:
-            raise failed[0]
-        return count
+        total, started = wanted(source.clip, self.options.span), time.monotonic()
 
-    def _tell(self, clip: Clip, count: int, rate: float) -> None:
-        """How far it is, at so many frames a second."""
-        if self.options.progress:
-            self.options.progress(Progress(count, _wanted(clip, self.options.span), rate / float(clip.rate)))
+        def count(done: int) -> None:
+            if self.options.progress:
+                rate = (done - finished) / max(time.monotonic() - started, 1e-9)
+                self.options.progress(Progress(done, total, rate / float(source.clip.rate)))
 
-    def _enlargement(self, clip: Clip, used: Upscaler | None, target: Clip) -> Enlargement:
-        colours = used is not None and used.engine.settings.planes == 3
-        return Enlargement(clip, target, colours, used.tile if used else None)
+        return flow(source, used, target, scenes, sink, finished, self.notes, count)
 
     # --- a dry run
 
@@ -488,7 +493,7 @@ class _Film:
                 clip, self.notes = encoder.clip, self.notes + notes
             scenes = self._scenes(source.clip, video, used)
             seconds, strength = self._measured(source, used, clip, encoder, scenes)
-        frames = _wanted(source.clip, self.options.span)
+        frames = wanted(source.clip, self.options.span)
         memory = WORKING_MEMORY + 2 * _room(source.clip, clip) * _bytes(source.clip, clip)
         return Outcome(
             self.task,
@@ -506,7 +511,7 @@ class _Film:
         self, source: Source, used: Upscaler | None, clip: Clip, encoder: Encoder | None, scenes: Scenes
     ) -> tuple[float, float | None]:
         """Seconds of a frame where all stages run side by side, by a few frames; and the strength of the first."""
-        enlargement = self._enlargement(source.clip, used, clip)
+        enlargement = _enlargement(source.clip, used, clip)
         context = encoder.context() if encoder else None
         cpu, wall, strength = 0.0, 0.0, None
         frames = source.frames()
@@ -528,12 +533,80 @@ class _Film:
         return max(cpu / cores.count(), wall / STAGES) / done, strength
 
 
+# --- the frames ------------------------------------------------------------------------------------------------------
+
+
+class Strengths(Protocol):
+    """Which strength each frame gets."""
+
+    def strength(self, frame: Frame) -> float | None:
+        """Of the next frame; None where nothing is mixed."""
+
+
+def flow(
+    source: Source,
+    used: Upscaler | None,
+    target: Clip,
+    strengths: Strengths,
+    sink: Sink,
+    finished: int,
+    notes: list[str],
+    count: Callable[[int], object] = lambda done: None,
+) -> int:
+    """All frames through the network but those that are finished, read and written by threads of their own.
+
+    Returns how many there are then, which `count` is told of after each.
+    """
+    enlargement = _enlargement(source.clip, used, target)
+    room = _room(source.clip, target)
+    ahead: Handover[tuple[Prepared, float | None]] = Handover(room)
+    behind: Handover[tuple[Frame, tuple[Plane, ...]]] = Handover(room)
+    reader = threading.Thread(
+        target=_read, args=(source, strengths, enlargement, ahead, finished), name=f"{READER}-video", daemon=True
+    )
+    failed: list[BaseException] = []
+    writer = threading.Thread(target=_write, args=(sink, behind, failed), name=f"{WRITER}-video", daemon=True)
+    reader.start()
+    writer.start()
+    done = finished
+    try:
+        for group in ahead.several(min(used.engine.together, room) if used else 1):
+            for strength, some in groupby(group, key=itemgetter(1)):
+                prepared = [each for each, _ in some]
+                larges, said = enlargement.complete_all(prepared, used.engine_at(strength) if used else None)
+                notes += said
+                for each, planes in zip(prepared, larges, strict=True):
+                    if not behind.put((each.frame, planes)):
+                        raise _Left
+                    done += 1
+                    count(done)
+    except _Left:  # the other side tells why
+        pass
+    except BaseException as error:
+        behind.end(error)
+        writer.join(PATIENCE)
+        raise
+    finally:
+        ahead.leave()
+        reader.join(PATIENCE)  # it may wait for a pipe for ever
+    behind.end()
+    writer.join()
+    if failed:
+        raise failed[0]
+    return done
+
+
+def _enlargement(clip: Clip, used: Upscaler | None, target: Clip) -> Enlargement:
+    colours = used is not None and used.engine.settings.planes == 3
+    return Enlargement(clip, target, colours, used.tile if used else None)
+
+
 # --- the threads -----------------------------------------------------------------------------------------------------
 
 
 def _read(
     source: Source,
-    scenes: Scenes,
+    strengths: Strengths,
     enlargement: Enlargement,
     ahead: Handover[tuple[Prepared, float | None]],
     finished: int,
@@ -541,7 +614,7 @@ def _read(
     """Decode, choose strengths and enlarge chroma. Every frame is looked at, or scenes would not be the same."""
     try:
         for frame in source.frames():
-            strength = scenes.strength(frame)
+            strength = strengths.strength(frame)
             if frame.number >= finished and not ahead.put((enlargement.prepare(frame), strength)):
                 return
         ahead.end()
@@ -576,7 +649,7 @@ def _room(clip: Clip, target: Clip) -> int:
     return MOST if free is None else min(max(free // SHARE // _bytes(clip, target), FEWEST), MOST)
 
 
-def _wanted(clip: Clip, span: Span) -> int | None:
+def wanted(clip: Clip, span: Span) -> int | None:
     """About how many frames of a clip are in a part of it."""
     most = clip.count
     if most is not None:
@@ -598,7 +671,7 @@ def _damage(video: Video) -> list[str]:
 
 
 @contextmanager
-def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def _writable(output: Path, overwrite: bool, modified: int | None) -> Iterator[IO[bytes]]:
     """Where a stream of bytes goes: standard output, a pipe, or a file that appears when it is complete."""
     if output == STREAM:
         try:
@@ -612,5 +685,5 @@ def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
             yield file
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output, overwrite) as temporary, temporary.open("wb") as file:
+        with replacing(output, overwrite, modified) as temporary, temporary.open("wb") as file:
             yield file

@@ -16,7 +16,7 @@ from pathlib import Path
 from espcn_cli import cores
 from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
-from espcn_cli.files import clean, is_file, send
+from espcn_cli.files import clean, is_file, modified, send
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.maths.tiling import STRIP_PIXELS
@@ -25,11 +25,12 @@ from espcn_cli.paths import STREAM
 from espcn_cli.pictures import png, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
+from espcn_cli.pictures.wishes import Wishes
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling import archive, film, wrap
 from espcn_cli.upscaling.archive import ArchiveOptions
-from espcn_cli.upscaling.film import FilmOptions
+from espcn_cli.upscaling.film import NO_TIME, FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
@@ -50,7 +51,8 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short.
+    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short; with `keep_time`
+    outputs are as old as their sources.
 
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
@@ -62,6 +64,8 @@ class Options:
     size: Size | None = None
     depth: int | None = None
     lenient: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
+    keep_time: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
@@ -80,6 +84,7 @@ class Options:
             max_pixels=self.max_output // GROWTH,
             overwrite=self.overwrite,
             skip_existing=self.skip_existing,
+            keep_time=self.keep_time,
         )
 
     def of_films(self) -> FilmOptions:
@@ -90,6 +95,8 @@ class Options:
             size=self.size,
             overwrite=self.overwrite and not self.skip_existing,
             max_output=self.max_output,
+            strip=self.wishes.strip,
+            keep_time=self.keep_time,
         )
 
 
@@ -104,15 +111,15 @@ def run(
     into a stream: nobody may be there to take it.
     """
     tasks = list(tasks)
-    _clean(tasks)
+    tidy(tasks)
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
-    yield from _flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+    yield from flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
 
 
-def _flow(
+def flow(
     upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
 ) -> Generator[Outcome, None, None]:
-    """As `run`, for tasks that may be made one by one as they are asked for."""
+    """As `run`, for tasks that may be made one by one as they are asked for; what killed runs left stays."""
     jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
@@ -147,7 +154,7 @@ def _flow(
                 continue
             if task.archive:
                 yield from finish()
-                yield archive.upscale(task, partial(_flow, upscaler, options=options), options.of_archives())
+                yield archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
                 continue
             fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
@@ -201,7 +208,7 @@ def _first(behind: list[Future[Outcome]]) -> Outcome:
     return outcome
 
 
-def _clean(tasks: list[Task | Outcome]) -> None:
+def tidy(tasks: Iterable[Task | Outcome]) -> None:
     """Remove what killed runs left where this one writes."""
     outputs = [task.output for task in tasks if isinstance(task, Task) and not task.streams]
     for folder in {os.path.dirname(os.path.realpath(output)) for output in outputs}:  # noqa: PTH120
@@ -248,7 +255,15 @@ class _Work:
 
     def read(self, task: Task) -> Document:
         """The picture, decoded. Raises EspcnError."""
-        return reading.read_document(task.source, self.options.depth, self.options.lenient)
+        document = reading.read_document(task.source, self.options.depth, self.options.lenient)
+        return self.options.wishes.applied(document, self._kind(task)).noting(*self._ageless(task))
+
+    def _ageless(self, task: Task) -> list[str]:
+        """A note on an output that cannot be as old as its source."""
+        return [NO_TIME] if self.options.keep_time and (task.streams or modified(task.source) is None) else []
+
+    def _modified(self, task: Task) -> int | None:
+        return modified(task.source) if self.options.keep_time else None
 
     def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
         """What becomes of each, in order."""
@@ -355,7 +370,7 @@ class _Work:
             _send(memory, task.output)
             return written.warnings
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return writing.write_document(document, task.output, encoding, self._replaces).warnings
+        return writing.write_document(document, task.output, encoding, self._replaces, self._modified(task)).warnings
 
     def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover[Levels]) -> tuple[str, ...]:
         encoding = self.options.encoding
@@ -366,7 +381,8 @@ class _Work:
                 _send(memory, task.output)
             else:
                 task.output.parent.mkdir(parents=True, exist_ok=True)
-                notes = writing.write_rows(shape, flow.info, handover, task.output, encoding, self._replaces)
+                how = encoding, self._replaces, self._modified(task)
+                notes = writing.write_rows(shape, flow.info, handover, task.output, *how)
         finally:
             handover.leave()
         return tuple(dict.fromkeys((*flow.warnings, *flow.late, *notes)))

@@ -298,3 +298,11 @@ def test_suffixes_that_cannot_be_written_become_png() -> None:
 
     members = [Member(member(name)) for name in ("a.psd", "b.JPG", "c.txt", "d.ico", "d.png", "d.ico.png")]
     assert page_suffixes(members, None) == {0: ".png", 1: ".jpg", 3: ".ico.png.png", 4: ".png", 5: ".png"}
+
+
+def test_an_archive_is_as_old_as_its_source_if_asked_for(book: Path, tiny: Path, tmp_path: Path) -> None:
+    os.utime(book, ns=(10**18, 10**18 + 5))
+    upscale(tmp_path, tiny, "book.cbz", "out.cbz", "--keep-time", "--dpi", "150")
+    assert (tmp_path / "out.cbz").stat().st_mtime_ns == 10**18 + 5
+    with Image.open(BytesIO(contents(tmp_path / "out.cbz")["b/010.png"])) as image:
+        assert round(image.info["dpi"][0]) == 150
