@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
@@ -179,6 +181,10 @@ def preview(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = 
 def is_kept(output: Path) -> bool:
     """Whether parts of a video lie beside where it is to be."""
     return folder_of(output).is_dir()
+
+
+class _Left(Exception):  # noqa: N818 - ends two loops, and is no error
+    """Nobody takes frames any more."""
 
 
 # --- where frames come from ------------------------------------------------------------------------------------------
@@ -568,13 +574,18 @@ def flow(
     writer.start()
     done = finished
     try:
-        for prepared, strength in ahead:
-            planes, said = enlargement.complete(prepared, used.engine_at(strength) if used else None)
-            notes += said
-            if not behind.put((prepared.frame, planes)):
-                break
-            done += 1
-            count(done)
+        for group in ahead.several(min(used.engine.together, room) if used else 1):
+            for strength, some in groupby(group, key=itemgetter(1)):
+                prepared = [each for each, _ in some]
+                larges, said = enlargement.complete_all(prepared, used.engine_at(strength) if used else None)
+                notes += said
+                for each, planes in zip(prepared, larges, strict=True):
+                    if not behind.put((each.frame, planes)):
+                        raise _Left
+                    done += 1
+                    count(done)
+    except _Left:  # the other side tells why
+        pass
     except BaseException as error:
         behind.end(error)
         writer.join(PATIENCE)
