@@ -19,7 +19,7 @@ from PIL import Image
 
 from espcn_cli.engines.device import PRECISIONS, choose_device
 from espcn_cli.engines.torch_engine import TorchEngine
-from espcn_cli.network import checkpoint, espcn
+from espcn_cli.network import checkpoint, espcn, named
 from espcn_cli.pictures import folders
 from espcn_cli.reports.speed import picture
 from espcn_cli.settings import Optimiser, TrainSettings, architecture
@@ -62,7 +62,7 @@ def milliseconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def upscaling(name: str, precision: str, device: torch.device) -> str:
-    card, weights = checkpoint.read(checkpoint.find(name, 2))
+    card, weights = checkpoint.read(named.find(name, 2))
     engine = TorchEngine(espcn.build(card.settings, weights), device, PRECISIONS[precision])
     exact = Upscaler(TorchEngine(espcn.build(card.settings, weights)))
     upscaler, image = Upscaler(engine), Image.fromarray(picture(SIZE))
@@ -83,7 +83,7 @@ def training(
 ) -> tuple[float, float, float]:
     """Milliseconds to draw a batch, to take a step, and to tell the device of it."""
     settings, shape = TrainSettings(batch_size=batch, optimiser=optimiser), architecture(name, 2)
-    start = warm_start(checkpoint.find(name, 2), shape, 0)
+    start = warm_start(named.find(name, 2), shape, 0)
     state = make_state(Job(Path("unused.safetensors"), name, shape, settings, [], []), device, start)
     step, patches = make_stepper(state, settings, device, Group()), make_patches(data, 96, settings, device)
     loss = make_loss("l1", device.type, PRECISIONS[precision])

@@ -19,7 +19,7 @@ import torch
 
 from espcn_cli.engines.device import choose_precision
 from espcn_cli.engines.torch_engine import TorchEngine
-from espcn_cli.network import checkpoint
+from espcn_cli.network import named
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import Convolution
 from espcn_cli.pictures import folders
@@ -112,7 +112,7 @@ def run(row: Row, pictures: Pictures, minutes: float, seed: int) -> tuple[float,
     """PSNR, SSIM and steps taken after `minutes` of processor time."""
     settings = TrainSettings(minutes=minutes, seed=seed, **row.training)
     model = replace(architecture(row.name, row.scale), **row.model)
-    start = checkpoint.find(row.init, 2) if row.init else None
+    start = named.find(row.init, 2) if row.init else None
     job = Job(Path("unused.safetensors"), row.name, model, settings, [], [], init=start)
     training, pairs = pictures.at(row.scale)
     network = draw_all(model, seed) if row.random else warm_start(start, model, seed) if start else None

@@ -31,7 +31,7 @@ from PIL import Image
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
-from espcn_cli.network import checkpoint
+from espcn_cli.network import named
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import from_array
 from espcn_cli.reports import charts, speed
@@ -88,7 +88,7 @@ def methods(peers: Path, threads: int | None) -> dict[str, Method]:
     for name, (file, taken, given, border) in NCNN.items() if find_spec("ncnn") else ():
         if (peers / f"{file}.param").exists():
             found[f"ncnn {name}"] = by_ncnn(peers / file, threads, taken, given, border)
-    shipped = {card.name for _, card in checkpoint.list_shipped() if card.settings.scale == SCALE}
+    shipped = {card.name for _, card in named.list_shipped() if card.settings.scale == SCALE}
     return found | {name: partial(by_espcn, load(name, SCALE)) for name in MODELS if name in shipped}
 
 

@@ -19,7 +19,7 @@ from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.opening import open_engine
 from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.resize import degrade
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.pictures import folders, reading
 
 MOST_LOST = 0.02
@@ -61,7 +61,7 @@ def main() -> None:
         f"| ×{arguments.scale}, {len(pictures)} crops | engine | dB lost | worst | within a level | worst | allowed |"
     )
     print("|---|---|---|---|---|---|---|")
-    for path, card in checkpoint.list_shipped():
+    for path, card in named.list_shipped():
         if card.settings.scale != arguments.scale or (arguments.model and card.name not in arguments.model):
             continue
         settings, weights = card.settings, checkpoint.read(path)[1]

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from espcn_cli.cli.benchmark import answer
 from espcn_cli.maths.levels import Levels
-from espcn_cli.network import checkpoint
+from espcn_cli.network import named
 from espcn_cli.pictures import raster
 from espcn_cli.pictures.document import Document
 from espcn_cli.scoring import clips, damages, suite
@@ -105,7 +105,7 @@ def frame(path: Path) -> Sample:
 
 def methods() -> dict[str, Method]:
     """Lanczos, the clean weights, and the real ones if they are shipped."""
-    shipped = {card.name for _, card in checkpoint.list_shipped() if card.settings.scale == SCALE}
+    shipped = {card.name for _, card in named.list_shipped() if card.settings.scale == SCALE}
     names = [name for name in (DEFAULT_MODEL, DEFAULT_MODEL + REAL) if name in shipped]
     models = {name: partial(answer, load(name, SCALE)) for name in names}
     return {"Lanczos": partial(suite.interpolated, scale=SCALE, method="lanczos"), **models}

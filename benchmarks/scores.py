@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from espcn_cli.engines.torch_engine import TorchEngine
-from espcn_cli.network import checkpoint, espcn, weights
+from espcn_cli.network import checkpoint, espcn, named, weights
 from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.benchmark import benchmark
 from espcn_cli.scoring.table import Row
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     header = ""
     for scale in SCALES:
-        shipped = [(path, card) for path, card in checkpoint.list_shipped() if card.settings.scale == scale]
+        shipped = [(path, card) for path, card in named.list_shipped() if card.settings.scale == scale]
         methods = {card.name: evaluation.network(TorchEngine(espcn.load(path)[0])) for path, card in shipped}
         scored = score(arguments.sets, scale, methods)
         if not header:

@@ -32,7 +32,7 @@ from PIL import Image
 from espcn_cli.engines import openvino_graph, openvino_runtime
 from espcn_cli.engines.openvino_engine import OpenVinoEngine
 from espcn_cli.maths.levels import Levels
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.pictures.raster import Raster, from_array
 from espcn_cli.upscaling.upscaler import Upscaler
 
@@ -79,7 +79,7 @@ def photograph(width: int, height: int) -> Levels:
 
 
 def engine(name: str, precision: str) -> OpenVinoEngine:
-    card, weights = checkpoint.read(checkpoint.find(name, 2))
+    card, weights = checkpoint.read(named.find(name, 2))
     return OpenVinoEngine(card.settings, weights, precision=precision)
 
 

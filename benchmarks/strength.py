@@ -29,7 +29,7 @@ from espcn_cli.files import replacing, write_tensors
 from espcn_cli.maths.colour import luma, studio_luma
 from espcn_cli.maths.levels import Floats, Levels
 from espcn_cli.maths.resize import interpolate
-from espcn_cli.network import checkpoint, espcn, mixing
+from espcn_cli.network import checkpoint, espcn, mixing, named
 from espcn_cli.pictures import folders
 from espcn_cli.pictures.traces import Traces
 from espcn_cli.scoring import drawn, suite
@@ -342,8 +342,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, nargs="?", const=checkpoint.weights_folder() / "strength.safetensors")
     arguments = parser.parse_args()
 
-    real = checkpoint.find(arguments.model, arguments.scale)
-    clean = checkpoint.find(arguments.clean, arguments.scale) if arguments.clean else mixing.find_sister(real)
+    real = named.find(arguments.model, arguments.scale)
+    clean = named.find(arguments.clean, arguments.scale) if arguments.clean else mixing.find_sister(real)
     if clean is None:
         parser.error(f"{real} names no sister that is there: name one with --clean")
     weights = mixing.read_pair(clean, real)

@@ -25,15 +25,15 @@ def count() -> int:
 
     Those are the cores that this process may run on, and no more than a container's CPU quota lets it use.
     """
-    if _chosen or _asked():
-        return _chosen or _asked() or 1
-    return min(_cores(), granted() or _cores())
+    if _chosen or asked():
+        return _chosen or asked() or 1
+    return min(available(), granted() or available())
 
 
 def granted() -> int | None:
     """Threads that a container's CPU quota can keep busy; None where there is none."""
-    quota = _quota()
-    return math.ceil(quota) if quota else None
+    share = quota()
+    return math.ceil(share) if share else None
 
 
 def wait_passively() -> None:
@@ -46,18 +46,20 @@ def wait_passively() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-def _asked() -> int | None:
+def asked() -> int | None:
+    """Threads by OMP_NUM_THREADS; None where it says nothing."""
     words = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(words) if words.isdecimal() and int(words) else None
 
 
-def _cores() -> int:
+def available() -> int:
+    """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:
+def quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:
     """Cores' worth of time that control groups (version 2 or 1) grant, the least on the way up; None if unlimited."""
     try:
         lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
@@ -79,9 +81,9 @@ def _share(folder: Path) -> float | None:
     """The quota of one control group over its period."""
     try:
         if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
+            share, period = (folder / "cpu.max").read_text().split()
         else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        return int(quota) / int(period) if int(quota) > 0 else None
+            share, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return int(share) / int(period) if int(share) > 0 else None
     except (OSError, ValueError, ZeroDivisionError):  # "max" is no number
         return None

@@ -45,6 +45,13 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "espcn"
 
 
+def data_folder() -> Path:
+    """`espcn` in the user's folder for what is theirs: where the system keeps such things."""
+    named = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA")
+    usual = Path("Library", "Application Support") if sys.platform == "darwin" else Path(".local", "share")
+    return (Path(named) if named else Path.home() / usual) / "espcn"
+
+
 def is_there(path: Path) -> bool:
     """Whether a path leads to something; False where `Path.exists` raises: a name too long, a folder closed to us."""
     return os.path.exists(path)  # noqa: PTH110

@@ -27,6 +27,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ign
 torch.set_num_threads(1)  # on a busy machine two OpenMP threads run many times slower than one
 os.environ["OMP_NUM_THREADS"] = "1"  # so in the processes that tests start, whose bits are compared with ours
 
+os.environ.pop("ESPCN_MODELS", None)  # no models of whoever runs the tests
+os.environ["XDG_DATA_HOME"] = os.devnull + "/none"
+
 settings.register_profile("espcn", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("espcn")
 

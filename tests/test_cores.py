@@ -27,7 +27,7 @@ def groups(folder: Path, line: str, **files: str) -> float | None:
         path = folder / "groups" / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return cores._quota(folder / "groups", folder / "self")
+    return cores.quota(folder / "groups", folder / "self")
 
 
 def test_a_quota_of_version_2(tmp_path: Path) -> None:
@@ -49,13 +49,13 @@ def test_a_quota_of_version_1(tmp_path: Path) -> None:
 
 
 def test_no_control_groups_are_no_limit(tmp_path: Path) -> None:
-    assert cores._quota(tmp_path, tmp_path / "gone") is None
+    assert cores.quota(tmp_path, tmp_path / "gone") is None
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(None, 8), (0.5, 1), (1.5, 2), (100.0, 8)])
 def test_cores_within_the_quota(monkeypatch: pytest.MonkeyPatch, quota: float | None, expected: int) -> None:
-    monkeypatch.setattr(cores, "_cores", lambda: 8)
-    monkeypatch.setattr(cores, "_quota", lambda: quota)
+    monkeypatch.setattr(cores, "available", lambda: 8)
+    monkeypatch.setattr(cores, "quota", lambda: quota)
     assert cores.count() == expected
 
 

@@ -301,12 +301,12 @@ def find_models(wanted: Sequence[str | None], scales: Sequence[int]) -> dict[int
     Raises UsageError for a checkpoint of a scale that is not measured.
     """
     from espcn_cli.exchange import importing
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network import named
 
     found: dict[int, dict[Path, str]] = {scale: {} for scale in scales}
     for name in wanted:
         for scale in scales:
-            path = checkpoint.find(name, scale)
+            path = named.find(name, scale)
             card = importing.read_card(path)
             if card.settings.scale not in scales:
                 only = card.settings.scale

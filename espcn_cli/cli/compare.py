@@ -71,7 +71,7 @@ def compare(
     from espcn_cli import cores
     from espcn_cli.exchange import importing
     from espcn_cli.files import check_destination, existing, refuse_existing
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network import named
     from espcn_cli.paths import file_of, path_of
     from espcn_cli.pictures import opening, reading, writing
     from espcn_cli.reports import page, sheet
@@ -88,7 +88,7 @@ def compare(
     found: dict[Path, str] = {}
     wanted: list[str | None] = [*(models or [])] or [None]
     for name in wanted:
-        path = checkpoint.find(name, scale)
+        path = named.find(name, scale)
         found.setdefault(path.resolve(), name or importing.read_card(path).name)
     inputs = [path for path in (source, truth, *found) if path is not None]
     written: list[Path] = []

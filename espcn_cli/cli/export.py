@@ -59,13 +59,13 @@ def export(
     """Write a network in a form that other programs run, chosen by the suffix of FILE."""
     from espcn_cli.exchange import exported, formats, importing
     from espcn_cli.files import check_destination, existing, refuse_existing, replacing
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network import named
     from espcn_cli.paths import file_of
 
     choose_existing(overwrite, skip_existing)
     place = file_of(output)
     make = formats.find(place.suffix, input)
-    inputs = [checkpoint.find(model, scale) for model in models]
+    inputs = [named.find(model, scale) for model in models]
     networks = [exported.read(path, None if strength is None else parse_strength(strength)) for path in inputs]
     for network, model in zip(networks, models, strict=True):
         check_scale(model, network.settings.scale, scale)

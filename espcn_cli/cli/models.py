@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from espcn_cli.cli.terminal import Json, show, show_json
+from espcn_cli.cli.terminal import Json, say, show, show_json
 from espcn_cli.figures import figure
 from espcn_cli.settings import ARCHITECTURES, BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
+    from espcn_cli.network.named import Named
 
 TRAIN = TrainSettings()
 
@@ -41,8 +43,8 @@ def list_models(
         list[str] | None,
         typer.Argument(
             metavar="PATH",
-            help="Shipped models by name, checkpoints, or files that `espcn import` takes. Default: a list of what is "
-            "shipped.",
+            help="Models by name, checkpoints, or files that `espcn import` takes. Default: a list of what is shipped, "
+            "and of your own.",
         ),
     ] = None,
     verbose: Annotated[
@@ -53,28 +55,45 @@ def list_models(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the shipped models, or show cards of checkpoints: what each is for, its cost, scores and licence.
+    """List the models that have names, or show cards of checkpoints: what each is for, its cost, scores and licence.
+
+    Names are of what is shipped and of your own: checkpoints in the folder that ESPCN_MODELS names, else in the one for
+    your data (~/.local/share/espcn/models on Linux). `mine_x2.safetensors` and `mine_x4.safetensors` are `mine`.
 
     Of the checkerboard, -v tells two things. Ripple is what the network does print on flat grey, in levels of 255.
     The bound is what its last layer could print if it were fed any flat planes in [-1, 1]; 0 would mean never.
     """
-    from espcn_cli.exchange import importing
-    from espcn_cli.files import is_there
-    from espcn_cli.network import checkpoint
-    from espcn_cli.paths import file_of
+    from espcn_cli.network import named
 
-    shipped = checkpoint.list_shipped()
-    cards = [] if paths else shipped
-    for path in paths or []:
-        of_name = [] if is_there(Path(path)) else [found for found in shipped if found[1].name == path]
-        cards += of_name or [(file_of(path), importing.read_card(file_of(path)))]
-    described = [card_to_dict(path, card) | (look_closer(path, card) if verbose else {}) for path, card in cards]
+    own = named.list_own()
+    listed = [named.Named(card.name, path, card) for path, card in named.list_shipped()] + [*own.models]
+    wanted = [model for path in paths for model in models_of(path, listed)] if paths else listed
+    described = [card_to_dict(model) | (look_closer(model.path, model.card) if verbose else {}) for model in wanted]
+    for trouble in () if paths else own.troubles:
+        say(f"espcn: {trouble}")
     if as_json:
         show_json(described)
     elif paths:
         show("\n\n".join(format_card(model) for model in described))
     else:
         show(format_models(described))
+        if own.models:
+            show(f"Your own lie in {named.models_folder()}.")
+
+
+def models_of(word: str, listed: Sequence[Named]) -> list[Named]:
+    """What a word names: a file that is there, or all models of a name. Raises EspcnError for anything else."""
+    from espcn_cli.exchange import importing
+    from espcn_cli.files import is_there
+    from espcn_cli.network import named
+    from espcn_cli.paths import file_of
+
+    found = [] if is_there(Path(word)) else [model for model in listed if word in (model.name, model.path.stem)]
+    if found:
+        return found
+    path = file_of(word) if is_there(Path(word)) else named.find(word)
+    card = importing.read_card(path)
+    return [named.Named(card.name, path, card)]
 
 
 def format_models(models: list[dict[str, Any]]) -> str:
@@ -199,7 +218,7 @@ def training_command(card: ModelCard) -> str | None:
         "espcn train",
         *map(shlex.quote, data.get("folders", ["DATA"])),
         "--valid VALID",
-        *([f"-m {name}"] if name in ARCHITECTURES else []),  # an imported network goes on in its own form
+        *([f"-m {name}"] if name in ARCHITECTURES or "init" not in card.training else []),  # else the start's own form
         f"-s {card.settings.scale}",
     ]
     parts += [f"--planes {name}" for name in planes]
@@ -212,14 +231,14 @@ def training_command(card: ModelCard) -> str | None:
     return " ".join(parts)
 
 
-def card_to_dict(path: Path, card: ModelCard) -> dict[str, Any]:
+def card_to_dict(model: Named) -> dict[str, Any]:
     from espcn_cli.exchange import importing
 
-    settings = card.settings
+    path, card, settings = model.path, model.card, model.card.settings
     foreign = {} if importing.is_ours(path) else {"form": card.training["imported"]["form"]}
     foreign |= {"import": importing.becomes(path, card)} if foreign else {}
     return {
-        "name": card.name,
+        "name": model.name,
         **foreign,
         "sister": card.sister.name if card.sister else None,
         "file": str(path),

@@ -50,6 +50,7 @@ from espcn_cli.settings import (
 
 if TYPE_CHECKING:
     from espcn_cli.network.checkpoint import ModelCard
+    from espcn_cli.settings import ModelSettings
     from espcn_cli.training.events import Event, Loaded
 
 TRAIN = TrainSettings()
@@ -72,7 +73,13 @@ def train(
         typer.Option(metavar="FOLDER", help="Folder of pictures to measure by. Default: a held-out tenth of DATA."),
     ] = None,
     model: Annotated[
-        str, typer.Option("--architecture", "--model", "-m", help=f"{', '.join(ARCHITECTURES)}.")
+        str,
+        typer.Option(
+            "--architecture",
+            "--model",
+            "-m",
+            help=f"{', '.join(ARCHITECTURES)}, or the form of one of your own models by name.",
+        ),
     ] = DEFAULT_MODEL,
     scale: Annotated[Scale, typer.Option("--scale", "-s", help=SCALE_HELP)] = DEFAULT_SCALE,
     planes: Annotated[Planes, typer.Option(help="What the network sees; with luma, colours follow it.")] = "luma",
@@ -171,7 +178,7 @@ def train(
     once; the same command with --resume continues it.
     """
     from espcn_cli.files import is_file
-    from espcn_cli.network import checkpoint
+    from espcn_cli.network import named
     from espcn_cli.paths import file_of, source_of
     from espcn_cli.pictures import opening
     from espcn_cli.training import loop
@@ -179,10 +186,9 @@ def train(
     from espcn_cli.training.run_folder import RunFolder
 
     settings = settings_of(TrainSettings, context)
-    try:
-        model_settings = architecture(model, scale, PLANES[planes])
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    source = context.get_parameter_source("planes")
+    chosen = PLANES[planes] if source is not None and source.name == "COMMANDLINE" else None
+    model_settings = parse_form(model, scale, chosen)
     opening.limit_pixels(max_pixels)
     leads = os.environ.get("RANK", "0") == "0"  # under torchrun, rank 0 alone draws and prints
     quiet = quiet or not leads
@@ -203,7 +209,7 @@ def train(
         precision=precision,
         license=license,
         workers=workers,
-        init=None if init is None else checkpoint.find(init, scale),
+        init=None if init is None else named.find(init, scale),
         cache=cache,
         tensorboard=tensorboard,
     )
@@ -220,6 +226,20 @@ def train(
         show_json({"output": str(path), **card.metrics})
     elif not quiet:
         show(f"{path}: {describe_gain(card)}")
+
+
+def parse_form(name: str, scale: Scale, planes: int | None) -> ModelSettings:
+    """An architecture, or the form of one's own model; `planes` None is luma for the one, its own for the other.
+
+    Raises UsageError for another name.
+    """
+    from espcn_cli.network import named
+
+    own = None if name in ARCHITECTURES else named.form(name, scale, planes)
+    try:
+        return own or architecture(name, scale, planes or PLANES["luma"])
+    except ValueError as error:
+        raise UsageError(f"{error}, and no model of your own is called so") from None
 
 
 def describe_gain(card: ModelCard) -> str:

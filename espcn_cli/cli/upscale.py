@@ -7,22 +7,19 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from espcn_cli.cli.batch import do_all
+from espcn_cli.cli.outcomes import count_others, print_json, report_renamed, show_expected, summarise
 from espcn_cli.cli.panels import Panelled
-from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
     AnyDevice,
     Engine,
     Json,
-    NoBar,
     Overwrite,
     Precision,
     Quiet,
@@ -31,22 +28,16 @@ from espcn_cli.cli.terminal import (
     Threads,
     choose_existing,
     parse_strength,
-    printable,
-    progress,
     say,
     saying_warnings,
     show,
-    show_json,
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.paths import STREAM
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
 
 if TYPE_CHECKING:
-    from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
-    from espcn_cli.upscaling.pipeline import Options
-    from espcn_cli.upscaling.upscaler import Upscaler
 
 
 class UpscaleCommand(Panelled):
@@ -56,7 +47,7 @@ class UpscaleCommand(Panelled):
         if ctx.resilient_parsing:  # a shell completes what is not finished yet
             return super().parse_args(ctx, args)
         words, _, _ = self.make_parser(ctx).parse_args(args=[*args])
-        if words["sources"] or words.get("help"):
+        if words["sources"] or words.get("help") or words.get("help_all"):
             return super().parse_args(ctx, args)
         only = words["destination"]
         if not isinstance(only, str):
@@ -140,7 +131,9 @@ def upscale(
     ] = None,
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Quality of JPEG, AVIF and WebP. Default: 95, 90, lossless."),
+        typer.Option(
+            min=1, max=100, help="Quality of JPEG (default: 95), AVIF and HEIC (90), WebP and JPEG XL (lossless)."
+        ),
     ] = None,
     png_level: Annotated[
         int | None,
@@ -167,6 +160,10 @@ def upscale(
             help="Mean over the eight flips and quarter turns, eight times slower; "
             "espcn-m at x2 gains 0.14 dB by it on six Kodak pictures.",
         ),
+    ] = False,
+    wrap: Annotated[
+        bool,
+        typer.Option("--wrap", help="Seamless textures: edges continue at the opposite side. Not for videos."),
     ] = False,
     codec: Annotated[
         Codec,
@@ -280,7 +277,7 @@ def upscale(
     opening.limit_pixels(max_pixels)
     cores.limit(threads)
     planned = plan(sources, destination, recursive, suffix)
-    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None})
+    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
@@ -293,6 +290,7 @@ def upscale(
             tile=tile_size,
             ensemble=ensemble,
             alpha=alpha,
+            wrap=wrap,
         )
     if not quiet:
         if line := engine_hint(engine, device):
@@ -352,182 +350,15 @@ def parse_time(text: str | None, option: str) -> float | None:
     return seconds
 
 
-def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: bool) -> None:
+def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: bool, wrap: bool = False) -> None:
     """Raise UsageError if options were given for videos or for pictures alone, and there are none of them."""
     from espcn_cli.upscaling.outcome import Task
+    from espcn_cli.upscaling.wrap import VIDEO
 
     kinds = {task.video is not None for task in tasks if isinstance(task, Task)}
     if kinds == {False} and for_videos:
         raise UsageError("options for videos (--codec to --resume) were given, and no source is one: leave them out")
+    if kinds == {True} and wrap:
+        raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
         raise UsageError("--quality, --png-level and --depth are for pictures; --crf and --pixel-format are for videos")
-
-
-# --- the work --------------------------------------------------------------------------------------------------------
-
-
-def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
-) -> list[Outcome]:
-    """Do the tasks under a progress bar and report each."""
-    from espcn_cli.upscaling.pipeline import run
-
-    outcomes: list[Outcome] = []
-    video = VideoBar(quiet)
-    options = replace(options, film=replace(options.film, progress=video.update))
-    work = run(upscaler, tasks, options)
-    several = len(tasks) > 1
-    with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
-        try:
-            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
-                for outcome in work:
-                    outcomes.append(outcome)
-                    video.close()
-                    bar.update()
-                    report(outcome, quiet, verbose, in_a_log=several and bar.disable)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            for outcome in finished(work, stop):
-                outcomes.append(outcome)
-                report(outcome, quiet, verbose, in_a_log=several and bar.disable)
-            if as_json:
-                print_json(outcomes)
-            raise
-    return outcomes
-
-
-def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:
-    """What was under way when an interruption came between two outcomes; nothing if it came within the work."""
-    try:
-        yield work.throw(stop)
-        yield from work
-    except (KeyboardInterrupt, SystemExit):
-        return
-
-
-class VideoBar:
-    """The bar of the video that is under way: frames a second, time left, and how that compares with its own pace."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._open = ExitStack()
-        self._bar: Any = None
-
-    def __enter__(self) -> VideoBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def update(self, state: Progress) -> None:
-        if self._bar is None:
-            self._bar = self._open.enter_context(progress(state.total, "frame", self._quiet, initial=state.done - 1))
-        self._bar.set_postfix_str(f"{state.speed:.2f} x real time", refresh=False)
-        self._bar.update()
-
-    def close(self) -> None:
-        self._open.close()
-        self._bar = None
-
-
-def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrite: bool) -> str:
-    """What an interruption leaves to be done, and how."""
-    from espcn_cli.upscaling.film import is_kept
-    from espcn_cli.upscaling.outcome import Task
-
-    left = len(tasks) - len(outcomes)
-    again = "starts again" if overwrite else "with --skip-existing continues"
-    if any(isinstance(task, Task) and task.video and is_kept(task.output) for task in tasks[len(outcomes) :]):
-        again = (
-            "with --resume goes on"
-            if left == 1
-            else f"with --resume {'goes on' if overwrite else 'and --skip-existing goes on'}"
-        )
-    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
-
-
-# --- what is printed -------------------------------------------------------------------------------------------------
-
-
-def print_json(outcomes: list[Outcome]) -> None:
-    show_json([outcome.to_dict() for outcome in outcomes])
-
-
-def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False) -> None:
-    """The error or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it.
-
-    With `verbose`, what made it as well.
-    """
-    if outcome.error is not None:
-        say(f"espcn: {printable(outcome.error)}")
-    elif not quiet:
-        if in_a_log:
-            say(describe(outcome))
-        lines = [*outcome.warnings, *([made_by(outcome)] if verbose and outcome.state == "upscaled" else [])]
-        for line in lines:
-            say(f"{printable(outcome.task.source)}: {line}")
-
-
-def made_by(outcome: Outcome) -> str:
-    """The weights and the strength that a picture got, or will get as far as that is known."""
-    if outcome.model is None:
-        return "no network, as it gets no larger"
-    return outcome.model + (f", strength {outcome.strength:g}" if outcome.strength is not None else "")
-
-
-def report_renamed(tasks: list[Task | Outcome]) -> None:
-    """One line for all outputs that are called after the whole name of their source."""
-    from espcn_cli.upscaling.outcome import Task
-
-    renamed = [task for task in tasks if isinstance(task, Task) and task.renamed]
-    if renamed:
-        say(
-            f"{len(renamed)} of {len(tasks)} outputs get their source's whole name, such as {renamed[0].output}: "
-            "by their stems alone, several would be one file"
-        )
-
-
-def summarise(outcomes: list[Outcome], others: int = 0) -> str:
-    """One line on the whole run; `others` counts the files in the folders that were neither pictures nor videos."""
-    if len(outcomes) == 1 and outcomes[0].size and outcomes[0].output_size:
-        return f"{printable(outcomes[0].task.output)}: {sizes_of(outcomes[0])}"
-    return counted(outcomes) + (f"; {others} other files passed over" if others else "")
-
-
-def count_others(sources: list[str], recursive: bool) -> int:
-    from espcn_cli.files import is_folder
-    from espcn_cli.pictures import containers, folders
-
-    suffixes = folders.SUFFIXES | containers.SUFFIXES
-    return sum(folders.count_others(source, recursive, suffixes) for source in map(Path, sources) if is_folder(source))
-
-
-def counted(outcomes: list[Outcome]) -> str:
-    from espcn_cli.upscaling.outcome import count
-
-    return ", ".join(f"{number} {state}" for state, number in count(outcomes).items() if number or state == "upscaled")
-
-
-def describe(outcome: Outcome) -> str:
-    """A picture that did not fail, in one line: from where to where, and the sizes or why it was skipped."""
-    names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-    return f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}"
-
-
-def sizes_of(outcome: Outcome) -> str:
-    assert outcome.size and outcome.output_size
-    (width, height), (new_width, new_height) = outcome.size, outcome.output_size
-    count = f", {outcome.frames} frames" if outcome.frames is not None else ""
-    return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
-
-
-def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: bool) -> None:
-    """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
-    for outcome in outcomes:
-        report(outcome, quiet, verbose)
-        if not as_json and outcome.error is None:
-            show(describe(outcome))
-    if not as_json:
-        number = sum(outcome.state == "upscaled" for outcome in outcomes)
-        seconds = sum(outcome.seconds for outcome in outcomes)
-        memory = max((outcome.memory or 0 for outcome in outcomes), default=0)
-        show(f"{number} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")

@@ -56,7 +56,10 @@ KERNELS: dict[str, tuple[Callable[[Floats], Floats], float]] = {
 }
 """Name -> (kernel, its whole width in pixels)."""
 
-BORDERS = ("clamp", "mirror")
+BORDERS = ("clamp", "mirror", "wrap")
+
+BEYOND = "beyond"
+"""A border of `contributions` alone: who asks has pixels there."""
 
 
 def contributions(
@@ -65,11 +68,12 @@ def contributions(
     """Which input pixels make each output pixel of one axis, and with what weight.
 
     Returns weights (target, taps), float64, each row summing to 1, and indices (target, taps), int64, in
-    [0, length). `border` says what lies outside: the edge pixel again (`clamp`), or the picture mirrored at its edge.
+    [0, length). `border` says what lies outside: the edge pixel again (`clamp`), the picture mirrored at its edge, or
+    the opposite side (`wrap`); with `beyond`, indices stay outside of the range.
     """
     if length < 1 or target < 1:
         raise ValueError(f"cannot resize {length} pixels to {target}")
-    if method not in KERNELS or border not in BORDERS:
+    if method not in KERNELS or border not in (*BORDERS, BEYOND):
         raise ValueError(f"unknown method {method!r} or border {border!r}")
     kernel, width = KERNELS[method]
     factor = target / length
@@ -82,7 +86,9 @@ def contributions(
     indices = position.astype(np.int64) - 1
     if border == "clamp":
         indices = indices.clip(0, length - 1)
-    else:
+    elif border == "wrap":
+        indices %= length
+    elif border == "mirror":
         indices %= 2 * length
         indices = np.where(indices < length, indices, 2 * length - 1 - indices)
     used = (weights != 0).any(axis=0)
@@ -129,6 +135,8 @@ def resize(
         wide = (x.double() if x.is_floating_point() else x).numpy()
         resized = resize(wide, height, width, method, border=border, antialias=antialias, levels=levels)
         return from_numpy(resized).to(x.dtype)
+    if border not in BORDERS:
+        raise ValueError(f"unknown border {border!r}")
     if x.ndim != 4:
         raise ValueError(f"resize needs (N, C, H, W), not {tuple(x.shape)}")
     whole = x.dtype in (np.uint8, np.uint16)

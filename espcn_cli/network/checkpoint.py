@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.errors import EspcnError
 from espcn_cli.figures import to_json
-from espcn_cli.files import is_file, write_tensors
-from espcn_cli.paths import file_of
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_MODEL, AutoencoderSettings, ModelSettings, check_range
+from espcn_cli.files import write_tensors
+from espcn_cli.settings import AutoencoderSettings, ModelSettings, check_range
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
 
@@ -120,55 +117,6 @@ def weights_folder() -> Path:
     package = Path(str(resources.files("espcn_cli")))
     inside = package / "weights"
     return inside if inside.is_dir() else package.parent / "weights"
-
-
-def find(model: str | None, scale: int | None = None) -> Path:
-    """The file of a shipped model's name at a scale, or of a path as it is.
-
-    None is the default for pictures: real weights, or clean ones at a scale where those are not shipped. Raises
-    EspcnError if there is no such file, UsageError for a name that no model has or a scale that it has not.
-    """
-    if model is None:
-        wanted = scale or min(scales(None))
-        return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
-    is_path = Path(model).suffix.lower() in (".safetensors", *FOREIGN_SUFFIXES)
-    if is_path or os.path.dirname(model):  # noqa: PTH120
-        path = file_of(model)
-        if not is_file(path):
-            raise EspcnError(
-                f"no checkpoint at {model}: check the path, or name a model that `espcn models` lists", path
-            )
-        return path
-    shipped = {card.settings.scale: path for path, card in list_shipped() if card.name == model}
-    if not shipped:
-        names = sorted({card.name for _, card in list_shipped()})
-        raise UsageError(f"unknown model {model!r}: there are {', '.join(names)}, or give a .safetensors file")
-    wanted = scale or min(shipped)
-    if wanted not in shipped:
-        raise UsageError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(shipped)))}")
-    return shipped[wanted]
-
-
-def scales(model: str | None) -> list[int]:
-    """The scales at which a name is shipped, from small to large; None as in `find`."""
-    names = (DEFAULT_FOR_PICTURES, DEFAULT_MODEL) if model is None else (model,)
-    return sorted({card.settings.scale for _, card in list_shipped() if card.name in names})
-
-
-def list_shipped() -> list[tuple[Path, ModelCard]]:
-    """Every shipped checkpoint and its card, network by network from small to large, each by scale."""
-    files = [(path, path.stat()) for path in weights_folder().glob("espcn*.safetensors")]
-    return list(_in_order(tuple((path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in files)))
-
-
-@lru_cache(1)
-def _in_order(files: tuple[tuple[Path, int, int, int], ...]) -> tuple[tuple[Path, ModelCard], ...]:
-    """Files, and what tells that they are still the same, with their cards: a command asks for them several times."""
-    cards = [(path, read_card(path)) for path, *_ in files]
-    sizes: dict[str, int] = {}
-    for _, card in cards:
-        sizes[card.name] = min(card.settings.parameters, sizes.get(card.name, card.settings.parameters))
-    return tuple(sorted(cards, key=lambda item: (sizes[item[1].name], item[1].name, item[1].settings.scale)))
 
 
 def read_card(path: Path) -> ModelCard:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Floats
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.network.checkpoint import Sister, Weights, weights_folder
 from espcn_cli.settings import ModelSettings
 
@@ -67,7 +67,7 @@ def sister_of(start: Path, settings: ModelSettings) -> Sister | None:
 
 
 def find_sister(path: Path) -> Path | None:
-    """The weights that a checkpoint names as its sister: shipped ones, or a file beside it; None if there are none."""
+    """The weights that a checkpoint names as its sister: shipped, beside it or one's own; None if there are none."""
     card = checkpoint.read_card(path)
     if card.sister is None:
         return None
@@ -75,9 +75,10 @@ def find_sister(path: Path) -> Path | None:
 
 
 def _alike(path: Path, settings: ModelSettings) -> Iterator[Path]:
-    """Other checkpoints of one form, as far as they can be read: those that are shipped, then those beside a file."""
-    yield from (other for other, card in checkpoint.list_shipped() if card.settings == settings)
-    for other in sorted(path.parent.glob("*.safetensors")):
+    """Other checkpoints of one form, as far as they can be read: shipped ones, those beside a file, one's own."""
+    yield from (other for other, card in named.list_shipped() if card.settings == settings)
+    folders = dict.fromkeys((path.parent, named.models_folder()))
+    for other in (other for folder in folders for other in sorted(folder.glob("*.safetensors"))):
         try:
             if checkpoint.read_card(other).settings == settings:
                 yield other

@@ -1,4 +1,5 @@
-"""What Pillow passes over in files: in boxes of AVIF and JPEG 2000, chunks of PNG and WebP, blocks of GIF, elsewhere.
+"""What Pillow passes over in files: in boxes of AVIF, HEIC, JPEG 2000 and JPEG XL, chunks of PNG and WebP, blocks of
+GIF, elsewhere.
 
 Bytes in, bytes out.
 """
@@ -27,7 +28,16 @@ TGA_WORDS = 41 + 4 * 81
 
 PNG_READ = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
 CONTAINERS = (b"meta", b"iprp", b"ipco", b"jp2h")
-PIXELS = (b"mdat", b"jp2c")
+PIXELS = (b"mdat", b"jp2c", b"jxlc", b"jxlp")
+OF_BOXES = ("AVIF", "HEIF", "JPEG2000", "JXL")
+"""Pillow's names of formats that are made of boxes."""
+
+TIFF_STARTS = (b"II*\0", b"MM\0*")
+"""How EXIF begins."""
+
+PACKED = b"brob"
+"""A box of JPEG XL that holds another one, compressed by Brotli."""
+
 GLANCE = 1024
 """Bytes that are read of a box of pixels: the start of a JPEG 2000 codestream is in them."""
 
@@ -172,13 +182,15 @@ def names(file: IO[bytes], kind: str | None) -> list[str]:
             return [name.decode("latin-1") for name in riff_chunks(file)]
         if kind == "GIF":
             return [name for name, _ in gif_extensions(file)]
-        return [_name(*box) for box in boxes(file)] if kind in ("AVIF", "JPEG2000") else []
+        return [_name(*box) for box in boxes(file)] if kind in OF_BOXES else []
 
 
 def _name(kind: bytes, content: bytes) -> str:
     """A box's type, or which user's it is, or which kind of an auxiliary picture it speaks of."""
     if kind == b"uuid":
         return content[:16].hex()
+    if kind == PACKED:
+        kind, content = content[:4], b""
     if kind == b"auxC":
         return content[4:].split(b"\0")[0].decode("latin-1")
     return "tmap" if kind == b"iinf" and b"tmap" in content else kind.decode("latin-1")
@@ -210,6 +222,8 @@ def fields(file: IO[bytes], kind: str | None) -> Fields:
     readers = {
         "PNG": _of_png,
         "AVIF": _of_avif,
+        "HEIF": _of_avif,
+        "JXL": _of_jpeg_xl,
         "JPEG2000": _of_jpeg_2000,
         "GIF": _of_gif,
         "PPM": _of_netpbm,
@@ -297,6 +311,30 @@ def _of_jpeg_2000(file: IO[bytes]) -> Fields:
         elif kind == b"uuid" and content[:16] == IPTC_UUID:
             found["iptc"] = content[16:]
     return found
+
+
+def _of_jpeg_xl(file: IO[bytes]) -> Fields:
+    found: Fields = {}
+    for kind, content in boxes(file):
+        if kind == PACKED and content[:4] in (b"Exif", b"xml "):
+            kind, content = content[:4], _unpacked(content[4:])
+        if kind == b"Exif":
+            start = 0 if content[:4] in TIFF_STARTS else 4 + int.from_bytes(content[:4])  # some leave out where it is
+            found.setdefault("exif", b"Exif\0\0" + content[start:])
+        elif kind == b"xml " and content:
+            found.setdefault("xmp", content)
+    return found
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What Brotli has packed, if it is no more than LARGEST; nothing if it is damaged."""
+    import brotli
+
+    try:
+        content: bytes = brotli.Decompressor().process(data, output_buffer_limit=LARGEST)
+    except brotli.error:
+        return b""
+    return content if len(content) < LARGEST else b""
 
 
 def bits(file: IO[bytes], kind: str | None) -> int:

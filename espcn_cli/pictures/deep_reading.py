@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
+from types import ModuleType
 from typing import IO, Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.pictures import boxes
+from espcn_cli.pictures import boxes, heif, jxl
 
 Samples = NDArray[np.uint16]
 """(H, W, C): grey, grey + alpha, RGB or RGBA, 0 to 65535."""
@@ -45,6 +47,10 @@ def white(image: Image.Image) -> int:
         tags = image.tag_v2  # type: ignore[attr-defined]
         bits: int = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
         return (1 << bits) - 1 if 8 < bits <= 16 and is_unsigned(image) else 255
+    if image.format == "HEIF":
+        return max((1 << int(image.info.get("bit_depth", 8))) - 1, 255)
+    if isinstance(image, jxl.Picture):
+        return 255 if image.header.is_float else max((1 << image.header.bits) - 1, 255)
     file, tile = getattr(image, "fp", None), getattr(image, "tile", None)
     if file is None or not tile:
         return 255
@@ -92,6 +98,8 @@ def is_there() -> bool:
 
 def why_not(image: Image.Image) -> str | None:
     """Why the frame at hand cannot be read here and has to be cut down by Pillow; None if it can."""
+    if image.format == "HEIF":
+        return None
     if image.format not in READERS:
         return f"16 bits per sample are not kept in {image.format}: {CUT}"
     if image.mode in ("CMYK", "LAB"):
@@ -175,7 +183,26 @@ def _read_tiff(image: Image.Image, file: IO[bytes]) -> tuple[Any, list[str]]:
     return _of_page(tifffile.TiffFile(file).pages[image.tell()])
 
 
-READERS = {"PNG": _read_png, "TIFF": _read_tiff, "PPM": _read_ppm, "AVIF": _read_avif, "JPEG2000": _read_jpeg_2000}
+def _by_library(library: ModuleType) -> Reader:
+    """What reads HEIC or JPEG XL."""
+
+    def read(image: Image.Image, file: IO[bytes]) -> tuple[Any, list[str]]:
+        array = library.read_deep(image, file)
+        return straight(array, white(image)) if library.is_premultiplied(image) else array, []
+
+    return read
+
+
+Reader = Callable[[Image.Image, IO[bytes]], tuple[Any, list[str]]]
+READERS: dict[str, Reader] = {
+    "PNG": _read_png,
+    "TIFF": _read_tiff,
+    "PPM": _read_ppm,
+    "AVIF": _read_avif,
+    "JPEG2000": _read_jpeg_2000,
+    "HEIF": _by_library(heif),
+    "JXL": _by_library(jxl),
+}
 """Pillow's name of a format -> what reads it with all its bits."""
 
 
@@ -233,9 +260,9 @@ def unsupported(kind: str) -> str:
     return f"{kind} samples are not supported: convert it to 8 or 16 bits without sign"
 
 
-def straight(array: Any) -> Any:
-    """Divide the colours by the alpha that they were multiplied with."""
-    most = np.iinfo(array.dtype).max
+def straight(array: Any, most: int | None = None) -> Any:
+    """Divide the colours by the alpha that they were multiplied with; `most` is 1, by default all bits of the dtype."""
+    most = np.iinfo(array.dtype).max if most is None else most
     result = np.empty_like(array)
     for start in range(0, len(array), BAND):
         band = array[start : start + BAND].astype(np.uint64)

@@ -17,10 +17,15 @@ WRITES = ("TIFF", "PPM", "JPEG2000")
 """Formats that keep 16 bits in colour by it; PNG does by our own writer."""
 
 
-def write(arrays: list[Levels], kind: str, file: Path | BytesIO, options: dict[str, Any]) -> None:
-    """Write pages as TIFF, or the first as one of the other WRITES, with Pillow's options for profile and the like."""
+def check() -> None:
+    """Raise EspcnError if the extra is not installed."""
     if not is_there():
         raise EspcnError(f"cannot write more than 8 bits per sample in colour: {REMEDY}")
+
+
+def write(arrays: list[Levels], kind: str, file: Path | BytesIO, options: dict[str, Any]) -> None:
+    """Write pages as TIFF, or the first as one of the other WRITES, with Pillow's options for profile and the like."""
+    check()
     if kind == "TIFF":
         _write_tiff(arrays, file, options)
         return

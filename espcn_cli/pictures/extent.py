@@ -13,7 +13,7 @@ from PIL import Image
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.maths.turns import Turn
-from espcn_cli.pictures import animation, boxes, deep_reading, metadata, metadata_reading, reading
+from espcn_cli.pictures import animation, boxes, deep_reading, metadata_reading, reading
 from espcn_cli.pictures.change import AS_IT_IS
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 
@@ -98,7 +98,7 @@ def _turn(image: Image.Image) -> Turn:
     try:
         if image.format == "PNG" and (exif := _exif_of_png(image.fp)):  # type: ignore[attr-defined]
             image.info["exif"] = exif
-        return metadata.turn_of(Image.Image.getexif(image))  # PNG's own decodes the pixels
+        return metadata_reading.turn_of(image, Image.Image.getexif(image))  # PNG's own decodes the pixels
     except Exception:  # EXIF is written by anybody
         return AS_IT_IS
 

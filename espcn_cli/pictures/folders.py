@@ -14,10 +14,10 @@ WRITTEN = frozenset(
     f".{name}"
     for name in (
         *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "gif", "tif", "tiff", "bmp", "dib"),
-        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "mpo", "pcx"),
+        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm", "tga", "mpo", "pcx", "heic", "heif", "hif", "jxl"),
     )
 )
-"""Suffixes of the formats that are read and written."""
+"""Suffixes of the formats that are read and written, HEIC and JPEG XL with the extra `formats`."""
 
 READ_ONLY = frozenset(
     f".{name}"

@@ -34,6 +34,8 @@ HOLDS: dict[str, frozenset[str]] = {
     "TIFF": frozenset(("icc_profile", "exif", "xmp", "iptc", "photoshop", "tags", "dpi")),
     "WEBP": frozenset(("icc_profile", "exif", "xmp")),
     "AVIF": frozenset(("icc_profile", "exif", "xmp")),
+    "HEIF": frozenset(("icc_profile", "exif", "xmp")),
+    "JXL": frozenset(("exif", "xmp")),
     "GIF": frozenset(("comment",)),
     "JPEG2000": frozenset(("comment",)),
     "TGA": frozenset(("comment",)),
@@ -116,13 +118,20 @@ BOXES = {
     "asoc": GEOGRAPHY,
     "xml ": "XML",
 }
-"""Boxes, users' boxes and auxiliary pictures of AVIF and JPEG 2000; others build the picture, but for users' boxes."""
+"""Boxes, users' boxes and auxiliary pictures of AVIF, HEIC, JPEG 2000 and JPEG XL; others build the picture, but for
+users' boxes."""
+
+
+XMP_BOX = ("JXL", "xml ")
+"""Where that is no XML of others."""
 
 
 def word_of_part(kind: str, name: str) -> str:
     """What a chunk, extension or box of this name is called in a file of this format; SILENT if nothing is said."""
     if kind in PARTS:
         return PARTS[kind].get(name, name)
+    if (kind, name) == XMP_BOX:
+        return SILENT
     return BOXES.get(name, "a program's own data" if len(name) == 32 else SILENT)
 
 

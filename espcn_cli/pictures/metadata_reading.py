@@ -9,14 +9,18 @@ from typing import IO, Any
 
 from PIL import Image, TiffImagePlugin
 
+from espcn_cli.maths import turns
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.maths.turns import Turn
-from espcn_cli.pictures import boxes, exif, inventory, metadata, photoshop, tiff_tags
+from espcn_cli.pictures import boxes, exif, inventory, jxl, metadata, photoshop, tiff_tags
 from espcn_cli.pictures.change import AS_IT_IS, Change
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.photoshop import RAW_PROFILE, Resource
 
 JPEGS = ("JPEG", "MPO")
+
+TURNED = ("HEIF", "JXL")
+"""Formats whose decoders turn pictures upright by marks of their own: EXIF's orientation says nothing there."""
 
 MADE_BY = b"Created by OpenJPEG"
 """How a comment begins that its encoder writes unasked."""
@@ -87,7 +91,7 @@ def collect(image: Image.Image, before: Beside | None = None, made: Turn = AS_IT
     turn = AS_IT_IS
     try:
         read = image.getexif()
-        turn = metadata.turn_of(read)
+        turn = turn_of(image, read)
         _add_exif(found, image, read)
     except Exception as error:  # EXIF is written by anybody; Pillow's reader fails in many ways
         found.notes.append(metadata.cannot("exif", error))
@@ -117,9 +121,18 @@ def collect_tiff(file: IO[bytes]) -> tuple[Info, Turn, list[str]]:
     return info, turn, notes
 
 
+def turn_of(image: Image.Image, exif: Image.Exif) -> Turn:
+    """The turn that makes a picture upright once it is decoded. Raises what reading EXIF does."""
+    return AS_IT_IS if image.format in TURNED else metadata.turn_of(exif)
+
+
 def stored_turn(image: Image.Image) -> Turn:
-    """The turn that Pillow will give a TIFF when it loads it; of other formats it turns none."""
+    """The turn that the decoder gives a TIFF, HEIC or JPEG XL when it loads it; others it turns none."""
     try:
+        if image.format == "HEIF":
+            return turns.BY_ORIENTATION.get(image.info.get("original_orientation") or 1, AS_IT_IS)
+        if isinstance(image, jxl.Picture):
+            return turns.BY_ORIENTATION[image.header.orientation]
         return metadata.turn_of(image.getexif()) if image.format == "TIFF" else AS_IT_IS
     except Exception:  # EXIF is written by anybody
         return AS_IT_IS
@@ -262,7 +275,11 @@ def _sensible(value: Any) -> tuple[float, float] | None:
 
 def _shape(info: dict[Any, Any]) -> Any:
     """How wide a pixel is for its height, where a file that is no TIFF says that alone."""
-    return info.get("aspect") or (info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
+    return (
+        info.get("aspect")
+        or info.get("pixel_aspect_ratio")
+        or (info.get("jfif_density") if info.get("jfif_unit") == 0 else None)
+    )
 
 
 def _note_on_shape(aspect: Any) -> list[str]:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from types import ModuleType
+from typing import IO, Any, NoReturn
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.paths import STREAM
-from espcn_cli.pictures import decoders
+from espcn_cli.pictures import decoders, heif, jxl
 from espcn_cli.pictures.folders import source_name
 from espcn_cli.settings import MAX_PIXELS
 
@@ -32,9 +33,7 @@ SIGNATURES = (
     (rb"GIF8", "GIF"),
     (rb"8BPS", "PSD"),
     (rb"RIFF....WEBP", "WebP"),
-    (rb"....ftyp(heic|heix|hevc|mif1|msf1)", "HEIC"),
-    (rb"....ftypavi", "AVIF"),
-    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"....ftyp(avi|mif1|msf1)", "AVIF"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
     (rb"v/1\x01", "OpenEXR"),
     (rb"#\?RADIANCE|#\?RGBE", "Radiance HDR"),
@@ -44,8 +43,14 @@ SIGNATURES = (
 )
 """How the files begin that people take for pictures, and what they are called when Pillow cannot open one."""
 
-UNREAD = ("HEIC", "JPEG XL", "OpenEXR", "Radiance HDR", "PDF")
+UNREAD = ("OpenEXR", "Radiance HDR", "PDF")
 """Those of them that Pillow never opens."""
+
+EXTRA = "pip install 'espcn[formats]'"
+"""What brings the libraries for HEIC and JPEG XL."""
+
+HEAD = 64
+"""Bytes by which a file is known: all brands of a HEIC stand there."""
 
 PILLOWS_LIMIT = 1024**3 // 4 // 3
 """The pixels of which Pillow warns by itself; it refuses twice as many."""
@@ -83,6 +88,10 @@ def _too_large(pixels: int) -> str:
     return f"{pixels:,} pixels are more than {Image.MAX_IMAGE_PIXELS:,}: allow them with --max-pixels {pixels}"
 
 
+def _missing(library: ModuleType) -> NoReturn:
+    raise EspcnError(f"{library.NAME} needs {library.PACKAGE}: {EXTRA}")
+
+
 class UnknownTiffError(EspcnError):
     """A TIFF whose kind of samples or compression Pillow does not know."""
 
@@ -118,9 +127,17 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
 
     def _open(self) -> Image.Image:
         self._input = self._read_pipe()
-        with _warnings, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters of them is said in our own words
-            self.image = Image.open(self.path if self._input is None else BytesIO(self._input))
+        with self.file() as file:
+            head = file.read(HEAD)
+        place = self.path if self._input is None else BytesIO(self._input)
+        if heif.is_one(head):
+            self.image = heif.opened(place) if heif.is_there() else _missing(heif)
+        elif jxl.is_one(head):
+            self.image = jxl.opened(place, check_pixels) if jxl.is_there() else _missing(jxl)
+        else:
+            with _warnings, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what matters of them is said in our own words
+                self.image = Image.open(place)
         try:
             check_pixels(self.image.width * self.image.height)
         except EspcnError:

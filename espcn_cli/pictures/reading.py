@@ -12,12 +12,12 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, deep_reading, gif, metadata_reading, profiles, raster
-from espcn_cli.pictures.change import upright
+from espcn_cli.pictures import animation, deep_reading, gif, jxl, metadata_reading, profiles, raster
+from espcn_cli.pictures.change import AS_IT_IS, upright
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.inventory import NAMES
 from espcn_cli.pictures.metadata import Info
-from espcn_cli.pictures.metadata_reading import Beside, beside, collect, stored_turn
+from espcn_cli.pictures.metadata_reading import TURNED, Beside, beside, collect, stored_turn
 from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.traces import traces_of
@@ -147,6 +147,10 @@ def _palettes(image: Image.Image) -> tuple[int, ...]:
 
 def _passed_over(image: Image.Image, count: int) -> list[str]:
     """A note on pictures in a file that are no frames or pages and of which only one is taken."""
+    if isinstance(image, jxl.Picture) and image.header.moves:
+        return ["JPEG XL's animations are not read: only the last frame is used"]
+    if image.format == "HEIF" and count > 1:
+        return [f"only the main one of {count} pictures in the file is used"]
     if image.format == "PSD":
         return [f"only the flattened picture is used, not the {count} layers"] if count > 1 else []
     sizes = image.info.get("sizes")
@@ -192,6 +196,7 @@ def _frame(
             return _cut(frame, notes) if cut else frame, info, notes
     few_bits, made = _spread(image), stored_turn(image)
     image.load()
+    check_pixels(image.width * image.height)  # a HEIC's size may be another than its header says
     if few_bits and "transparency" in image.info:
         image.info["transparency"] *= few_bits
     info, turn, notes = collect(image, read, made)
@@ -218,7 +223,7 @@ def _spread(image: Image.Image) -> int:
 
 def _deep_frame(image: Image.Image, white: int, read: Beside, notes: list[str]) -> tuple[Raster, Info, list[str]]:
     array, said = deep_reading.read(image, white)
-    info, turn, found = collect(image, read)
+    info, turn, found = collect(image, read, stored_turn(image) if image.format in TURNED else AS_IT_IS)
     notes = list(dict.fromkeys([*notes, *said, *found]))
     return _agreeing(raster.from_array(turned(array, turn)), info, notes)
 

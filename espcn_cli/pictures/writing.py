@@ -16,10 +16,22 @@ from PIL import Image
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import replacing
 from espcn_cli.maths.levels import Levels
-from espcn_cli.pictures import animation, deep_writing, inventory, metadata_writing, png, profiles, raster, tiff_tags
+from espcn_cli.pictures import (
+    animation,
+    deep_writing,
+    heif,
+    inventory,
+    jxl,
+    metadata_writing,
+    png,
+    profiles,
+    raster,
+    tiff_tags,
+)
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.folders import WRITTEN, output_name
 from espcn_cli.pictures.metadata import Info
+from espcn_cli.pictures.opening import EXTRA
 from espcn_cli.pictures.raster import Raster
 
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -28,7 +40,14 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True, "quality": 0, "method": 0},
     "TIFF": {"compression": "tiff_adobe_deflate"},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 90},
 }
+
+LIBRARIES = {library.FORMAT: library for library in (heif, jxl)}
+"""Formats that Pillow does not write, by what Pillow's plugins call them."""
+
+EXTRAS = {suffix: library for library in LIBRARIES.values() for suffix in library.SUFFIXES}
+"""Their suffixes."""
 
 PORTABLE = {".pbm": "PBM", ".pgm": "PGM", ".pnm": "PNM"}
 """Suffixes of what Pillow calls PPM in any case: black and white, grey, and either with colour."""
@@ -56,10 +75,15 @@ class Encoding:
     png_level: int | None = None
     pool: Executor | None = None
 
+    @property
+    def is_lossy(self) -> bool:
+        """Whether a loss was asked for, of formats that need not have one."""
+        return self.quality is not None and self.quality < 100
+
     def options(self, kind: str) -> dict[str, Any]:
         """What Pillow's `save` takes for it."""
         chosen = dict(SAVE_OPTIONS.get(kind, {}))
-        if self.quality is not None and kind in ("JPEG", "MPO", "AVIF", "WEBP"):
+        if self.quality is not None and kind in ("JPEG", "MPO", "AVIF", "WEBP", *LIBRARIES):
             chosen["quality"] = self.quality
             if kind == "WEBP":
                 chosen.update(lossless=False, method=4)
@@ -70,6 +94,8 @@ def _writer_of(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix not in WRITTEN:
         return None
+    if suffix in EXTRAS:
+        return EXTRAS[suffix].FORMAT if EXTRAS[suffix].is_there() else None
     Image.preinit()  # the usual ones
     if suffix not in Image.EXTENSION:
         Image.init()  # all, which takes longer to import than a small picture takes to make
@@ -83,11 +109,13 @@ def is_writable(path: Path) -> bool:
 
 
 def format_of(path: Path) -> str:
-    """The file format that a destination's suffix asks for: Pillow's name of it, or one of PORTABLE's.
+    """The file format that a destination's suffix asks for: Pillow's name of it (LIBRARIES'), or one of PORTABLE's.
 
-    Raises UsageError if Pillow cannot write it.
+    Raises UsageError if nothing here can write it.
     """
     name = _writer_of(path)
+    if name is None and (library := EXTRAS.get(path.suffix.lower())):
+        raise UsageError(f"{path}: to write {path.suffix}, {library.NAME} needs {library.PACKAGE}: {EXTRA}", path)
     if name is None:
         kind = path.suffix or "a file without suffix"
         raise UsageError(f"{path}: cannot write {kind}: use .png, .jpg, .webp or .tif", path)
@@ -159,7 +187,7 @@ def _refused(kind: str, name: str | Path) -> Iterator[None]:
 def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path, encoding: Encoding) -> Document:
     """Write to an open place in the format `kind` of `format_of`; `name` stands in errors. Returns it with warnings."""
     check_size(name, kind, document.size)
-    document = _fitted(document, kind)
+    document = _fitted(document, kind, encoding)
     is_deep = any(not isinstance(frame.data, Image.Image) for frame in document.frames)
     options, notes = metadata_writing.save_options(kind, document.info, is_deep)
     document = document.noting(*notes)
@@ -184,6 +212,13 @@ def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str
     if kind == "PNG":
         with _opened(file) as stream:
             _save_png(document, stream, options, encoding)
+        return 0
+    if kind in LIBRARIES:
+        [frame] = document.frames
+        if kind == "JXL" and frame.depth == 16 and frame.channels > 1:
+            deep_writing.check()
+        with _opened(file) as stream:
+            LIBRARIES[kind].write(frame.array(), stream, options)
         return 0
     directories = options.pop("directories", {})
     images = [frame.data for frame in document.frames if isinstance(frame.data, Image.Image)]
@@ -226,11 +261,14 @@ def _set_resolution(file: Path | BytesIO, dpi: tuple[float, float]) -> None:
         stream.write(struct.pack("<2H", *map(round, dpi)))
 
 
-def _fitted(document: Document, kind: str) -> Document:
+def _fitted(document: Document, kind: str, encoding: Encoding) -> Document:
     """The document as a format can hold it, with a note on each thing it cannot."""
     document = _fitted_frames(document, kind)
     frames, notes = list(document.frames), []
-    if any(frame.depth == 16 for frame in frames) and not _holds_16_bits(kind, len(frames) > 1):
+    if kind == "HEIF" and any(frame.depth == 16 for frame in frames):
+        notes.append(f"HEIF holds {heif.BITS} bits per sample: the picture was rounded to them")
+    holds_16_bits = _holds_16_bits(kind, len(frames) > 1) and not (kind == "JXL" and encoding.is_lossy)
+    if any(frame.depth == 16 for frame in frames) and not holds_16_bits:
         notes.append(f"{kind} is written with 8 bits per sample: the picture was rounded to them")
         frames = [raster.to_8_bits(frame) for frame in frames]
     if any(frame.has_alpha for frame in frames):
@@ -267,7 +305,7 @@ def _fitted_data(frames: list[Raster], kind: str) -> tuple[list[Raster], list[st
 
 def _holds_16_bits(kind: str, several: bool) -> bool:
     holds = pillows_name(kind) in deep_writing.WRITES and kind != "PBM"
-    return kind in ("PNG", "TIFF") or (holds and not several)
+    return kind in ("PNG", "TIFF", *LIBRARIES) or (holds and not several)
 
 
 def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
@@ -277,7 +315,7 @@ def _holds_profile(kind: str, profile: bytes, frames: list[Raster]) -> bool:
     if profiles.space(profile) != "GRAY":
         return True
     with_alpha = any(frame.has_alpha for frame in frames)
-    return kind not in WITHOUT_GREY and not (with_alpha and kind == "AVIF")
+    return kind not in WITHOUT_GREY and not (with_alpha and kind in ("AVIF", "HEIF"))
 
 
 def _portable(frame: Raster, kind: str, notes: list[str]) -> Raster:

@@ -18,7 +18,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.files import claimed, clean, is_file
 from espcn_cli.interruption import Interruption
 from espcn_cli.memory import out_of_memory
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.paths import file_of, source_of
 from espcn_cli.settings import (
     DEFAULT_MODEL,
@@ -77,7 +77,7 @@ def train(
         settings or TrainSettings(),
         source_of(valid) if valid is not None else None,
         source_of(drawings) if drawings is not None else None,
-        init=checkpoint.find(str(init), shape.scale) if init is not None else None,
+        init=named.find(str(init), shape.scale) if init is not None else None,
         **options,
     )
     if not overwrite:

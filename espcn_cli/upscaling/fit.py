@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from espcn_cli.maths.levels import Floats, Levels, rounded, white_of
-from espcn_cli.maths.resize import contributions, resize
+from espcn_cli.maths.levels import Floats, Levels, Pixels, rounded, white_of
+from espcn_cli.maths.resize import BEYOND, contributions, resize
 from espcn_cli.maths.tiling import spans
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import Alpha
@@ -24,10 +25,22 @@ Taps = tuple[Floats, NDArray[np.int64]]
 """Weights and indices (n, taps) of what makes up each pixel of an axis, as `contributions` gives them."""
 
 
+class Source(Protocol):
+    """A picture of which windows are taken."""
+
+    @property
+    def size(self) -> Pixels: ...
+
+    @property
+    def has_alpha(self) -> bool: ...
+
+    def window(self, rows: slice, columns: slice) -> Levels: ...
+
+
 class Rising:
     """An upscaled picture as `fit` reads it: rows are made when they are asked for, downwards, and then forgotten."""
 
-    def __init__(self, picture: Raster, scale: int, strips: Iterator[Levels]) -> None:
+    def __init__(self, picture: Source, scale: int, strips: Iterator[Levels]) -> None:
         width, height = picture.size
         self.size = (width * scale, height * scale)
         self.has_alpha = picture.has_alpha
@@ -57,24 +70,27 @@ def fit(picture: Raster, width: int, height: int, treatment: Alpha = "blend") ->
     return picture.filled(width, height, fitted(picture, width, height, treatment))
 
 
-def fitted(picture: Raster | Rising, width: int, height: int, treatment: Alpha = "blend") -> Iterator[Levels]:
+def fitted(picture: Source, width: int, height: int, treatment: Alpha = "blend", margin: int = 0) -> Iterator[Levels]:
     """A picture in an exact size: bicubic, antialiased, in bands (n, W, C) from top to bottom.
 
     Colours are weighted with their alpha, and alpha stays between the pixels that it is made of, so that it does not
-    ring; unless it is `separate`, one more grey picture.
+    ring; unless it is `separate`, one more grey picture. A `margin` of pixels lies around the picture, which are those
+    of its opposite side, as `wrap` makes it.
     """
     blend = picture.has_alpha and treatment == "blend"
-    columns, rows = picture.size
-    (weights, indices), across = contributions(rows, height), contributions(columns, width)
+    columns, rows = (side - 2 * margin for side in picture.size)
+    border = "wrap" if margin else "clamp"
+    weights, indices = contributions(rows, height, border=BEYOND if margin else border)
+    indices, across = indices + margin, contributions(columns, width, border=border)
     for band in spans(height, ROWS, 0):
         taps = indices[band.start : band.stop]
         first, last = int(taps.min()), int(taps.max()) + 1
-        levels = picture.window(slice(first, last), slice(0, columns))
+        levels = picture.window(slice(first, last), slice(margin, margin + columns))
         down = weights[band.start : band.stop], taps - first
         x: Floats = levels.astype(np.float32)
         x /= white_of(levels)
         x = premultiplied(x) if blend else x
-        part = _across(_down(x, *down), width)
+        part = _across(_down(x, *down), width, border)
         part = straight(part) if blend else part
         large = rounded(part * white_of(levels), levels.dtype)
         if blend:
@@ -105,6 +121,6 @@ def _down(x: Floats, weights: Floats, rows: NDArray[np.int64]) -> Floats:
     return total
 
 
-def _across(x: Floats, width: int) -> Floats:
+def _across(x: Floats, width: int, border: str) -> Floats:
     """(H, W, C) -> (H, width, C)."""
-    return np.moveaxis(resize(np.moveaxis(x, 2, 0)[None], x.shape[0], width)[0], 0, 2)
+    return np.moveaxis(resize(np.moveaxis(x, 2, 0)[None], x.shape[0], width, border=border)[0], 0, 2)

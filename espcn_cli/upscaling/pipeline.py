@@ -26,7 +26,7 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
-from espcn_cli.upscaling import film
+from espcn_cli.upscaling import film, wrap
 from espcn_cli.upscaling.film import FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -122,7 +122,9 @@ def run(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield film.upscale(upscaler, task, work.options.of_films(), len(tasks) == 1)
+                yield wrap.refused(upscaler, task) or film.upscale(
+                    upscaler, task, work.options.of_films(), len(tasks) == 1
+                )
                 continue
             fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
             if fills or alone:

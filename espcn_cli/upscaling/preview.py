@@ -11,7 +11,7 @@ from PIL import Image
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures.extent import extent_of
 from espcn_cli.pictures.raster import Raster
-from espcn_cli.upscaling import film
+from espcn_cli.upscaling import film, wrap
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.pipeline import Options, held, targets
@@ -30,7 +30,7 @@ def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Option
     pace = _seconds_per_pixel(upscaler)
     for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
         if isinstance(task, Task) and task.video is not None:
-            yield film.preview(upscaler, task, options.of_films(), len(tasks) == 1)
+            yield wrap.refused(upscaler, task) or film.preview(upscaler, task, options.of_films(), len(tasks) == 1)
         else:
             yield task if isinstance(task, Outcome) else _expected(upscaler, task, options, pace)
 

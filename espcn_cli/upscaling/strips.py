@@ -11,9 +11,9 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.tiling import Span, choose_tile, span, spans
 from espcn_cli.memory import out_of_memory
-from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import Alpha
 from espcn_cli.upscaling import alpha
+from espcn_cli.upscaling.fit import Source
 
 SMALLEST_TILE = 32
 """LR pixels of a side: if memory does not suffice for this, it suffices for nothing."""
@@ -21,7 +21,7 @@ SMALLEST_TILE = 32
 
 def strips(
     engine: Engine,
-    picture: Raster,
+    picture: Source,
     tile: int | None,
     notes: list[str],
     treatment: Alpha = "blend",
@@ -33,7 +33,7 @@ def strips(
     """
     (width, height), scale = picture.size, engine.settings.scale
     start, smaller = 0, False
-    reach = alpha.reach(engine) if picture.has_alpha and treatment == "blend" else engine.halo
+    reach = reach_of(engine, picture, treatment)
     while start < height:
         tall, wide = choose_tile(tile, height, width, reach, engine.window)
         rows = span(start, tall, height, reach)
@@ -52,7 +52,12 @@ def strips(
         notes.append(f"memory ran out: done in tiles of {tile} pixels")
 
 
-def _strip(picture: Raster, rows: Span, columns: list[Span], engine: Engine, treatment: Alpha) -> Levels:
+def reach_of(engine: Engine, picture: Source, treatment: Alpha) -> int:
+    """LR pixels to each side on which a pixel of the upscaled picture depends."""
+    return alpha.reach(engine) if picture.has_alpha and treatment == "blend" else engine.halo
+
+
+def _strip(picture: Source, rows: Span, columns: list[Span], engine: Engine, treatment: Alpha) -> Levels:
     """Upscale the rows, tile by tile."""
     scale = engine.settings.scale
     tiles = []
@@ -71,6 +76,6 @@ def _smaller(tile: int | None, width: int, height: int) -> int:
     return tile // 2 if tile // 2 >= SMALLEST_TILE else 0
 
 
-def no_memory(picture: Raster, scale: int) -> EspcnError:
+def no_memory(picture: Source, scale: int) -> EspcnError:
     width, height = picture.size
     return EspcnError(f"not enough memory for {width} x {height} pixels at x{scale}")

@@ -18,7 +18,7 @@ from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
 from espcn_cli.memory import out_of_memory
-from espcn_cli.network import checkpoint, mixing
+from espcn_cli.network import checkpoint, mixing, named
 from espcn_cli.pictures import metadata, reading
 from espcn_cli.pictures.change import Change
 from espcn_cli.pictures.document import Document
@@ -29,6 +29,7 @@ from espcn_cli.settings import REAL, Alpha
 from espcn_cli.upscaling import alpha as alphas
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
+from espcn_cli.upscaling import wrap as wraps
 from espcn_cli.upscaling.fit import Rising, fit, fitted
 from espcn_cli.upscaling.mixture import Mixture
 from espcn_cli.upscaling.sizes import Size
@@ -64,7 +65,8 @@ class Upscaler:
 
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
-    `separate` upscales it as one more grey picture, and the colours as if it were not there. `at` opens the same model
+    `separate` upscales it as one more grey picture, and the colours as if it were not there. `wrap`: a picture goes on
+    at its opposite side, as a texture that is laid out side by side does. `at` opens the same model
     at another of its `scales`. A `Mixture` stands for an engine at each `strength`. `name` is what the checkpoint calls
     itself. Other processes can have it: it can be pickled, and used on either side of a fork. Raises ValueError for
     another `alpha`.
@@ -79,6 +81,7 @@ class Upscaler:
         strength: Strength = "auto",
         name: str = "",
         alpha: Alpha = "blend",
+        wrap: bool = False,
     ) -> None:
         if alpha not in get_args(Alpha):
             raise ValueError(f"alpha must be one of {', '.join(get_args(Alpha))}, not {alpha!r}")
@@ -86,6 +89,7 @@ class Upscaler:
         self.engine = engine.engine(1 if strength == "auto" else strength) if isinstance(engine, Mixture) else engine
         self.tile = tile
         self.alpha: Alpha = alpha
+        self.wrap = wrap
         self.scales = scales or (self.scale,)
         self.strength: Strength = strengths.in_steps(strength) if strength != "auto" else strength
         self.name = name
@@ -192,18 +196,27 @@ class Upscaler:
         return cat([self._planes(planes[None], engine) for planes, engine in zip(x, engines, strict=True)])
 
     def _planes(self, x: Tensor, engine: Engine) -> Tensor:
+
+        if not isinstance(engine, PlaneEngine):
+            raise EspcnError("this engine does not take tensors: load the model with another, or upscale an image")
+        if self.wrap:
+            margin, scale = engine.halo, engine.settings.scale
+            height, width = (length * scale for length in x.shape[-2:])
+            large = self._whole_planes(wraps.planes_around(x, margin), engine)
+            return large[..., margin * scale :, margin * scale :][..., :height, :width]
+        return self._whole_planes(x, engine)
+
+    def _whole_planes(self, x: Tensor, engine: PlaneEngine) -> Tensor:
         from torch import cat
 
         from espcn_cli.engines.torch_engine import upscale_planes
 
-        if not isinstance(engine, PlaneEngine):
-            raise EspcnError("this engine does not take tensors: load the model with another, or upscale an image")
         try:
             return upscale_planes(engine, x, self.tile)
         except NotFiniteError:
             done = [without_overflow(engine, partial(upscale_planes, lr=lr[None], tile=self.tile)) for lr in x]
         for note in dict.fromkeys(note for _, notes in done for note in notes):
-            warnings.warn(note, stacklevel=3)
+            warnings.warn(note, stacklevel=4)
         return cat([large for large, _ in done])
 
     def raster(self, picture: Raster, strength: float | None = None) -> tuple[Raster, list[str]]:
@@ -247,14 +260,15 @@ class Upscaler:
             calls.setdefault((id(engine), frames[index].depth), []).append(index)
         for indices in calls.values():
             if engine := engines[indices[0]]:
-                arrays = [levels_for(engine, frames[index]) for index in indices]
+                arrays = [self._levels_for(engine, frames[index]) for index in indices]
                 parts = [alphas.windows(engine, levels, self.alpha) for levels in arrays]
                 done = iter(engine.upscale([window for part in parts for window in part], 0, white_of(arrays[0])))
                 for index, levels, part in zip(indices, arrays, parts, strict=True):
-                    large[index] = made(alphas.joined(engine, levels, self.alpha, [next(done) for _ in part]))
+                    whole = alphas.joined(engine, levels, self.alpha, [next(done) for _ in part])
+                    large[index] = made(wraps.inside(engine, whole, frames[index], self.alpha) if self.wrap else whole)
         targets = [self.output_size(frame.size, size) for frame in frames]
         return [
-            self._after(document, [fit(frame, *target)], self._shortfall(each, document.size, target))
+            self._after(document, [self._fit(frame, target)], self._shortfall(each, document.size, target))
             for document, frame, target, each in zip(documents, large, targets, used, strict=True)
         ]
 
@@ -271,7 +285,7 @@ class Upscaler:
         if used:
             bands = used._bands(used.engine_at(strength, document.traces), frame, target, notes)
         else:
-            bands = fitted(frame, *target, self.alpha)
+            bands = (wraps.fitted if self.wrap else fitted)(frame, *target, self.alpha)
         return Flow(target, after.info, bands, after.warnings, notes)
 
     def _after(
@@ -297,7 +311,7 @@ class Upscaler:
         """Frames of one size, all by one engine: what is equal in them stays so, also if one of them overflows."""
         used, target = self.reaching(frames[0].size, size), self.output_size(frames[0].size, size)
         if used is None:
-            return [fit(frame, *target, self.alpha) for frame in frames], []
+            return [self._fit(frame, target) for frame in frames], []
         notes: list[str] = []
 
         def work(engine: Engine) -> list[Raster]:
@@ -321,15 +335,25 @@ class Upscaler:
         """Whether one window covers an opaque frame, and its result is what is wanted."""
         (width, height), scale = frame.size, engine.settings.scale
         whole = self.tile == 0 or (self.tile is None and width * height <= engine.window)
-        return whole and not frame.has_alpha and target == (width * scale, height * scale)
+        return whole and not (frame.has_alpha or self.wrap) and target == (width * scale, height * scale)
 
     def _bands(self, engine: Engine, frame: Raster, target: Pixels, notes: list[str]) -> Iterator[Levels]:
         """The upscaled frame from top to bottom, in bands (n, W, C)."""
+        if self.wrap:
+            return wraps.bands(engine, frame, target, self.tile, notes, self.alpha)
         (width, height), scale = frame.size, engine.settings.scale
         rows = strips(engine, frame, self.tile, notes, self.alpha)
         if target == (width * scale, height * scale):
             return rows
         return fitted(Rising(frame, scale, rows), *target, self.alpha)
+
+    def _fit(self, frame: Raster, target: Pixels) -> Raster:
+        """A frame brought to an exact size."""
+        return (wraps.fit if self.wrap else fit)(frame, *target, self.alpha)
+
+    def _levels_for(self, engine: Engine, frame: Raster) -> Levels:
+        """A whole frame for `documents`."""
+        return wraps.around(engine, frame, self.alpha) if self.wrap else levels_for(engine, frame)
 
     def output_size(self, source: Pixels, size: Size | None = None) -> Pixels:
         """What a picture of that width and height becomes."""
@@ -352,6 +376,7 @@ def load(
     tile: int | None = None,
     ensemble: bool = False,
     alpha: Alpha = "blend",
+    wrap: bool = False,
 ) -> Upscaler:
     """A shipped model by name, or a file by path; by default the one for pictures, `espcn-m-real`.
 
@@ -367,7 +392,7 @@ def load(
     """
     check_strength(strength)
     model = None if model is None else str(model)
-    path = checkpoint.find(model, scale)
+    path = named.find(model, scale)
     card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
@@ -380,7 +405,7 @@ def load(
     else:
         raise UsageError(f"strength {strength:g}: {_why_not_mixed(model, card)}", path)
     if scale is not None or (model is not None and path == Path(model)):
-        return Upscaler(opened, tile, strength=strength, name=card.name, alpha=alpha)
+        return Upscaler(opened, tile, strength=strength, name=card.name, alpha=alpha, wrap=wrap)
     at = partial(
         load,
         model,
@@ -391,11 +416,12 @@ def load(
         tile=tile,
         ensemble=ensemble,
         alpha=alpha,
+        wrap=wrap,
     )
-    scales = checkpoint.scales(model)
+    scales = named.scales(model)
     if strength != "auto":
-        scales = [other for other in scales if mixing.find_sister(checkpoint.find(model, other))]
-    return Upscaler(opened, tile, tuple(scales), at, strength, card.name, alpha)
+        scales = [other for other in scales if mixing.find_sister(named.find(model, other))]
+    return Upscaler(opened, tile, tuple(scales), at, strength, card.name, alpha, wrap)
 
 
 def check_strength(strength: Strength) -> None:

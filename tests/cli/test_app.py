@@ -13,6 +13,7 @@ from command import one_line, run
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
+from espcn_cli.cli.panels import RARE, Panelled
 
 NAME = "root"
 """What a test calls the command."""
@@ -30,6 +31,11 @@ def below(command: Any, *words: str) -> Iterator[Any]:
 each_command = pytest.mark.parametrize(("command", "words"), [*below(get_command(app))])
 
 
+def whole_help(command: Any) -> str:
+    """The option that shows every option of a command."""
+    return "--help-all" if isinstance(command, Panelled) and command.rare() else "--help"
+
+
 def spoken(text: str) -> str:
     """Its words alone."""
     return " ".join(re.findall(r"\w+", text))
@@ -38,7 +44,7 @@ def spoken(text: str) -> str:
 @each_command
 def test_help_shows_every_word(command: Any, words: tuple[str, ...]) -> None:
     """Help is Markdown, which swallows what looks like a tag."""
-    shown = run(*words, "--help")
+    shown = run(*words, whole_help(command))
     assert shown.code == 0
     assert command.help and spoken(command.help) in spoken(shown.stdout.replace("│", ""))
     for parameter in command.params:
@@ -48,20 +54,42 @@ def test_help_shows_every_word(command: Any, words: tuple[str, ...]) -> None:
 
 @each_command
 def test_every_option_has_help(command: Any, words: tuple[str, ...]) -> None:
-    shown = run(*words, "--help").stdout
+    shown = run(*words, whole_help(command)).stdout
     assert "--help" in re.findall(r"--[a-z-]+", shown)
     for line in shown.splitlines():
-        if match := re.match(r"^│ +\*? +(--[a-z-]+)", line):
+        if match := re.match(r"^│[ *]+(--[a-z-]+)", line):
             assert len(line.replace("│", "").strip()) > len(match[1]) + 20, line
 
 
 @each_command
 def test_every_option_is_in_a_panel_of_a_name_and_no_flag_has_a_type(command: Any, words: tuple[str, ...]) -> None:
-    shown = run(*words, "--help").stdout
+    shown = run(*words, whole_help(command)).stdout
     assert "<bool>" not in shown
     if not hasattr(command, "commands"):
         assert "─ Options ─" not in shown and "─ Reporting ─" in shown
         assert f"Example: espcn {' '.join(words)} " in shown
+
+
+@each_command
+def test_help_leaves_out_what_few_people_need_and_says_how_much_more_there_is(
+    command: Any, words: tuple[str, ...]
+) -> None:
+    names = {parameter.name: parameter.opts[0] for parameter in command.params}
+    rare = {names[name] for name in command.rare()} if isinstance(command, Panelled) else set()
+    shown = set(re.findall(r"^│[ *]+(--[a-z-]+)", run(*words, "--help").stdout, re.MULTILINE))
+    every = set(re.findall(r"^│[ *]+(--[a-z-]+)", run(*words, whole_help(command)).stdout, re.MULTILINE))
+    assert every - shown == rare and shown <= every
+    line = f"{len(rare)} more options, which few people need: {' '.join((NAME, *words))} --help-all"
+    assert (line in run(*words, "--help").stdout) == bool(rare)
+    assert "more options" not in run(*words, whole_help(command)).stdout or not rare
+
+
+def test_each_option_that_few_people_need_is_one() -> None:
+    """Those of `autoencoder train` go by the same name as those of `train`."""
+    commands = [each.values[0] for each in below(get_command(app))]
+    for name, rare in RARE.items():
+        assert rare <= {parameter.name for command in commands if command.name == name for parameter in command.params}
+    assert "--help-all" not in run("models", "--help").stdout
 
 
 @each_command
@@ -123,7 +151,8 @@ def test_one_path_alone_is_told_what_is_missing_with_the_whole_command(
 
 def test_no_path_at_all_is_told_the_same() -> None:
     one_line(run("upscale"), 2, "name a picture, and after it where the upscaled one goes")
-    assert run("upscale", "cat.png", "--help").code == 0
+    for option in ("--help", "--help-all"):
+        assert run("upscale", "cat.png", option).code == 0
 
 
 @pytest.mark.parametrize(
@@ -131,6 +160,8 @@ def test_no_path_at_all_is_told_the_same() -> None:
     [
         ("espcn upsc", {"upscale"}),
         ("espcn upscale --overw", {"--overwrite"}),
+        ("espcn upscale --pix", {"--pixel-format"}),
+        ("espcn upscale --help-", {"--help-all"}),
         ("espcn upscale cat.png --codec vp", {"vp9"}),
         ("espcn upscale cat.png x.png --alpha b", {"blend"}),
         ("espcn train photos --loss m", {"mse"}),
@@ -146,7 +177,7 @@ def test_a_shell_completes_commands_options_and_choices(
 
 
 def test_train_has_panels_of_its_own() -> None:
-    titles = re.findall(r"╭─ (\w+)", run("train", "--help").stdout)
+    titles = re.findall(r"╭─ (\w+)", run("train", "--help-all").stdout)
     assert titles == ["Arguments", "Data", "Network", "Schedule", "Optimiser", "Run", "Reporting"]
 
 

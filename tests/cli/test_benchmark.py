@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from espcn_cli.cli import benchmark as command
 from espcn_cli.cli.benchmark import advance
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.scoring import recipes, suite
 from espcn_cli.scoring.damages import shrink
 from espcn_cli.settings import ModelSettings, architecture
@@ -133,7 +133,7 @@ def test_sets_and_checkpoints_of_one_name_are_told_apart(tmp_path: Path) -> None
 
 
 def test_a_model_given_twice_is_one(photos: Path) -> None:
-    shipped = checkpoint.find("espcn-s", 2)
+    shipped = named.find("espcn-s", 2)
     result = run("benchmark", "photos", "-m", "espcn-s", "-m", shipped, "-m", "espcn-s", cwd=photos.parent)
     assert re.search(r"^x2 +bicubic +lanczos +espcn-s$", result.stdout, re.M)
 

@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import one_line, run
-from making import save_picture
+from making import natural, save_picture
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -137,3 +138,12 @@ def test_bad_input_gets_one_line(tmp_path: Path, tiny: Path, arguments: list[str
 def metadata_of(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata())
+
+
+def test_a_texture_goes_on_at_its_opposite_side(tmp_path: Path, tiny: Path) -> None:
+    levels = natural(30, 20)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    Image.fromarray(np.roll(levels, (4, 7), (0, 1))).save(tmp_path / "b.png")
+    assert run("upscale", "a.png", "b.png", "large/", "--wrap", "-m", tiny, cwd=tmp_path).code == 0
+    with Image.open(tmp_path / "large" / "a.png") as a, Image.open(tmp_path / "large" / "b.png") as b:
+        assert np.array_equal(np.roll(np.asarray(a), (8, 14), (0, 1)), np.asarray(b))

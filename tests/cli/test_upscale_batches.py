@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from command import COMMAND, PLAIN, run, run_process
 from making import save_checkpoint, save_picture
+from making_phones import heic, jxl, saved
 from PIL import Image
 
 from espcn_cli.pictures import folders
@@ -409,3 +410,23 @@ def test_misuse_is_exit_code_2(tmp_path: Path, tiny: Path, arguments: list[str],
     assert result.code == 2
     assert word in result.stderr
     assert not (tmp_path / "out.png").exists()
+
+
+def test_what_an_extra_reads_is_named_with_the_extra_and_the_rest_is_done(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in {"a.heic": heic(), "b.jxl": jxl(), "c.png": heic()}.items():
+        saved(tmp_path / "in" / name, data)
+    save_picture(tmp_path / "in" / "d.png")
+    assert run("upscale", "in", "all", "-m", tiny, cwd=tmp_path).code == 0
+    assert sorted(os.listdir(tmp_path / "all")) == ["a.heic", "b.jxl", "c.png", "d.png"]
+    for package in ("pillow_heif", "pillow_jxl"):
+        monkeypatch.setitem(sys.modules, package, None)
+    result = run("upscale", "in", "some", "-m", tiny, cwd=tmp_path)
+    assert (result.code, result.stdout) == (1, "1 upscaled, 3 failed\n")
+    assert [line for line in result.stderr.splitlines() if line.startswith("espcn: ")] == [
+        "espcn: in/a.heic: HEIC needs pillow-heif: pip install 'espcn[formats]'",
+        "espcn: in/b.jxl: JPEG XL needs pillow-jxl-plugin: pip install 'espcn[formats]'",
+        "espcn: in/c.png: HEIC needs pillow-heif: pip install 'espcn[formats]'",
+    ]
+    assert os.listdir(tmp_path / "some") == ["d.png"]

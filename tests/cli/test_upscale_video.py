@@ -48,6 +48,15 @@ def film(path: Path, format: str = "yuv420p", count: int = 5, width: int = 32, h
     return Film(moving_planes(count, width, height, layout), format, **more).save(path)
 
 
+def test_no_video_is_wrapped(upscale: Upscale, tmp_path: Path) -> None:
+    film(tmp_path / "in" / "a.mkv")
+    one_line(upscale("in/a.mkv", "b.mkv", "--wrap"), 2, "--wrap is for textures: the frames of a video do not")
+    save_picture(tmp_path / "in" / "b.png")
+    for more in ((), ("--dry-run",)):
+        one_line(upscale("in", f"out{len(more)}", "--wrap", "-q", *more), 1, "in/a.mkv: --wrap is for textures")
+    assert os.listdir(tmp_path / "out0") == ["b.png"]
+
+
 # --- planes ----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import exported
 from espcn_cli.exchange.page import page, tile
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.pictures import reading
 from espcn_cli.settings import ARCHITECTURES, SCALES, ModelSettings, architecture
 from espcn_cli.upscaling.upscaler import load
@@ -147,7 +147,7 @@ def test_every_form_of_network(tab: Browser, tmp_path: Path, form: str) -> None:
 @needs_browser
 @pytest.mark.parametrize("name", ["espcn", "espcn-s", "espcn-m-real"])
 def test_shipped_networks(tab: Browser, tmp_path: Path, name: str) -> None:
-    model = checkpoint.find(name, 2)
+    model = named.find(name, 2)
     html = write(tmp_path / "page.html", model)
     ready(tab, html)
     picture = save_picture(tmp_path / "rgb.png", 45, 32)
@@ -282,7 +282,7 @@ def test_without_webgl_it_says_so(tmp_path: Path) -> None:
 
 def test_it_is_as_small_as_promised() -> None:
     for scale in SCALES:
-        networks = [exported.read(checkpoint.find(name, scale)) for name in ("espcn-s", "espcn-m", "espcn-l")]
+        networks = [exported.read(named.find(name, scale)) for name in ("espcn-s", "espcn-m", "espcn-l")]
         assert all(len(page([network])[".html"]) <= 450_000 for network in networks)
         assert len(page(networks)[".html"]) <= 1_300_000
 

@@ -19,7 +19,7 @@ import espcn_cli
 from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import exported
 from espcn_cli.exchange.shader import gigaflop, shader
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.settings import ModelSettings, architecture
 
 needs_vulkan = pytest.mark.skipif(bool(player.why_not()), reason=player.why_not() or "there is one")
@@ -77,7 +77,7 @@ def test_every_form_gives_the_engine_s_picture(tmp_path: Path, form: str) -> Non
     ],
 )
 def test_shipped_networks_give_the_engine_s_picture(tmp_path: Path, name: str, scale: int) -> None:
-    network = write(tmp_path / "network.glsl", checkpoint.find(name, scale))
+    network = write(tmp_path / "network.glsl", named.find(name, scale))
     levels = natural(61, 47)[..., :1].copy()
     made = player.by_ffmpeg(tmp_path / "network.glsl", levels, scale)
     assert np.abs(made - expected(name, scale, levels, network.strength)).max() < 0.5
@@ -95,7 +95,7 @@ def test_it_rests_where_the_output_is_hardly_larger(tmp_path: Path) -> None:
 def test_mpv_shows_the_engine_s_picture(tmp_path: Path) -> None:
     levels = natural(161, 121)[..., :1].copy()
     Image.fromarray(levels[..., 0]).save(tmp_path / "small.png")
-    write(tmp_path / "network.glsl", checkpoint.find("espcn-s", 2))
+    write(tmp_path / "network.glsl", named.find("espcn-s", 2))
     shot = player.by_mpv(tmp_path / "network.glsl", tmp_path / "small.png", (322, 242), tmp_path)
     with Image.open(shot) as image:
         shown = np.asarray(image.convert("RGB"))[..., :1].astype(float)
@@ -117,7 +117,7 @@ def test_the_page_s_command_upscales_a_video(tmp_path: Path) -> None:
 
 
 def test_it_says_what_it_is() -> None:
-    network = exported.read(checkpoint.find("espcn-s-real", 2))
+    network = exported.read(named.find("espcn-s-real", 2))
     text = shader(network)[".glsl"].decode()
     head = text.partition("//!HOOK")[0]
     assert "espcn-s-real x2, strength 0.75" in head and "license: MIT" in head

@@ -17,7 +17,7 @@ import espcn_cli
 from espcn_cli.errors import EspcnError
 from espcn_cli.exchange import importing
 from espcn_cli.exchange.importing import Hints
-from espcn_cli.network import checkpoint
+from espcn_cli.network import named
 from espcn_cli.network.espcn import build
 
 STUDIO = 16 / 255, 235 / 255
@@ -189,7 +189,7 @@ def test_what_is_only_half_known_is_refused_with_a_reason(
 @pytest.mark.parametrize("name", ["espcn", "espcn-s", "espcn-l"])
 def test_our_own_networks_without_their_metadata_are_not_taken_for_others(tmp_path: Path, name: str) -> None:
     """Their tensors have a Compact's names, but other activations and another skip."""
-    shipped = load_file(checkpoint.find(name, 2))
+    shipped = load_file(named.find(name, 2))
     save_file(shipped, tmp_path / "bare.safetensors")
     with pytest.raises(EspcnError, match="has the tensors of a checkpoint of espcn, but not its metadata"):
         importing.read(tmp_path / "bare.safetensors")

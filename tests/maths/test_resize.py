@@ -274,10 +274,18 @@ def test_unknown_methods_borders_and_shapes_are_refused() -> None:
     x = torch.zeros(1, 1, 3, 3)
     with pytest.raises(ValueError, match="unknown method 'cubic'"):
         resize(x, 6, 6, "cubic")
-    with pytest.raises(ValueError, match="border 'wrap'"):
-        resize(x, 6, 6, border="wrap")
+    for border in ("reflect", "beyond"):
+        with pytest.raises(ValueError, match=f"border '{border}'"):
+            resize(x, 6, 6, border=border)
     with pytest.raises(ValueError, match="resize needs"):
         resize(x[0], 6, 6)
+
+
+def test_beyond_a_border_that_wraps_is_the_opposite_side() -> None:
+    x = torch.rand(1, 2, 6, 8, dtype=torch.float64)
+    for height, width in ((9, 12), (3, 4), (6, 20)):
+        middle = resize(x.repeat(1, 1, 5, 5), 5 * height, 5 * width)[..., 2 * height : -2 * height, 2 * width :]
+        torch.testing.assert_close(resize(x, height, width, border="wrap"), middle[..., :width])
 
 
 # --- the benchmark sets ----------------------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.network import checkpoint
-from espcn_cli.network.checkpoint import Card, Sister, find, list_shipped, read_card, scales
+from espcn_cli.errors import EspcnError
+from espcn_cli.network.checkpoint import Card, Sister, read_card
 from espcn_cli.network.espcn import ESPCN, load
+from espcn_cli.network.named import find
 from espcn_cli.network.weights import save
 from espcn_cli.settings import ARCHITECTURES, PLANES, SCALES, ModelSettings, architecture
 
@@ -415,74 +415,3 @@ def test_saving_onto_a_folder(tmp_path: Path, make_network: Make) -> None:
     with pytest.raises(EspcnError, match=r"cannot write .*n\.safetensors"):
         save(tmp_path / "n.safetensors", make_network(SMALL), CARD)
     assert [p.name for p in tmp_path.iterdir()] == ["n.safetensors"]
-
-
-# --- finding ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of shipped weights: `espcn-s` at ×2 and ×3, `espcn` at ×4."""
-    for name, scale in (("espcn-s", 3), ("espcn-s", 2), ("espcn", 4)):
-        settings = architecture(name, scale)
-        save(tmp_path / f"{name}_x{scale}.safetensors", ESPCN(settings), Card(settings, name))
-    monkeypatch.setattr(checkpoint, "weights_folder", lambda: tmp_path)
-    return tmp_path
-
-
-def test_a_name_and_a_scale_find_the_shipped_file(shelf: Path) -> None:
-    assert find("espcn-s", 3) == shelf / "espcn-s_x3.safetensors"
-    assert find("espcn", 4) == shelf / "espcn_x4.safetensors"
-
-
-def test_the_metadata_is_the_truth_and_the_file_name_a_label(shelf: Path) -> None:
-    (shelf / "espcn-s_x3.safetensors").rename(shelf / "espcn-odd.safetensors")
-    assert find("espcn-s", 3) == shelf / "espcn-odd.safetensors"
-
-
-def test_without_a_scale_the_smallest_is_taken(shelf: Path) -> None:
-    assert find("espcn-s") == shelf / "espcn-s_x2.safetensors"
-    assert find("espcn") == shelf / "espcn_x4.safetensors"
-
-
-@pytest.mark.usefixtures("shelf")
-def test_a_scale_that_is_not_shipped_names_those_that_are() -> None:
-    with pytest.raises(UsageError, match="model espcn-s has no scale 4: it has 2, 3"):
-        find("espcn-s", 4)
-
-
-@pytest.mark.usefixtures("shelf")
-def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown model 'edsr': there are espcn, espcn-s, or give a"):
-        find("edsr")
-
-
-def test_the_default_for_pictures_is_real_where_that_is_shipped_and_clean_elsewhere(shelf: Path) -> None:
-    for name, scale in (("espcn-m", 2), ("espcn-m", 3), ("espcn-m-real", 2)):
-        settings = architecture("espcn-m", scale)
-        save(shelf / f"{name}_x{scale}.safetensors", ESPCN(settings), Card(settings, name))
-    assert find(None) == find(None, 2) == shelf / "espcn-m-real_x2.safetensors"
-    assert find(None, 3) == shelf / "espcn-m_x3.safetensors"
-    assert scales(None) == [2, 3]
-    assert scales("espcn-m-real") == [2]
-    with pytest.raises(EspcnError, match="model espcn-m has no scale 4: it has 2, 3"):
-        find(None, 4)
-    with pytest.raises(EspcnError, match="model espcn-m-real has no scale 3: it has 2"):
-        find("espcn-m-real", 3)
-
-
-def test_a_path_is_taken_as_it_is(path: Path) -> None:
-    assert find(str(path)) == path
-
-
-def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(EspcnError, match=r"no checkpoint at .*none\.safetensors: check the path"):
-        find(str(tmp_path / "none.safetensors"))
-    with pytest.raises(EspcnError, match="no checkpoint at"):
-        checkpoint.find(f"{tmp_path}/{300 * 'long'}.safetensors")
-
-
-@pytest.mark.usefixtures("shelf")
-def test_the_shipped_are_listed_from_small_to_large() -> None:
-    cards = [card for _, card in list_shipped()]
-    assert [(c.name, c.settings.scale) for c in cards] == [("espcn-s", 2), ("espcn-s", 3), ("espcn", 4)]

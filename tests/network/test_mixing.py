@@ -12,7 +12,7 @@ import pytest
 from making import save_checkpoint, save_pair
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.network.checkpoint import Sister
 from espcn_cli.network.mixing import find_sister, read_pair, sister_of
 from espcn_cli.settings import ModelSettings, architecture
@@ -79,7 +79,7 @@ def test_clean_weights_have_no_sister(tmp_path: Path) -> None:
 
 
 def test_a_shipped_sister_is_found_from_anywhere(tmp_path: Path) -> None:
-    shipped = checkpoint.find("espcn-s", 2)
+    shipped = named.find("espcn-s", 2)
     card, weights = checkpoint.read(shipped)
     mine = tmp_path / "mine.safetensors"
     checkpoint.write(mine, weights, replace(card, name="mine", sister=sister_of(shipped, architecture("espcn-s"))))

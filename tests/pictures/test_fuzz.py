@@ -12,19 +12,30 @@ from pathlib import Path
 
 import pytest
 from making import mutations, natural, save_checkpoint
+from making_metadata import camera_exif
+from making_phones import heic, jxl
 from PIL import Image
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures import reading, writing
+from espcn_cli.pictures.opening import opened
 from espcn_cli.upscaling.upscaler import Upscaler
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "PCX")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "PCX", "HEIF", "JXL")
+MADE = {
+    "HEIF": lambda: heic(natural(16, 16), exif=camera_exif(orientation=6)),
+    "JXL": lambda: jxl(natural(16, 16), exif=camera_exif(orientation=6)),
+}
+"""What Pillow does not write."""
+
 ROUNDS = 40
 
 
 def whole(kind: str) -> bytes:
     """A small file with frames, EXIF and a palette where the format has them."""
     image = Image.fromarray(natural(16, 16))
+    if kind in MADE:
+        return MADE[kind]()
     out = BytesIO()
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", 6
@@ -75,7 +86,7 @@ def test_a_folder_of_damaged_files_through_the_command(tmp_path: Path) -> None:
     model = save_checkpoint(tmp_path / "tiny.safetensors")
     (tmp_path / "in").mkdir()
     kinds = {f"{kind}.{kind.lower()}": whole(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "TIFF")}
-    kinds["JPEG2000.jp2"] = whole("JPEG2000")
+    kinds |= {"JPEG2000.jp2": whole("JPEG2000"), "HEIF.heic": whole("HEIF"), "JXL.jxl": whole("JXL")}
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits", "group3", "group4"):
         kinds[f"{compression}.tif"] = tiff("1" if "group" in compression else "RGB", compression)
     for name, data in kinds.items():
@@ -91,5 +102,5 @@ def test_a_folder_of_damaged_files_through_the_command(tmp_path: Path) -> None:
     outputs = list((tmp_path / "out").iterdir())
     assert len(failed) + len(outputs) == 10 * len(kinds)
     for path in outputs:
-        with Image.open(path) as image:
+        with opened(path) as image:
             image.load()

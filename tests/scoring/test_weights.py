@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from espcn_cli.engines.torch_engine import CPU, TorchEngine, upscale_planes
-from espcn_cli.network import checkpoint, espcn
+from espcn_cli.network import checkpoint, espcn, named
 from espcn_cli.network.espcn import ripple
 from espcn_cli.scoring import evaluation, tensors
 from espcn_cli.scoring.tensors import quantise
@@ -22,7 +22,7 @@ SHIPPED = [(name, scale) for name in ARCHITECTURES for scale in SCALES]
 @pytest.fixture(scope="module", params=SHIPPED, ids=lambda pair: f"{pair[0]}_x{pair[1]}")
 def shipped(request: pytest.FixtureRequest) -> tuple[TorchEngine, checkpoint.ModelCard]:
     name, scale = request.param
-    network, card = espcn.load(checkpoint.find(name, scale))
+    network, card = espcn.load(named.find(name, scale))
     assert (card.name, card.settings) == (name, replace(ARCHITECTURES[name], scale=scale))
     return TorchEngine(network), card
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, named
 from espcn_cli.settings import ModelSettings
 from espcn_cli.upscaling import pipeline, plan, preview
 from espcn_cli.upscaling.sizes import Size
@@ -36,7 +36,7 @@ class Nearest:
         return self
 
 
-checkpoint.list_shipped()
+named.list_shipped()
 {extra}
 tasks = plan.plan([Path("in.png"), Path("alpha.png")], Path("out"))
 for options in (pipeline.Options(), pipeline.Options(size=Size(width=31))):

@@ -1,0 +1,97 @@
+"""A batch of pictures on the screen: a bar while it is done, and what an interruption leaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from espcn_cli.cli.outcomes import counted, print_json, report
+from espcn_cli.cli.stopping import last_words
+from espcn_cli.cli.terminal import NoBar, progress
+
+if TYPE_CHECKING:
+    from espcn_cli.upscaling.film import Progress
+    from espcn_cli.upscaling.outcome import Outcome, Task
+    from espcn_cli.upscaling.pipeline import Options
+    from espcn_cli.upscaling.upscaler import Upscaler
+
+
+def do_all(
+    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
+) -> list[Outcome]:
+    """Do the tasks under a progress bar and report each."""
+    from espcn_cli.upscaling.pipeline import run
+
+    outcomes: list[Outcome] = []
+    video = VideoBar(quiet)
+    options = replace(options, film=replace(options.film, progress=video.update))
+    work = run(upscaler, tasks, options)
+    several = len(tasks) > 1
+    with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
+        try:
+            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
+                for outcome in work:
+                    outcomes.append(outcome)
+                    video.close()
+                    bar.update()
+                    report(outcome, quiet, verbose, in_a_log=several and bar.disable)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            for outcome in finished(work, stop):
+                outcomes.append(outcome)
+                report(outcome, quiet, verbose, in_a_log=several and bar.disable)
+            if as_json:
+                print_json(outcomes)
+            raise
+    return outcomes
+
+
+def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:
+    """What was under way when an interruption came between two outcomes; nothing if it came within the work."""
+    try:
+        yield work.throw(stop)
+        yield from work
+    except (KeyboardInterrupt, SystemExit):
+        return
+
+
+class VideoBar:
+    """The bar of the video that is under way: frames a second, time left, and how that compares with its own pace."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._open = ExitStack()
+        self._bar: Any = None
+
+    def __enter__(self) -> VideoBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def update(self, state: Progress) -> None:
+        if self._bar is None:
+            self._bar = self._open.enter_context(progress(state.total, "frame", self._quiet, initial=state.done - 1))
+        self._bar.set_postfix_str(f"{state.speed:.2f} x real time", refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        self._open.close()
+        self._bar = None
+
+
+def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrite: bool) -> str:
+    """What an interruption leaves to be done, and how."""
+    from espcn_cli.upscaling.film import is_kept
+    from espcn_cli.upscaling.outcome import Task
+
+    left = len(tasks) - len(outcomes)
+    again = "starts again" if overwrite else "with --skip-existing continues"
+    if any(isinstance(task, Task) and task.video and is_kept(task.output) for task in tasks[len(outcomes) :]):
+        again = (
+            "with --resume goes on"
+            if left == 1
+            else f"with --resume {'goes on' if overwrite else 'and --skip-existing goes on'}"
+        )
+    return f"espcn: interrupted: {counted(outcomes)}, {left} left; the same command {again}"
