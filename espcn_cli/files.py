@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
 import sys
@@ -200,16 +201,16 @@ def _lock(descriptor: int) -> bool:
 
 
 def clean(folder: Path) -> int:
-    """Remove the temporary files in a folder whose process is gone; returns how many there were."""
+    """Remove the temporary files and folders in a folder whose process is gone; returns how many there were."""
     removed = 0
     for path in folder.glob(f".*{PART_SUFFIX}") if folder.is_dir() else []:
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = os.open(path, os.O_RDONLY if is_folder(path) else os.O_RDWR)
         except OSError:
             continue
         try:
             if _lock(descriptor):
-                path.unlink(missing_ok=True)
+                _remove(path)
                 removed += 1
         except OSError:
             continue
@@ -219,20 +220,45 @@ def clean(folder: Path) -> int:
 
 
 _unfinished: set[Path] = set()
-"""The temporary files that this process is writing."""
+"""The temporary files that this process is writing, and the folders of such."""
 
 
 def abandon() -> None:
     """Remove them: the process is about to end at once."""
     for path in list(_unfinished):
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 @contextmanager
-def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder beside a file that is being made, for what is of use until then; it vanishes when the block ends.
+
+    Raises EspcnError if there can be none.
+    """
+    target = target_of(path)
+    folder = _part_beside(target)
+    _unfinished.add(folder)
+    descriptor = -1
+    try:
+        folder.mkdir(mode=0o700)
+        if os.name != "nt":  # where folders cannot be opened
+            descriptor = os.open(folder, os.O_RDONLY)
+            _lock(descriptor)
+        yield folder
+    except OSError as error:
+        raise EspcnError(f"cannot write {path} ({error.strerror or error}): nothing was changed", path) from None
+    finally:
+        _remove(folder)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path, overwrite: bool = True, modified: int | None = None) -> Iterator[Path]:
     """A temporary file that takes the place of `path` when the block ends well and vanishes when it does not.
 
+    `modified`: when it is said to have been changed last, in nanoseconds since 1970, and so from its first moment on.
     A symbolic link stays, and the file that it leads to is replaced; a stream is written to. Raises EspcnError if
     the folder cannot be written, TakenError if a file is there and `overwrite` does not allow to replace it.
     """
@@ -248,6 +274,8 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
     try:
         _lock(descriptor)
         yield temporary
+        if modified is not None:
+            os.utime(temporary, ns=(time.time_ns(), modified))
         os.fsync(descriptor)
         if os.name == "nt":  # an open file cannot be renamed there
             os.close(descriptor)
@@ -267,7 +295,10 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
 
 
 def _remove(temporary: Path) -> None:
-    temporary.unlink(missing_ok=True)
+    if is_folder(temporary):
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        temporary.unlink(missing_ok=True)
     _unfinished.discard(temporary)
 
 
@@ -287,6 +318,14 @@ def _take_name(temporary: Path, target: Path, path: Path) -> None:
         temporary.rename(target)
 
 
+def modified(path: Path) -> int | None:
+    """When a file was changed last, in nanoseconds since 1970; None of what is none, or is not there any more."""
+    try:
+        return path.stat().st_mtime_ns if is_file(path) else None
+    except OSError:
+        return None
+
+
 def send(data: bytes, path: Path) -> None:
     """Write to a stream. Raises EspcnError if it takes no more."""
     try:
@@ -301,7 +340,7 @@ def _make_beside(path: Path, destination: Path) -> tuple[Path, int]:
 
     Raises EspcnError, which names the destination, if there can be none.
     """
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
+    temporary = _part_beside(path)
     _unfinished.add(temporary)
     try:
         return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -309,6 +348,10 @@ def _make_beside(path: Path, destination: Path) -> tuple[Path, int]:
         _unfinished.discard(temporary)
         reason = f"cannot write {destination} ({error.strerror}): choose another destination"
         raise EspcnError(reason, destination) from None
+
+
+def _part_beside(path: Path) -> Path:
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{PART_SUFFIX}")
 
 
 def write_tensors(

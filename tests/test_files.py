@@ -28,6 +28,7 @@ from espcn_cli.files import (
     is_there,
     refuse_existing,
     replacing,
+    scratch,
     write_csv,
 )
 
@@ -164,6 +165,24 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_pat
         assert temporary.exists()
     assert removed == (0 if sys.platform == "win32" else 1)
     assert clean(tmp_path / "missing") == 0
+
+
+def test_a_scratch_folder_lies_beside_and_vanishes(tmp_path: Path) -> None:
+    (tmp_path / f".old-{PART_SUFFIX}" / "below").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt), scratch(tmp_path / "a.cbz") as folder:
+        assert folder.parent == tmp_path and folder.name.startswith(".a-")
+        (folder / "below").mkdir()
+        (folder / "below" / "file").touch()
+        assert clean(tmp_path) == (0 if sys.platform == "win32" else 1)
+        assert (folder / "below" / "file").exists()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with scratch(tmp_path / "a.cbz") as folder:
+        (folder / "file").touch()
+        abandon()
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(EspcnError, match=r"cannot write .*No such file or directory"), scratch(tmp_path / "no" / "a"):
+        pass
 
 
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from espcn_cli.cli.outcomes import counted, print_json, report
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import NoBar, progress
 
 if TYPE_CHECKING:
+    from espcn_cli.upscaling.archive import Progress as PageProgress
     from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
@@ -26,15 +27,21 @@ def do_all(
 
     outcomes: list[Outcome] = []
     video = VideoBar(quiet)
-    options = replace(options, film=replace(options.film, progress=video.update))
+    pages = PageBar(quiet)
+    options = replace(
+        options,
+        film=replace(options.film, progress=video.update),
+        archive=replace(options.archive, progress=pages.update),
+    )
     work = run(upscaler, tasks, options)
     several = len(tasks) > 1
     with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
-            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video:
+            with progress(len(tasks), "file", quiet) if several else nullcontext(NoBar()) as bar, video, pages:
                 for outcome in work:
                     outcomes.append(outcome)
                     video.close()
+                    pages.close()
                     bar.update()
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -56,29 +63,50 @@ def finished(work: Generator[Outcome, None, None], stop: BaseException) -> Itera
         return
 
 
-class VideoBar:
-    """The bar of the video that is under way: frames a second, time left, and how that compares with its own pace."""
+class PartsBar:
+    """The bar of the one file that is under way, if it is one of many parts."""
+
+    unit = "part"
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._open = ExitStack()
         self._bar: Any = None
 
-    def __enter__(self) -> VideoBar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def update(self, state: Progress) -> None:
+    def advance(self, done: int, total: int | None, note: str = "") -> None:
         if self._bar is None:
-            self._bar = self._open.enter_context(progress(state.total, "frame", self._quiet, initial=state.done - 1))
-        self._bar.set_postfix_str(f"{state.speed:.2f} x real time", refresh=False)
+            self._bar = self._open.enter_context(progress(total, self.unit, self._quiet, initial=done - 1))
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.update()
 
     def close(self) -> None:
         self._open.close()
         self._bar = None
+
+
+class VideoBar(PartsBar):
+    """Of a video: frames a second, time left, and how that compares with its own pace."""
+
+    unit = "frame"
+
+    def update(self, state: Progress) -> None:
+        self.advance(state.done, state.total, f"{state.speed:.2f} x real time")
+
+
+class PageBar(PartsBar):
+    """Of an archive."""
+
+    unit = "page"
+
+    def update(self, state: PageProgress) -> None:
+        self.advance(state.done, state.total)
 
 
 def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrite: bool) -> str:

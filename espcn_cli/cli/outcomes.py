@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from espcn_cli.cli.terminal import printable, say, show, show_json
 
 if TYPE_CHECKING:
+    from espcn_cli.upscaling.choosing import Choosing
     from espcn_cli.upscaling.outcome import Outcome, Task
 
 
@@ -49,6 +50,12 @@ def report_renamed(tasks: list[Task | Outcome]) -> None:
         )
 
 
+def report_passed(choosing: Choosing) -> None:
+    """One line for all pictures and folders that are passed over."""
+    if passed := choosing.describe():
+        say(f"passed over: {passed}")
+
+
 def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     """One line on the whole run; `others` counts the files in the folders that were neither pictures nor videos."""
     if len(outcomes) == 1 and outcomes[0].size and outcomes[0].output_size:
@@ -56,12 +63,13 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     return counted(outcomes) + (f"; {others} other files passed over" if others else "")
 
 
-def count_others(sources: list[str], recursive: bool) -> int:
+def count_others(sources: list[str], recursive: bool, choosing: Choosing) -> int:
     from espcn_cli.files import is_folder
-    from espcn_cli.pictures import containers, folders
+    from espcn_cli.pictures import containers, folders, zipped
 
-    suffixes = folders.SUFFIXES | containers.SUFFIXES
-    return sum(folders.count_others(source, recursive, suffixes) for source in map(Path, sources) if is_folder(source))
+    suffixes = folders.SUFFIXES | containers.SUFFIXES | zipped.SEARCHED
+    tops = [source for source in map(Path, sources) if is_folder(source)]
+    return sum(folders.count_others(source, recursive, suffixes, choosing.excludes) for source in tops)
 
 
 def counted(outcomes: list[Outcome]) -> str:
@@ -80,6 +88,7 @@ def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
     count = f", {outcome.frames} frames" if outcome.frames is not None else ""
+    count += f", {outcome.pages} page{'s' if outcome.pages != 1 else ''}" if outcome.pages is not None else ""
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
 

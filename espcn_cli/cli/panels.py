@@ -13,9 +13,9 @@ PANELS = {
     "Network": "planes init expansion code upsampler range activation last",
     "Schedule": "steps minutes epochs schedule warmup finish patience validate_every",
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
-    "Output": "output size format quality png_level depth overwrite skip_existing report pictures crops codes count "
-    "csv_file markdown input license origin",
-    "Batch": "recursive jobs dry_run max_pixels",
+    "Output": "output size fit name beside format quality png_level depth dpi strip keep_time overwrite skip_existing "
+    "report pictures crops codes count csv_file markdown input license origin",
+    "Batch": "recursive exclude larger_than smaller_than jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads tile speed sizes",
@@ -35,8 +35,8 @@ MOVED = {
 RARE = {
     command: frozenset(names.split())
     for command, names in {
-        "upscale": "alpha wrap ensemble png_level depth jobs max_pixels preset pixel_format start end frames "
-        "deinterlace tile threads engine precision",
+        "upscale": "alpha wrap lenient dpi keep_time ensemble png_level depth jobs max_pixels preset pixel_format "
+        "start end frames deinterlace tile threads engine precision larger_than smaller_than",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",
         "benchmark": "protocol rows ensemble pictures max_pixels engine precision",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.batch import do_all
-from espcn_cli.cli.outcomes import count_others, print_json, report_renamed, show_expected, summarise
+from espcn_cli.cli.outcomes import count_others, print_json, report_passed, report_renamed, show_expected, summarise
 from espcn_cli.cli.panels import Panelled
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
@@ -38,6 +38,11 @@ from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, 
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
+    from espcn_cli.upscaling.sizes import Size
+
+
+BESIDE = ""
+"""Stands for the destination where there is none, as every path is a source."""
 
 
 class UpscaleCommand(Panelled):
@@ -47,6 +52,8 @@ class UpscaleCommand(Panelled):
         if ctx.resilient_parsing:  # a shell completes what is not finished yet
             return super().parse_args(ctx, args)
         words, _, _ = self.make_parser(ctx).parse_args(args=[*args])
+        if words.get("beside") and isinstance(words["destination"], str):
+            return super().parse_args(ctx, [*args, BESIDE])
         if words["sources"] or words.get("help") or words.get("help_all"):
             return super().parse_args(ctx, args)
         only = words["destination"]
@@ -79,14 +86,15 @@ def parse_scale(text: str) -> Scale:
 
 def upscale(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, or folders of them; '-' is standard input.")
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Pictures, videos, .cbz and .zip, or folders; '-' is standard input."),
     ],
     destination: Annotated[
         str,
         typer.Argument(
             metavar="DESTINATION",
             help="A file for one source, a folder for several; a name that ends in a slash is a folder. "
-            "'-' is standard output.",
+            "'-' is standard output. With --beside there is none, and all paths are sources.",
         ),
     ],
     model: Annotated[
@@ -116,7 +124,39 @@ def upscale(
             "The aspect is kept unless both sides are given.",
         ),
     ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="The largest size that fits into this box; the aspect is always kept."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Names of outputs in a folder, of the fields {stem}, {suffix}, {scale} and {model}, such as "
+            "'{stem}_x{scale}{suffix}'. Default: the source's name; with --beside that pattern.",
+        ),
+    ] = None,
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Write beside each source. What an earlier run wrote there is passed over."),
+    ] = False,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders below too; the tree is kept.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Pass over files and folders of this name or path below the source; may be repeated. Hidden ones "
+            "and @eaDir always are.",
+        ),
+    ] = None,
+    larger_than: Annotated[
+        str | None,
+        typer.Option(metavar="WxH|N", help="Only pictures that do not fit into this box, N for a square one."),
+    ] = None,
+    smaller_than: Annotated[
+        str | None,
+        typer.Option(metavar="WxH|N", help="Only pictures of which both sides are shorter than the box's."),
+    ] = None,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     format: Annotated[
@@ -146,6 +186,23 @@ def upscale(
     depth: Annotated[
         int | None, typer.Option(metavar="8", min=8, max=8, help="Cut more than 8 bits per sample down to 8.")
     ] = None,
+    dpi: Annotated[
+        int | None, typer.Option(min=1, max=30_000, help="Set the resolution for printing, in dots per inch.")
+    ] = None,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Keep no metadata but the colour profile: no EXIF, place, text or thumbnail, and no tags of videos.",
+        ),
+    ] = False,
+    keep_time: Annotated[
+        bool, typer.Option("--keep-time", help="Give outputs the modification time of their sources.")
+    ] = False,
+    lenient: Annotated[
+        bool,
+        typer.Option("--lenient", help="Take JPEGs and PNGs that were cut short; what is missing is grey."),
+    ] = False,
     alpha: Annotated[
         Alpha,
         typer.Option(
@@ -231,6 +288,7 @@ def upscale(
     """Upscale a picture or a video to a file, or many of them and folders to a folder.
 
     A video keeps its sound, subtitles, chapters, metadata, timestamps and colours (pip install 'espcn[video]').
+    A .cbz or .zip keeps its order, folders, times and all files that are no pictures.
     Grey stays grey; transparency, colour profile, EXIF, 16 bits, pages and animations are kept where the format holds
     them; anything lost is reported. Photographs come out upright. An input is never overwritten, an existing output
     only with --overwrite; outputs appear whole or not at all; a file that fails is named and the others are done.
@@ -238,10 +296,12 @@ def upscale(
     from espcn_cli import cores
     from espcn_cli.engines.opening import hint as engine_hint
     from espcn_cli.files import is_stream
-    from espcn_cli.pictures import opening, writing
+    from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.pictures.encoders import Coding
     from espcn_cli.pictures.video import Span
-    from espcn_cli.upscaling import film, pipeline, sizes
+    from espcn_cli.pictures.wishes import Wishes
+    from espcn_cli.upscaling import archive, film, naming, pipeline
+    from espcn_cli.upscaling.choosing import Choosing, parse_box
     from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
@@ -257,27 +317,45 @@ def upscale(
         deinterlace,
         resume,
     )
-    if is_stdout(Path(destination)):
+    if beside:
+        destination = BESIDE
+    elif is_stdout(Path(destination)):
         destination = str(STREAM)
     streaming = destination == str(STREAM)
     if streaming and not dry_run:
         check_stdout(as_json)
     options = pipeline.Options(
-        size=sizes.parse(size) if size is not None else None,
+        size=parse_size(size, fit),
         depth=depth,
+        lenient=lenient,
+        wishes=Wishes(strip, dpi),
+        keep_time=keep_time,
         encoding=writing.Encoding(quality, png_level),
         overwrite=overwrite,
         skip_existing=skip_existing,
         jobs=jobs,
-        stream_format=stream_format(suffix, Path(destination)) if streaming or is_stream(Path(destination)) else "PNG",
+        stream_format=stream_format(suffix, Path(destination))
+        if streaming or (destination and is_stream(Path(destination)))
+        else "PNG",
         max_output=pipeline.GROWTH * max_pixels,
         film=films,
+        archive=archive.ArchiveOptions(suffix if suffix not in containers.MUXERS else None),
     )
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd files; errors are ours to say
     opening.limit_pixels(max_pixels)
     cores.limit(threads)
-    planned = plan(sources, destination, recursive, suffix)
-    check_kinds(planned, films != film.FilmOptions(), {quality, png_level, depth} != {None}, wrap)
+    choosing = Choosing(
+        exclude or (),
+        parse_box(larger_than, "--larger-than") if larger_than is not None else None,
+        parse_box(smaller_than, "--smaller-than") if smaller_than is not None else None,
+    )
+    resized = options.size is not None
+    pattern = name if name is not None or not beside else naming.BESIDE_RESIZED if resized else naming.BESIDE
+    if pattern and resized and "{scale}" in pattern:
+        raise UsageError("--name with {scale} goes with --scale: --size and --fit choose one for each picture")
+    names = naming.naming_of(pattern, model, scale) if pattern is not None else None
+    planned = plan(sources, None if beside else destination, recursive, suffix, names, choosing)
+    check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth, dpi} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
     with saying_warnings(quiet):
         upscaler = load(
@@ -296,13 +374,14 @@ def upscale(
         if line := engine_hint(engine, device):
             say(f"espcn: {line}")
         report_renamed(tasks)
+        report_passed(choosing)
     if dry_run:
         outcomes = list(preview(upscaler, tasks, options))
         show_expected(outcomes, as_json, quiet, verbose)
     else:
         outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
-            show(summarise(outcomes, count_others(sources, recursive)))
+            show(summarise(outcomes, count_others(sources, recursive, choosing)))
     if as_json:
         print_json(outcomes)
     if code := exit_code(outcomes):
@@ -327,6 +406,17 @@ def check_stdout(as_json: bool) -> None:
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if as_json:
         raise UsageError("--json and the picture cannot both go to standard output")
+
+
+def parse_size(size: str | None, fit: str | None) -> Size | None:
+    """What --size or --fit asks for. Raises UsageError if both do, or either asks for none."""
+    from espcn_cli.upscaling import sizes
+
+    if size is not None and fit is not None:
+        raise UsageError("--size and --fit exclude each other: leave one of them out")
+    if fit is not None:
+        return sizes.parse_fit(fit)
+    return sizes.parse(size) if size is not None else None
 
 
 def parse_tile(tile: str) -> int | None:
@@ -361,4 +451,7 @@ def check_kinds(tasks: list[Task | Outcome], for_videos: bool, for_pictures: boo
     if kinds == {True} and wrap:
         raise UsageError(VIDEO)
     if kinds == {True} and for_pictures:
-        raise UsageError("--quality, --png-level and --depth are for pictures; --crf and --pixel-format are for videos")
+        raise UsageError(
+            "--quality, --png-level, --depth, --dpi and --lenient are for pictures; "
+            "--crf and --pixel-format are for videos"
+        )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import is_file
-from espcn_cli.paths import STREAM
+from espcn_cli.pictures import pipes
 from espcn_cli.pictures.y4m import MAGIC
 
 REMEDY = "pip install 'espcn[video]'"
@@ -84,28 +82,16 @@ def _is_transport_stream(head: bytes) -> bool:
 
 
 def kind_of(source: Path) -> str | None:
-    """What a source's first bytes say, standard input's too; None for what is no video or cannot be read."""
+    """What a source's first bytes say, a pipe's too; None for what is no video or cannot be read."""
     try:
-        if source == STREAM:
-            return demuxer_of(peek(HEAD))
+        if pipes.reads_once(source):
+            return demuxer_of(pipes.head(source, HEAD, lambda head: demuxer_of(head) is not None))
         if not is_file(source):
             return None
         with source.open("rb") as file:
             return demuxer_of(file.read(HEAD))
     except OSError:  # is reported when it is opened
         return None
-
-
-def peek(count: int) -> bytes:
-    """The first bytes of standard input, which stay there."""
-    stdin: Any = getattr(sys.stdin, "buffer", None)
-    if hasattr(stdin, "peek"):
-        return bytes(stdin.peek(count)[:count])
-    if stdin is None or not stdin.seekable():
-        return b""
-    place, head = stdin.tell(), bytes(stdin.read(count))
-    stdin.seek(place)
-    return head
 
 
 def muxer_of(destination: Path) -> str:

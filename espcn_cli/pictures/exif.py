@@ -28,6 +28,9 @@ THUMBNAIL_QUALITY = 85
 ROOM = 65000
 """Bytes of EXIF that every format takes."""
 
+EMPTY = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+"""EXIF that says nothing."""
+
 ASCII, SHORT, LONG = 2, 3, 4
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a value, by TIFF's types."""
@@ -209,6 +212,30 @@ def _move_resolution(block: _Block, entries: list[int | None], change: Change) -
 def _put(block: _Block, entry: int, numbers: Sequence[int | Fraction]) -> None:
     with suppress(struct.error, KeyError, ValueError):  # an odd type, or too large a number for it
         block.put(entry, numbers)
+
+
+def with_resolution(data: bytes, dpi: int) -> bytes:
+    """EXIF with so many dots per inch; made anew if there is none. Raises as `cleaned` if it cannot be read.
+
+    The first directory is written once more at the end, so that nothing else changes its place.
+    """
+    block = _Block(data or EMPTY)
+    start, entries = block.places[0], block.entries(0)
+    kept = {
+        tag: bytes(block.data[place : place + 12])
+        for tag, place in entries.items()
+        if tag not in (*RESOLUTION, RESOLUTION_UNIT)
+    }
+    behind = start + 2 + 12 * len(entries)
+    following = bytes(block.data[behind : behind + 4]).ljust(4, b"\0")
+    block.data += bytes(len(block.data) % 2)
+    value = len(block.data)
+    made = {tag: struct.pack(block.order + "HHLL", tag, RATIONALS[0], 1, value) for tag in RESOLUTION}
+    made[RESOLUTION_UNIT] = struct.pack(block.order + "HHLHH", RESOLUTION_UNIT, SHORT, 1, 2, 0)
+    directory = [entry for _, entry in sorted((kept | made).items())]
+    block.data += struct.pack(block.order + "LLH", dpi, 1, len(directory)) + b"".join(directory) + following
+    block.write("L", 4, value + 8)
+    return PREFIX + bytes(block.data)
 
 
 def resolution(data: bytes) -> tuple[float, float] | None:

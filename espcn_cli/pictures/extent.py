@@ -53,6 +53,15 @@ def extent_of(path: Path, depth: int | None = None) -> Extent:
         return _odd_tiff(source, depth)
 
 
+def size_of(path: Path) -> Pixels:
+    """Width and height of a picture's first frame, upright, by its header. Raises EspcnError as `extent_of` does."""
+    try:
+        with opened(path) as image:
+            return image.size if image.format == "TIFF" else _upright(image.size, _turn(image))
+    except UnknownTiffError:
+        return extent_of(path).size
+
+
 def _odd_tiff(source: opened, depth: int | None) -> Extent:
     """Of a TIFF that Pillow does not know but tifffile does."""
     with source.file() as file:

@@ -32,6 +32,9 @@ READ_ONLY = frozenset(
 SUFFIXES = WRITTEN | READ_ONLY
 """What counts as a picture when a folder is searched; a file named outright may be anything that Pillow opens."""
 
+Exclude = Callable[[Path], bool]
+"""Whether a file or a folder is passed over, by its path below the folder that is searched."""
+
 
 def source_name(path: Path) -> str:
     """What a source is called in messages."""
@@ -48,18 +51,28 @@ def find_images(
     recursive: bool = True,
     on_error: Callable[[OSError], None] | None = None,
     suffixes: Container[str] = SUFFIXES,
+    exclude: Exclude | None = None,
 ) -> list[Path]:
     """Pictures in a folder by their suffix, or files of other `suffixes`, sorted.
 
-    Hidden files and folders, links to folders, pipes and devices are passed over.
-    `on_error` is told of folders that cannot be listed.
+    Hidden files and folders, links to folders, pipes and devices are passed over, and whatever `exclude` says of its
+    path below the folder. `on_error` is told of folders that cannot be listed.
     """
-    return [path for path in _walk(folder, recursive, on_error) if _is_one_of(path, suffixes)]
+    found = (path for path in _walk(folder, recursive, on_error, exclude) if _is_one_of(path, suffixes))
+    return [path for path in found if not (exclude and exclude(path.relative_to(folder)))]
 
 
-def count_others(folder: Path, recursive: bool = True, suffixes: Container[str] = SUFFIXES) -> int:
-    """What `find_images` passes over in a folder: hidden files, pipes, and what is none of them by its suffix."""
-    return sum(not _is_one_of(path, suffixes) for path in _walk(folder, recursive))
+def count_others(
+    folder: Path,
+    recursive: bool = True,
+    suffixes: Container[str] = SUFFIXES,
+    exclude: Exclude | None = None,
+) -> int:
+    """What `find_images` passes over in a folder: hidden files, pipes, and what is none of them by its suffix.
+
+    What lies in folders that `exclude` names is not counted.
+    """
+    return sum(not _is_one_of(path, suffixes) for path in _walk(folder, recursive, exclude=exclude))
 
 
 def find_all(paths: list[Path], suffixes: Container[str] = SUFFIXES) -> Iterator[Path]:
@@ -76,9 +89,17 @@ def find_all(paths: list[Path], suffixes: Container[str] = SUFFIXES) -> Iterator
             raise EspcnError(f"{path}: no such file or folder", path)
 
 
-def _walk(folder: Path, recursive: bool, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+def _walk(
+    folder: Path,
+    recursive: bool,
+    on_error: Callable[[OSError], None] | None = None,
+    exclude: Exclude | None = None,
+) -> Iterator[Path]:
     for root, folders, names in os.walk(folder, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        if exclude:
+            below = Path(root).relative_to(folder)
+            folders[:] = [name for name in folders if not exclude(below / name)]
         yield from (Path(root, name) for name in sorted(names))
 
 

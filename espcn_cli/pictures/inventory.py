@@ -236,6 +236,10 @@ XMP_SIZES = _names(_TIFF, ImageWidth=WIDTH, ImageLength=HEIGHT) | _names(
 )
 """Properties that are the picture's size."""
 
+XMP_RESOLUTION = {(_TIFF, "XResolution"), (_TIFF, "YResolution")}
+XMP_RESOLUTION_UNIT: Name = (_TIFF, "ResolutionUnit")
+"""Dots per inch, where the unit is 2."""
+
 XMP_PIXELS = (
     _names(_PANORAMA, FullPanoWidthPixels=WIDTH, FullPanoHeightPixels=HEIGHT)
     | _names(_PANORAMA, CroppedAreaImageWidthPixels=WIDTH, CroppedAreaImageHeightPixels=HEIGHT)

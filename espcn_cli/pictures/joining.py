@@ -13,7 +13,7 @@ from typing import Any
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures.encoders import Encoder
 from espcn_cli.pictures.parts import Parts
-from espcn_cli.pictures.video import DROPPED_WORDS, PROTOCOLS, Video, main_stream
+from espcn_cli.pictures.video import DROPPED_WORDS, Video, main_stream
 
 USUAL = frozenset(
     (
@@ -55,12 +55,19 @@ USUAL = frozenset(
 )
 """Words about a film that MP4 has places of their own for; others need a table that fewer players read."""
 
+FROM_ZERO = ("mpegts", "avi")
+"""Containers that have no moments before 0."""
+
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 """Words about a file that are not true of the next one."""
 
 
+FOR_PLAYERS = ("language", "title", "filename", "mimetype")
+"""Words of a stream that are no metadata: which track it is, and of an attachment what it is."""
+
+
 @dataclass
-class _Extra:
+class Extra:
     """A stream that is copied: where it goes, and the last moment that was written to it."""
 
     target: Any
@@ -78,18 +85,19 @@ def join(
     path: Path,
     shift: bool,
     cut: bool,
+    strip: bool = False,
 ) -> list[str]:
     """Write a container at `path`, and say what it cannot hold. `video` None: there is nothing to copy.
 
     `time_base` is that of the parts' timestamps. With `shift` the first frame is at 0, else every timestamp stays; with
-    `cut` only what belongs to the frames is copied. Raises EspcnError if it cannot be written.
+    `cut` only what belongs to the frames is copied; `strip` as in `outline`. Raises EspcnError if it cannot be written.
     """
     import av
 
-    source = _reopened(video) if video else None
+    source = video.again() if video else None
     try:
-        with av.open(f"file:{path}", "w", format=muxer, options=_options(muxer, source)) as container:
-            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut)
+        with av.open(f"file:{path}", "w", format=muxer, options=options_of(muxer, source)) as container:
+            return _written(parts, encoder, video, source, time_base, container, muxer, shift, cut, strip)
     except (av.FFmpegError, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise EspcnError(f"cannot write {parts.output} ({what}): nothing was changed", parts.output) from None
@@ -98,18 +106,7 @@ def join(
             source.close()
 
 
-def _reopened(video: Video) -> Any:
-    import av
-
-    return av.open(
-        f"file:{video.path}",
-        format=video.container.format.name.split(",")[0],
-        options={"protocol_whitelist": PROTOCOLS},
-        metadata_errors="replace",
-    )
-
-
-def _options(muxer: str, source: Any) -> dict[str, str]:
+def options_of(muxer: str, source: Any) -> dict[str, str]:
     if muxer in ("mp4", "mov") and source is not None and set(source.metadata) - USUAL and not _covers(source):
         return {"movflags": "use_metadata_tags"}  # in the place of the table that covers are in
     return {"mpegts_copyts": "1"} if muxer == "mpegts" else {}
@@ -129,33 +126,63 @@ def _written(
     muxer: str,
     shift: bool,
     cut: bool,
+    strip: bool,
 ) -> list[str]:
     pts = [moment for part in parts.done for moment in part.pts]
     durations = [duration for part in parts.done for duration in part.durations]
     ends = [*pts[1:], pts[-1] + (durations[-1] or max(round(1 / (encoder.rate * time_base)), 1))]
     origin = pts[0] if shift else 0
-    stream = encoder.stream(container)
-    stream.time_base = time_base
-    notes: list[str] = []
-    extras: dict[int, _Extra] = {}
-    if video is not None and source is not None:
-        chosen = main_stream(source)
-        _describe(stream, chosen)
-        if video.matrix:
-            stream.set_display_matrix(video.matrix)
-        container.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
-        extras = _add_streams(container, source, chosen, stream, muxer, notes)
-        _add_chapters(container, source, origin * time_base, ends[-1] * time_base if cut else None)
+    end = ends[-1] * time_base if cut else None
+    stream, extras, notes = outline(container, video, source, encoder, time_base, muxer, origin * time_base, end, strip)
     reach = max((index - number for index, number in enumerate(_numbers(parts))), default=0)
     window = (pts[0] * time_base, ends[-1] * time_base) if cut else None
-    if muxer in ("mpegts", "avi"):  # which have no moments before 0
+    if muxer in FROM_ZERO:
         step = (pts[1] - pts[0]) if len(pts) > 1 else 1
         origin -= max(reach * step - (pts[0] - origin), 0)
     written = _frames(parts, pts, ends, reach, origin, time_base, stream)
-    copied = iter(()) if source is None else _copied(source, extras, origin * time_base, window)
-    _interleave(container, written, copied, {extra.target.index: extra for extra in extras.values()})
-    notes += [f"{extra.name} breaks off: {muxer} refused a part of it" for extra in extras.values() if extra.lost]
-    return notes
+    others = iter(()) if source is None else copied(source, extras, origin * time_base, window)
+    _interleave(container, written, others, {extra.target.index: extra for extra in extras.values()})
+    return notes + broken_off(extras, muxer)
+
+
+def broken_off(extras: dict[int, Extra], muxer: str) -> list[str]:
+    return [f"{extra.name} breaks off: {muxer} refused a part of it" for extra in extras.values() if extra.lost]
+
+
+def outline(
+    container: Any,
+    video: Video | None,
+    source: Any,
+    encoder: Encoder,
+    time_base: Fraction,
+    muxer: str,
+    first: Fraction,
+    last: Fraction | None,
+    strip: bool = False,
+) -> tuple[Any, dict[int, Extra], list[str]]:
+    """All streams of a container and what stands beside them, before anything is written to it.
+
+    Returns the stream of the frames, those that are copied, by their number in the source, and what is lost. `first`
+    and `last` are the moments of the source where the new one begins and ends; None for its own end. With `strip` tags,
+    covers and data streams stay behind, but for what players need: languages, names of tracks, chapters.
+    """
+    stream = encoder.stream(container)
+    stream.time_base = time_base
+    notes: list[str] = []
+    if video is None or source is None:
+        return stream, {}, notes
+    chosen = main_stream(source)
+    _describe(stream, chosen)
+    if video.matrix:
+        stream.set_display_matrix(video.matrix)
+    if not strip:
+        words = {key: value for key, value in source.metadata.items() if key.lower() not in OF_THE_FILE}
+        container.metadata.update(words)
+    extras = _add_streams(container, source, chosen, stream, muxer, notes, strip)
+    for made in container.streams if strip else ():
+        _keep_for_players(made.metadata)
+    _add_chapters(container, source, first, last)
+    return stream, extras, notes
 
 
 def _numbers(parts: Parts) -> Iterator[int]:
@@ -179,14 +206,21 @@ def _frames(
         yield packet.dts * time_base, packet
 
 
-def _copied(
-    source: Any, extras: dict[int, _Extra], origin: Fraction, window: tuple[Fraction, Fraction] | None
+def copied(
+    source: Any,
+    extras: dict[int, Extra],
+    origin: Fraction,
+    window: tuple[Fraction, Fraction | None] | None,
+    beside: Any = None,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The packets of all other streams, at their own moments less `origin`; those that begin in a window of time."""
+    """The packets of all other streams, at their own moments less `origin`; those that begin in a window of time.
+
+    `beside`: a stream of the source whose packets are not copied, but tell how far it is: None at their moments.
+    """
     import av
 
-    streams = [stream for stream in source.streams if stream.index in extras]
-    packets = source.demux(streams) if streams else iter(())
+    streams = [stream for stream in source.streams if stream.index in extras or stream is beside]
+    packets = source.demux(streams) if extras else iter(())
     while True:
         try:
             packet = next(packets)
@@ -197,10 +231,13 @@ def _copied(
             packet.pts = packet.dts = 0
         if not packet.size or (packet.dts is None and packet.pts is None):
             continue
-        extra = extras[packet.stream_index]
         moment = packet.dts if packet.dts is not None else packet.pts
+        if packet.stream_index not in extras:
+            yield moment * packet.time_base - origin, None
+            continue
+        extra = extras[packet.stream_index]
         begins = (packet.pts if packet.pts is not None else moment) * packet.time_base
-        if window and not window[0] <= begins < window[1] and not cover:
+        if window and (begins < window[0] or (window[1] is not None and begins >= window[1])) and not cover:
             continue
         offset = 0 if cover else round(origin / packet.time_base)
         moment -= offset
@@ -222,7 +259,7 @@ def _interleave(
     container: Any,
     first: Iterator[tuple[Fraction, Any]],
     second: Iterator[tuple[Fraction, Any]],
-    extras: dict[int, _Extra],
+    extras: dict[int, Extra],
 ) -> None:
     """Write both in the order of their moments, so that the muxer holds little.
 
@@ -254,12 +291,12 @@ def _describe(target: Any, source: Any) -> None:
 
 
 def _add_streams(
-    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str]
-) -> dict[int, _Extra]:
+    container: Any, source: Any, chosen: Any, made: Any, muxer: str, notes: list[str], strip: bool
+) -> dict[int, Extra]:
     """A place for every stream but the one that is made anew; those that the container cannot hold are told."""
     extras = {}
     for stream in source.streams:
-        if stream.index == chosen.index:
+        if stream.index == chosen.index or (strip and (stream.type == "data" or _is_cover(stream))):
             continue
         if stream.type == "data" and "timecode" in stream.metadata and muxer in ("mp4", "mov"):
             made.metadata.setdefault("timecode", stream.metadata["timecode"])  # of which the muxer makes the stream
@@ -272,8 +309,14 @@ def _add_streams(
         target = container.add_stream_from_template(stream, opaque=True)
         target.metadata.update(stream.metadata)
         target.disposition = int(stream.disposition)
-        extras[stream.index] = _Extra(target, _name(stream))
+        extras[stream.index] = Extra(target, _name(stream))
     return extras
+
+
+def _keep_for_players(words: Any) -> None:
+    """Take all words of a stream but those that players show to choose it by."""
+    for key in [key for key in words if key.lower() not in FOR_PLAYERS]:
+        del words[key]
 
 
 def _tells_chapters(stream: Any, source: Any) -> bool:
@@ -333,21 +376,25 @@ def _add_chapters(container: Any, source: Any, first: Fraction, last: Fraction |
         container.set_chapters(chapters)
 
 
-def lost_words(video: Video, path: Path, muxer: str, cut: bool) -> list[str]:
-    """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels."""
+def lost_words(video: Video, made: Path | BytesIO, muxer: str, cut: bool, strip: bool = False) -> list[str]:
+    """What of the source is not in the finished file, found by looking at both: words, chapters, shape of pixels.
+
+    `made` may be the beginning of one. With `strip` nothing is said of what was to stay behind.
+    """
     import av
 
     notes: list[str] = []
-    with av.open(f"file:{path}", format=video_format(muxer), metadata_errors="replace") as after:
-        before = _reopened(video)
+    place = made if isinstance(made, BytesIO) else f"file:{made}"
+    with av.open(place, format=video_format(muxer), metadata_errors="replace") as after:
+        before = video.again()
         try:
             words = {key.lower() for key in after.metadata}
-            gone = sorted(key for key in before.metadata if key.lower() not in words and key not in OF_THE_FILE)
-            if gone:
+            gone = sorted(key for key in before.metadata if key.lower() not in {*words, *OF_THE_FILE})
+            if gone and not strip:
                 notes.append(f"metadata that {muxer} cannot hold: {', '.join(gone)}")
             if not cut and len(before.chapters()) != len(after.chapters()):
                 notes.append(f"chapters are lost: {muxer} cannot hold them")
-            if _covers(before) > _covers(after):
+            if _covers(before) > _covers(after) and not strip:
                 notes.append(f"the picture of its cover is lost: {muxer} cannot hold it")
             aspect = main_stream(after).sample_aspect_ratio or Fraction(1)
             if (video.clip.aspect or Fraction(1)) != aspect:

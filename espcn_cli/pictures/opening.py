@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 import stat
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,8 +17,7 @@ from typing import IO, Any, NoReturn
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from espcn_cli.errors import EspcnError
-from espcn_cli.paths import STREAM
-from espcn_cli.pictures import decoders, heif, jxl
+from espcn_cli.pictures import decoders, heif, jxl, pipes
 from espcn_cli.pictures.folders import source_name
 from espcn_cli.settings import MAX_PIXELS
 
@@ -92,6 +90,10 @@ def _missing(library: ModuleType) -> NoReturn:
     raise EspcnError(f"{library.NAME} needs {library.PACKAGE}: {EXTRA}")
 
 
+class DamagedError(EspcnError):
+    """A picture whose header could be read, and whose pixels could not be decoded."""
+
+
 class UnknownTiffError(EspcnError):
     """A TIFF whose kind of samples or compression Pillow does not know."""
 
@@ -99,16 +101,17 @@ class UnknownTiffError(EspcnError):
 class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
     """Open a picture with Pillow so that every failure, now or while decoding, is an EspcnError naming the file.
 
-    The pixels outlive the block, the file does not. "-" is standard input. `complaints` are the decoder's about
+    The pixels outlive the block, the file does not. "-" is standard input. `data`: bytes instead of the file's.
+    `complaints` are the decoder's about
     damage, which it may get over.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
         self.path = path
         self.image: Image.Image | None = None
         self.complaints: list[str] = []
         self._listening = ExitStack()
-        self._input: bytes | None = None
+        self._input = data
 
     def __enter__(self) -> Image.Image:
         self.complaints = self._listening.enter_context(decoders.listening())
@@ -126,7 +129,7 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
             raise self.explain(error) from error
 
     def _open(self) -> Image.Image:
-        self._input = self._read_pipe()
+        self._input = self._read_pipe() if self._input is None else self._input
         with self.file() as file:
             head = file.read(HEAD)
         place = self.path if self._input is None else BytesIO(self._input)
@@ -147,12 +150,13 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
 
     def _read_pipe(self) -> bytes | None:
         """Everything in what can be read only once; None for a file."""
-        if self.path == STREAM:
-            return sys.stdin.buffer.read()
+        if pipes.reads_once(self.path):
+            with pipes.taken(self.path) as pipe:
+                return pipe.read()
         mode = self.path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
             raise EspcnError("a device, not a picture")
-        return self.path.read_bytes() if stat.S_ISFIFO(mode) else None
+        return None
 
     def file(self) -> IO[bytes]:
         """The bytes again, from the start."""
@@ -181,7 +185,7 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
             number = re.search(r"\d+", str(error))
             return EspcnError(_too_large(int(number[0]) if number else 0))
         said = self.complaints[0] if self.complaints and isinstance(error, OSError) else str(error)
-        return EspcnError(f"cannot be decoded ({' '.join(said.split()) or type(error).__name__}): is it complete?")
+        return DamagedError(f"cannot be decoded ({' '.join(said.split()) or type(error).__name__}): is it complete?")
 
     def _unknown(self) -> EspcnError:
         with self.file() as file:

@@ -12,13 +12,13 @@ from PIL import Image, TiffImagePlugin
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.turns import turned
-from espcn_cli.pictures import animation, deep_reading, gif, jxl, metadata_reading, profiles, raster
+from espcn_cli.pictures import animation, cut_short, deep_reading, gif, jxl, metadata_reading, profiles, raster
 from espcn_cli.pictures.change import AS_IT_IS, upright
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.inventory import NAMES
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.metadata_reading import TURNED, Beside, beside, collect, stored_turn
-from espcn_cli.pictures.opening import UnknownTiffError, check_pixels, opened
+from espcn_cli.pictures.opening import DamagedError, UnknownTiffError, check_pixels, opened
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.pictures.traces import traces_of
 
@@ -31,22 +31,39 @@ SUBFILE_TYPE = 254
 CUT = "more than 8 bits per sample were cut down to 8"
 
 
-def read_document(path: Path, depth: int | None = None) -> Document:
+def read_document(path: Path, depth: int | None = None, lenient: bool = False) -> Document:
     """Read all frames or pages of a file, or of standard input, upright. Raises EspcnError naming the file.
 
     Colour of more than 8 bits needs the extra `deep`, and so do the rarer kinds of TIFF; `depth` = 8 rounds everything
-    to 8 bits instead.
+    to 8 bits instead. A `lenient` reader takes JPEGs and PNGs that were cut short, with a warning: what is missing is
+    grey.
     """
     source = opened(path)
     try:
         with source as image:
             document = from_frames(image, depth)
+    except DamagedError:
+        found = _cut_short(source, depth) if lenient else None
+        if found is None:
+            raise
+        return found
     except UnknownTiffError as error:
         if not deep_reading.is_there():
             raise EspcnError(f"{error}: 'espcn[deep]' reads more kinds", path) from None
         return _odd_tiff(source, depth)
     damage = source.complaints[:1]
     return document.noting(*(f"the file is damaged, parts may look wrong ({complaint})" for complaint in damage))
+
+
+def _cut_short(source: opened, depth: int | None) -> Document | None:
+    """What there is of a picture that could not be decoded; None if it was not cut short."""
+    with source.file() as file:
+        whole = cut_short.completed(file.read())
+    if whole is None:
+        return None
+    with opened(source.path, whole.data) as image:
+        document = from_frames(image, depth)
+        return document.noting(whole.note(image))
 
 
 def read_first(path: Path) -> tuple[Raster, Info, list[str]]:

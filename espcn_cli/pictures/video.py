@@ -17,9 +17,16 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.maths.sited import Plane
 from espcn_cli.pictures.containers import need_av
 from espcn_cli.pictures.planes import Clip, Colours, Frame, Layout, Siting, layout_of
+from espcn_cli.pictures.spool import Spool
 
 PROTOCOLS = "file,pipe"
 """What a container may lead to: no network, no other kind of place."""
+
+SEQUENTIAL = ("matroska", "mpegts")
+"""Demuxers that need not seek: what comes through a pipe is read as it comes."""
+
+Place = Path | Spool
+"""Where a video is: a file, or what comes through a pipe."""
 
 INTERLACED_ORDERS = (2, 3, 4, 5)
 """The orders of fields that a codec names, of which 1 is none: whole frames."""
@@ -92,7 +99,7 @@ class Light:
 class Video:
     """An open video. `frames` can be asked for once; `clip` and `light` are known before."""
 
-    path: Path
+    place: Place
     name: str
     container: Any
     stream: Any
@@ -108,6 +115,24 @@ class Video:
 
     def close(self) -> None:
         self.container.close()
+
+    def again(self) -> Any:
+        """The container once more, from its beginning, for what is copied. Whoever asks closes it."""
+        return container_at(self.place, self.name, self.container.format.name.split(",")[0])
+
+    @property
+    def path(self) -> Path:
+        return path_of(self.place)
+
+    @property
+    def comes(self) -> bool:
+        """Whether it comes through a pipe and is read in one direction."""
+        return isinstance(self.place, Spool) and self.container.format.name.split(",")[0] in SEQUENTIAL
+
+    def end(self) -> None:
+        """Take no more of what comes through a pipe: the frames are done, and what belongs to them is there."""
+        if isinstance(self.place, Spool):
+            self.place.stop()
 
     @property
     def in_avi(self) -> bool:
@@ -193,7 +218,7 @@ class Video:
     def _decoded(self, start: int | None) -> Iterator[Any]:
         import av
 
-        if start is not None:
+        if start is not None and not self.comes:
             try:
                 self.container.seek(start, stream=self.stream)
             except (av.FFmpegError, OSError):  # it is decoded from its beginning then
@@ -227,35 +252,40 @@ class Video:
         return Frame(number, planes, pts, duration, _quantiser(frame), carrier)
 
 
-def open_video(path: Path, name: str, demuxer: str, deinterlace: bool = False) -> Video:
+def open_video(place: Place, name: str, demuxer: str, deinterlace: bool = False) -> Video:
     """Open a video and decode its first frame. Raises EspcnError, in one line, for all that can be wrong with it."""
+    path = path_of(place)
     need_av(path, name)
     import av
 
     av.logging.set_level(None)
-    with _container(path, name, demuxer) as container:
+    with container_at(place, name, demuxer) as container:
         stream = _usable_stream(path, name, container, deinterlace)
         frame = _first(path, name, container, stream)
         if frame.interlaced_frame and not deinterlace:
             raise _interlaced(path, name)
-    container = _container(path, name, demuxer)  # again, as not every container can be wound back
+    container = container_at(place, name, demuxer)  # again, as not every container can be wound back
     try:
-        return _described(path, name, container, frame, deinterlace)
+        return _described(place, name, container, frame, deinterlace)
     except BaseException:
         container.close()
         raise
 
 
-def _container(path: Path, name: str, demuxer: str) -> Any:
+def path_of(place: Place) -> Path:
+    return place.path if isinstance(place, Spool) else place
+
+
+def container_at(place: Place, name: str, demuxer: str) -> Any:
+    """PyAV's container; of a pipe that may still be coming. Raises EspcnError if it is none."""
     import av
 
+    source = place.reader(demuxer not in SEQUENTIAL) if isinstance(place, Spool) else f"file:{place}"
     try:
-        return av.open(
-            f"file:{path}", format=demuxer, options={"protocol_whitelist": PROTOCOLS}, metadata_errors="replace"
-        )
+        return av.open(source, format=demuxer, options={"protocol_whitelist": PROTOCOLS}, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise EspcnError(f"{name}: cannot be opened ({reason}): is it complete?", path) from None
+        raise EspcnError(f"{name}: cannot be opened ({reason}): is it complete?", path_of(place)) from None
 
 
 def _usable_stream(path: Path, name: str, container: Any, deinterlace: bool) -> Any:
@@ -276,8 +306,8 @@ def _usable_stream(path: Path, name: str, container: Any, deinterlace: bool) -> 
     return stream
 
 
-def _described(path: Path, name: str, container: Any, frame: Any, deinterlace: bool) -> Video:
-    stream = _usable_stream(path, name, container, deinterlace)
+def _described(place: Place, name: str, container: Any, frame: Any, deinterlace: bool) -> Video:
+    stream = _usable_stream(path_of(place), name, container, deinterlace)
     context, layout = stream.codec_context, planar(frame.format)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     clip = Clip(
@@ -295,7 +325,7 @@ def _described(path: Path, name: str, container: Any, frame: Any, deinterlace: b
     notes = [f"{word} is lost: no encoder here takes it" for word in light.dropped]
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1" and not layout.alpha:
         notes.append("transparency is lost: the decoder does not read it")
-    return Video(path, name, container, stream, clip, light, matrix, lossless, tuple(notes), deinterlaced=deinterlace)
+    return Video(place, name, container, stream, clip, light, matrix, lossless, tuple(notes), deinterlaced=deinterlace)
 
 
 def main_stream(container: Any) -> Any:

@@ -137,25 +137,35 @@ def check_size(path: str | Path, kind: str, size: tuple[int, int]) -> None:
 
 
 def write_document(
-    document: Document, path: Path, encoding: Encoding | None = None, overwrite: bool = True
+    document: Document,
+    path: Path,
+    encoding: Encoding | None = None,
+    overwrite: bool = True,
+    modified: int | None = None,
 ) -> Document:
     """Write all frames whole or not at all; returns it with warnings for what the format could not hold.
 
-    Raises EspcnError as `replacing`, or if the format cannot hold the picture.
+    `modified` as `replacing` takes it. Raises EspcnError as `replacing`, or if the format cannot hold the picture.
     """
     kind = format_of(path)
-    with replacing(path, overwrite) as temporary:
+    with replacing(path, overwrite, modified) as temporary:
         return encode(document, kind, temporary, path, encoding or Encoding())
 
 
 def write_rows(
-    shape: png.Shape, info: Info, rows: Iterable[Levels], path: Path, encoding: Encoding, overwrite: bool = True
+    shape: png.Shape,
+    info: Info,
+    rows: Iterable[Levels],
+    path: Path,
+    encoding: Encoding,
+    overwrite: bool = True,
+    modified: int | None = None,
 ) -> tuple[str, ...]:
     """Write a PNG whose rows (n, W, C) come from top to bottom; returns warnings for what it could not hold.
 
     Raises EspcnError as `write_document`, and what the rows raise.
     """
-    with replacing(path, overwrite) as temporary, temporary.open("wb") as stream:
+    with replacing(path, overwrite, modified) as temporary, temporary.open("wb") as stream:
         notes = encode_rows(shape, info, rows, stream, path, encoding)
         stream.flush()
         return notes

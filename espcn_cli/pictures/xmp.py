@@ -208,6 +208,18 @@ def moved(xmp: bytes, change: Change) -> bytes:
     return _edited(xmp, edits)
 
 
+def with_resolution(xmp: bytes, dpi: int) -> bytes:
+    """With so many dots per inch where it speaks of them. Raises ValueError or ExpatError as `cleaned`."""
+    xmp = as_utf_8(xmp)
+    edits: list[Edit] = []
+    for entry in _Reader(xmp).found:
+        if entry.name in inventory.XMP_RESOLUTION:
+            edits += [(start, end, f"{dpi}/1") for _, start, end in entry.values]
+        elif entry.name == inventory.XMP_RESOLUTION_UNIT:
+            edits += [(start, end, "2") for _, start, end in entry.values]
+    return _edited(xmp, edits)
+
+
 def _of_property(entry: Property, change: Change, boundaries: bool) -> list[Edit]:
     if boundaries and entry.name in inventory.XMP_BOUNDARY:
         return _multiplied(entry, change.factors[inventory.XMP_BOUNDARY[entry.name]])

@@ -65,7 +65,7 @@ class Reader:
         while len(data) < wanted:
             part = self._file.read(wanted - len(data))
             if not part:
-                raise EspcnError(f"the Y4M stream breaks off in frame {number}: is it complete?")
+                raise EspcnError(f"the Y4M stream breaks off in frame {number}")
             data += part
         plane: Plane = np.frombuffer(data, dtype).reshape(shape)
         return plane

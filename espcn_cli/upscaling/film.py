@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,19 +15,21 @@ from typing import IO, Any, Protocol
 
 from espcn_cli import cores
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import claimed, clean, is_stream, replacing
+from espcn_cli.files import claimed, clean, is_stream, modified, replacing
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
 from espcn_cli.memory import available_memory, out_of_memory
 from espcn_cli.paths import STREAM
-from espcn_cli.pictures import containers, y4m
+from espcn_cli.pictures import containers, pipes, y4m
 from espcn_cli.pictures.containers import Y4M
 from espcn_cli.pictures.encoders import Coding, Encoder, check, choose
 from espcn_cli.pictures.joining import join, lost_words
 from espcn_cli.pictures.opening import check_pixels
 from espcn_cli.pictures.parts import Parts, folder_of
 from espcn_cli.pictures.planes import Clip, Frame, Layout, layout_of
-from espcn_cli.pictures.video import Span, Video, open_video
+from espcn_cli.pictures.spool import Spool
+from espcn_cli.pictures.streaming import Stream, check_muxer
+from espcn_cli.pictures.video import Place, Span, Video, open_video
 from espcn_cli.upscaling.frames import Enlargement, Prepared
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -57,6 +59,9 @@ LATE = 0.5
 """Parts of a frame's time that a moment may be off the even ones before it counts as another rate."""
 
 
+NO_TIME = "no modification time was kept: the source or the output is no file"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a video is: frames done, of how many if that is known, and how many times as fast as it plays."""
@@ -68,7 +73,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How videos are done. `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
+    """How videos are done, as `pipeline.Options` says of pictures; `strip`: without tags, covers and data streams.
+
+    `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
     `progress` is called after each frame.
     """
@@ -81,6 +88,8 @@ class FilmOptions:
     size: Size | None = None
     overwrite: bool = True
     max_output: int = 2**32
+    strip: bool = False
+    keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
 
 
@@ -167,6 +176,8 @@ class _FromVideo:
 class _FromY4m:
     reader: y4m.Reader
     span: Span
+    broken: EspcnError | None = None
+    """Where it breaks off."""
 
     @property
     def clip(self) -> Clip:
@@ -174,7 +185,7 @@ class _FromY4m:
 
     def frames(self) -> Iterator[Frame]:
         rate, number = self.clip.rate, 0
-        for frame in self.reader.frames():
+        for frame in self._whole():
             if self.span.frames is not None and number >= self.span.frames:
                 return
             if self.span.end is not None and frame.number >= self.span.end * rate:
@@ -182,10 +193,24 @@ class _FromY4m:
             if frame.number >= self.span.start * rate:
                 yield replace(frame, number=number)
                 number += 1
+        if self.broken is not None and not number:
+            raise self.broken
         if not number:
             raise EspcnError(
                 "there are no frames in that part of it" if not self.span.whole else "there are no frames in it"
             )
+
+    def _whole(self) -> Iterator[Frame]:
+        """The frames until it ends or breaks off."""
+        frames = self.reader.frames()
+        while True:
+            try:
+                yield next(frames)
+            except StopIteration:
+                return
+            except EspcnError as error:
+                self.broken = error
+                return
 
 
 # --- where they go ---------------------------------------------------------------------------------------------------
@@ -231,27 +256,30 @@ class _Film:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Source, Video | None]]:
-        """The source; what comes through a pipe and is no Y4M goes to the disk first, since it is read twice."""
+        """The source; what comes through a pipe and is no Y4M goes to the disk beside, since it is read twice."""
         task, name = self.task, self.task.source_name
         assert task.video is not None
         if task.video == Y4M:
             if self.options.deinterlace:
                 raise UsageError("--deinterlace is for files; ffmpeg -vf bwdif does it in a pipe of Y4M")
-            stdin = nullcontext(sys.stdin.buffer)  # which a thread may still wait for: it cannot be closed
-            with stdin if task.source == STREAM else task.source.open("rb") as file:
-                yield _FromY4m(y4m.Reader(file), self.options.span), None
+            if not pipes.reads_once(task.source):
+                with task.source.open("rb") as file:
+                    yield _FromY4m(y4m.Reader(file), self.options.span), None
+                return
+            pipe = pipes.taken(task.source)
+            yield _FromY4m(y4m.Reader(pipe), self.options.span), None
+            pipe.close()  # not if anything was raised: a thread may wait for it, and hold it
             return
         containers.need_av(task.source, name)
-        with TemporaryDirectory() as folder:
-            path = task.source
-            if path == STREAM:
-                path = Path(folder, "input")
-                _spool(sys.stdin.buffer, path)
-            video = open_video(path, name, task.video, self.options.deinterlace)
-            try:
-                yield _FromVideo(video, self.options.span), video
-            finally:
-                video.close()
+        with ExitStack() as ending:
+            place: Place = task.source
+            if pipes.reads_once(task.source):
+                folder = ending.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
+                place = Spool(pipes.taken(task.source), Path(folder, "input"))
+                ending.callback(place.close)
+            video = open_video(place, name, task.video, self.options.deinterlace)
+            ending.callback(video.close)
+            yield _FromVideo(video, self.options.span), video
 
     def _target(self, clip: Clip) -> tuple[Upscaler | None, Clip]:
         """The model for it, and what its frames become. Raises EspcnError if they are too large."""
@@ -300,10 +328,14 @@ class _Film:
             done = Outcome(self.task, source.clip.size, target.size, model=used.name if used else None)
             if self.muxer == Y4M:
                 frames, scenes = self._to_y4m(source, video, used, self._planes(target))
+            elif self.task.streams:
+                frames, scenes = self._to_pipe(source, video, used, target)
             else:
                 frames, scenes = self._to_container(source, video, used, target)
             if video is not None:
                 self.notes += [*video.notes, *_damage(video)]
+            elif isinstance(source, _FromY4m) and source.broken is not None:
+                self.notes.append(f"{source.broken}: what came before is done")
             strengths = list(dict.fromkeys(scenes.found))
             strength = scenes.found[0] if scenes.found else used.fixed_strength if used else None
             if len(strengths) > 1:
@@ -319,9 +351,25 @@ class _Film:
         if video is not None and len(video.container.streams) > 1:
             self.notes.append("sound, subtitles and all else are lost: Y4M holds frames alone")
         scenes = self._scenes(source.clip, video, used)
-        with _writable(self.task.output, self.options.overwrite) as file:
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
             sink = _ToY4m(file, target)
             frames = self._flow(source, used, target, scenes, sink, 0)
+        self.notes += sink.notes
+        return frames, scenes
+
+    def _to_pipe(self, source: Source, video: Video | None, used: Upscaler | None, target: Clip) -> tuple[int, Scenes]:
+        if self.options.resume:
+            raise UsageError("--resume is for files: what went into a pipe is gone", self.task.output)
+        check_muxer(self.muxer)
+        containers.need_av(self.task.output, self.task.output_name)
+        encoder, notes = choose(self.options.coding, target, video, self.muxer)
+        check(encoder, self.muxer, self.task.output_name)
+        self.notes += notes
+        scenes = self._scenes(source.clip, video, used)
+        with _writable(self.task.output, self.options.overwrite, self._modified()) as file:
+            base, options = source.clip.time_base, self.options
+            sink = Stream(file, encoder, video, base, self.muxer, options.span, options.strip)
+            frames = self._flow(source, used, encoder.clip, scenes, sink, 0)
         self.notes += sink.notes
         return frames, scenes
 
@@ -329,10 +377,8 @@ class _Film:
         self, source: Source, video: Video | None, used: Upscaler | None, target: Clip
     ) -> tuple[int, Scenes]:
         task, output, muxer = self.task, self.task.output, self.muxer
-        if self.options.resume and task.source == STREAM:
+        if self.options.resume and pipes.reads_once(task.source):
             raise UsageError("--resume needs a file to go on with: what came through a pipe is gone")
-        if task.streams:
-            raise UsageError("only Y4M goes into a pipe: add -f y4m, or name a file", output)
         containers.need_av(output, task.output_name)
         encoder, notes = choose(self.options.coding, target, video, muxer)
         check(encoder, muxer, str(output))
@@ -344,19 +390,30 @@ class _Film:
             scenes = self._scenes(source.clip, video, used)
             try:
                 frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
+                if video is not None:
+                    video.end()
             except BaseException as error:
                 again = isinstance(error, EspcnError) and error.path != output  # it would fail again
                 if again or not parts.done:
                     parts.remove()
                 raise
-            with replacing(output, self.options.overwrite) as temporary:
+            with replacing(output, self.options.overwrite, self._modified()) as temporary:
                 shift = bool(self.options.span.start)
                 cut = not self.options.span.whole
-                self.notes += join(parts, encoder, video, source.clip.time_base, muxer, temporary, shift, cut)
+                how = muxer, temporary, shift, cut, self.options.strip
+                self.notes += join(parts, encoder, video, source.clip.time_base, *how)
                 if video is not None:
-                    self.notes += lost_words(video, temporary, muxer, cut)
+                    self.notes += lost_words(video, temporary, muxer, cut, self.options.strip)
             parts.remove()
         return frames, scenes
+
+    def _modified(self) -> int | None:
+        """When the output is to have been changed last; a note if that cannot be."""
+        if not self.options.keep_time:
+            return None
+        when = None if self.task.streams else modified(self.task.source)
+        self.notes += [NO_TIME] if when is None else []
+        return when
 
     def _scenes(self, clip: Clip, video: Video | None, used: Upscaler | None) -> Scenes:
         origin = Origin(True) if video is None else Origin(video.lossless, video.codec, video.bits)
@@ -365,7 +422,7 @@ class _Film:
     def _identity(self, encoder: Encoder, used: Upscaler | None) -> dict[str, Any]:
         """All that the bytes of the frames depend on."""
         source = self.task.source
-        stat = source.stat() if source != STREAM else None
+        stat = None if pipes.reads_once(source) else source.stat()
         return {
             "source": [os.path.realpath(source), stat.st_size, stat.st_mtime_ns] if stat else None,
             "model": [used.name, used.scale, str(used.strength)] if used else None,
@@ -422,8 +479,8 @@ class _Film:
     # --- a dry run
 
     def trial(self) -> Outcome:
-        if self.task.source == STREAM:
-            raise EspcnError("a dry run cannot look into standard input: name a file")
+        if pipes.reads_once(self.task.source):
+            raise EspcnError(f"a dry run cannot look into {self.task.source_name}: name a file")
         with self._opened() as (source, video):
             used, target = self._target(source.clip)
             clip, encoder = (self._planes(target), None) if self.muxer == Y4M else (target, None)
@@ -543,7 +600,7 @@ def _damage(video: Video) -> list[str]:
 
 
 @contextmanager
-def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def _writable(output: Path, overwrite: bool, modified: int | None) -> Iterator[IO[bytes]]:
     """Where a stream of bytes goes: standard output, a pipe, or a file that appears when it is complete."""
     if output == STREAM:
         try:
@@ -557,11 +614,5 @@ def _writable(output: Path, overwrite: bool) -> Iterator[IO[bytes]]:
             yield file
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output, overwrite) as temporary, temporary.open("wb") as file:
+        with replacing(output, overwrite, modified) as temporary, temporary.open("wb") as file:
             yield file
-
-
-def _spool(file: IO[bytes], path: Path) -> None:
-    with path.open("wb") as target:
-        while block := file.read(2**20):
-            target.write(block)

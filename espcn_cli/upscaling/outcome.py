@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,21 +12,24 @@ from espcn_cli.files import is_stream
 from espcn_cli.maths.levels import Pixels
 from espcn_cli.paths import STREAM
 from espcn_cli.pictures import folders
+from espcn_cli.upscaling.sizes import Size
 
 State = Literal["upscaled", "skipped", "failed"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One picture or video to make. `renamed`: the output has its source's whole name, as another source came first.
+    """One picture, video or archive to make.
 
-    `video`: FFmpeg's name of the container that the source is; None for a picture.
+    `renamed`: the output has its source's whole name, as another source came first. `video`: FFmpeg's name of the
+    container that the source is; None for a picture. `archive`: it holds pages.
     """
 
     source: Path
     output: Path
     renamed: bool = False
     video: str | None = None
+    archive: bool = False
 
     @property
     def streams(self) -> bool:
@@ -51,7 +54,8 @@ class Outcome:
     `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
     dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
     weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
-    the picture to choose it. `frames` is how many a video has.
+    the picture to choose it. `frames` is how many a video has, `pages` how many of an archive are upscaled; its sizes
+    are of the first.
     """
 
     task: Task
@@ -65,11 +69,18 @@ class Outcome:
     skipped: bool = False
     error: str | None = None
     frames: int | None = None
+    pages: int | None = None
 
     @property
     def state(self) -> State:
         """What to count it as."""
         return "failed" if self.error is not None else "skipped" if self.skipped else "upscaled"
+
+    def noting(self, size: Size | None) -> Outcome:
+        """The same with what the size that was asked for comes to, if nobody may have meant that."""
+        if size is None or self.size is None or self.state != "upscaled":
+            return self
+        return replace(self, warnings=(*size.warnings(self.size), *self.warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """The record of `--json`."""
@@ -87,6 +98,7 @@ class Outcome:
             "skipped": self.skipped,
             "error": self.error,
             "frames": self.frames,
+            "pages": self.pages,
         }
 
 

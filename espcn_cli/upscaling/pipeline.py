@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from espcn_cli import cores
 from espcn_cli.engines.engine import SMALL, NotFiniteError
 from espcn_cli.errors import EspcnError, TakenError
-from espcn_cli.files import clean, is_file, send
+from espcn_cli.files import clean, is_file, modified, send
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.maths.tiling import STRIP_PIXELS
@@ -24,10 +25,12 @@ from espcn_cli.paths import STREAM
 from espcn_cli.pictures import png, reading, writing
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.extent import Extent, extent_of
+from espcn_cli.pictures.wishes import Wishes
 from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
-from espcn_cli.upscaling import film, wrap
-from espcn_cli.upscaling.film import FilmOptions
+from espcn_cli.upscaling import archive, film, wrap
+from espcn_cli.upscaling.archive import ArchiveOptions
+from espcn_cli.upscaling.film import NO_TIME, FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
@@ -48,17 +51,21 @@ GROUP = 16
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is done: `depth` 8 cuts 16 bits down.
+    """How a batch is done: `depth` 8 cuts 16 bits down; `lenient` takes pictures that were cut short; with `keep_time`
+    outputs are as old as their sources.
 
     `jobs` pictures are decoded, and as many encoded, at a time; None for as many as there are cores for.
     Outputs that exist are skipped with `skip_existing`, errors without `overwrite`, else replaced. `stream_format` is
     for standard output, a pipe or a device. An output of more than `max_output` pixels, all its frames together, is
     refused. A picture that takes more than `large` bytes with its output is alone in memory. Videos are done as `film`
-    says; of those, `max_output` is for each frame.
+    says, archives as `archive` does; of those, `max_output` is for each frame or page.
     """
 
     size: Size | None = None
     depth: int | None = None
+    lenient: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
+    keep_time: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = True
     skip_existing: bool = False
@@ -67,6 +74,18 @@ class Options:
     max_output: int = GROWTH * MAX_PIXELS
     large: int = LARGE
     film: FilmOptions = field(default_factory=FilmOptions)
+    archive: ArchiveOptions = field(default_factory=ArchiveOptions)
+
+    def of_archives(self) -> ArchiveOptions:
+        """How archives are done: likewise where both are asked for the same."""
+        return replace(
+            self.archive,
+            depth=self.depth,
+            max_pixels=self.max_output // GROWTH,
+            overwrite=self.overwrite,
+            skip_existing=self.skip_existing,
+            keep_time=self.keep_time,
+        )
 
     def of_films(self) -> FilmOptions:
         """How videos are done: likewise where both are asked for the same."""
@@ -76,6 +95,8 @@ class Options:
             size=self.size,
             overwrite=self.overwrite and not self.skip_existing,
             max_output=self.max_output,
+            strip=self.wishes.strip,
+            keep_time=self.keep_time,
         )
 
 
@@ -89,11 +110,17 @@ def run(
     interrupted, the pictures under way are finished and yielded before the interruption goes on, but for one that goes
     into a stream: nobody may be there to take it.
     """
-    options = options or Options()
-    jobs, threads = options.jobs or cores.count(), cores.count()
     tasks = list(tasks)
-    streaming = any(isinstance(task, Task) and task.streams for task in tasks)
     _clean(tasks)
+    streaming = any(isinstance(task, Task) and task.streams for task in tasks)
+    yield from _flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+
+
+def _flow(
+    upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
+) -> Generator[Outcome, None, None]:
+    """As `run`, for tasks that may be made one by one as they are asked for."""
+    jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
     encoding = replace(options.encoding, pool=deflater)
@@ -122,15 +149,18 @@ def run(
                 continue
             if task.video is not None:
                 yield from finish()
-                yield wrap.refused(upscaler, task) or film.upscale(
-                    upscaler, task, work.options.of_films(), len(tasks) == 1
-                )
+                outcome = wrap.refused(upscaler, task) or film.upscale(upscaler, task, work.options.of_films(), single)
+                yield outcome.noting(options.size)
                 continue
-            fills, small = work.weigh(task) if len(tasks) > 1 else (False, False)
+            if task.archive:
+                yield from finish()
+                yield archive.upscale(task, partial(_flow, upscaler, options=options), options.of_archives())
+                continue
+            fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
                 yield from finish()
             alone = fills
-            ahead.append(_Ahead(task, reader.submit(reading.read_document, task.source, options.depth), small))
+            ahead.append(_Ahead(task, reader.submit(work.read, task), small))
             if len(ahead) > (GROUP if all(each.small for each in ahead) else jobs):
                 advance()
             while len(behind) > jobs + (GROUP if small else 0):
@@ -222,6 +252,18 @@ class _Work:
         except EspcnError:  # is reported when it is read
             return False, False
         return fills, not fills and extent.pixels <= SMALL
+
+    def read(self, task: Task) -> Document:
+        """The picture, decoded. Raises EspcnError."""
+        document = reading.read_document(task.source, self.options.depth, self.options.lenient)
+        return self.options.wishes.applied(document, self._kind(task)).noting(*self._ageless(task))
+
+    def _ageless(self, task: Task) -> list[str]:
+        """A note on an output that cannot be as old as its source."""
+        return [NO_TIME] if self.options.keep_time and (task.streams or modified(task.source) is None) else []
+
+    def _modified(self, task: Task) -> int | None:
+        return modified(task.source) if self.options.keep_time else None
 
     def __call__(self, group: Sequence[_Ahead]) -> list[Future[Outcome]]:
         """What becomes of each, in order."""
@@ -318,7 +360,7 @@ class _Work:
             return Outcome(done.task, error=_reason(done.task, error))
         except OSError as error:
             return Outcome(done.task, error=f"cannot write {done.task.output_name} ({error.strerror or error})")
-        return replace(done, seconds=time.monotonic() - started, warnings=warnings)
+        return replace(done, seconds=time.monotonic() - started, warnings=warnings).noting(self.options.size)
 
     def _write(self, task: Task, document: Document) -> tuple[str, ...]:
         encoding = self.options.encoding
@@ -328,7 +370,7 @@ class _Work:
             _send(memory, task.output)
             return written.warnings
         task.output.parent.mkdir(parents=True, exist_ok=True)
-        return writing.write_document(document, task.output, encoding, self._replaces).warnings
+        return writing.write_document(document, task.output, encoding, self._replaces, self._modified(task)).warnings
 
     def _write_flow(self, task: Task, shape: png.Shape, flow: Flow, handover: Handover[Levels]) -> tuple[str, ...]:
         encoding = self.options.encoding
@@ -339,7 +381,8 @@ class _Work:
                 _send(memory, task.output)
             else:
                 task.output.parent.mkdir(parents=True, exist_ok=True)
-                notes = writing.write_rows(shape, flow.info, handover, task.output, encoding, self._replaces)
+                how = encoding, self._replaces, self._modified(task)
+                notes = writing.write_rows(shape, flow.info, handover, task.output, *how)
         finally:
             handover.leave()
         return tuple(dict.fromkeys((*flow.warnings, *flow.late, *notes)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,7 @@ from PIL import Image
 from espcn_cli.errors import EspcnError
 from espcn_cli.pictures.extent import extent_of
 from espcn_cli.pictures.raster import Raster
-from espcn_cli.upscaling import film, wrap
+from espcn_cli.upscaling import archive, film, wrap
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.outputs import settle
 from espcn_cli.upscaling.pipeline import Options, held, targets
@@ -29,7 +30,10 @@ def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Option
     tasks = list(tasks)
     pace = _seconds_per_pixel(upscaler)
     for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
-        if isinstance(task, Task) and task.video is not None:
+        if isinstance(task, Task) and task.archive:
+            expected = partial(_expected, upscaler, options=options, pace=pace)
+            yield archive.preview(task, expected, options.of_archives())
+        elif isinstance(task, Task) and task.video is not None:
             yield wrap.refused(upscaler, task) or film.preview(upscaler, task, options.of_films(), len(tasks) == 1)
         else:
             yield task if isinstance(task, Outcome) else _expected(upscaler, task, options, pace)
@@ -44,7 +48,8 @@ def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> 
     memory = held(extent, outputs) + WORKING_MEMORY
     used = upscaler.reaching(extent.size, options.size)
     name, strength = (used.name, used.fixed_strength) if used else (None, None)
-    return Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
+    expected = Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
+    return expected.noting(options.size)
 
 
 def _seconds_per_pixel(upscaler: Upscaler) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -147,3 +148,38 @@ def test_a_texture_goes_on_at_its_opposite_side(tmp_path: Path, tiny: Path) -> N
     assert run("upscale", "a.png", "b.png", "large/", "--wrap", "-m", tiny, cwd=tmp_path).code == 0
     with Image.open(tmp_path / "large" / "a.png") as a, Image.open(tmp_path / "large" / "b.png") as b:
         assert np.array_equal(np.roll(np.asarray(a), (8, 14), (0, 1)), np.asarray(b))
+
+
+def test_what_is_cut_short_is_taken_if_asked_for(tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(natural(120, 96)).save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "in" / "cut.jpg").write_bytes(data[: len(data) // 2])
+    one_line(run("upscale", "in", "out", "-m", tiny, "-q", cwd=tmp_path), 1, "in/cut.jpg: cannot be decoded")
+    result = run("upscale", "in", "out", "-m", tiny, "--lenient", cwd=tmp_path)
+    assert (result.code, result.stdout.split(":")[0]) == (0, "out/cut.jpg")
+    assert re.search(
+        r"^in/cut\.jpg: the file is cut short: \d\d % of the picture is missing, and grey$", result.stderr, re.M
+    )
+    with Image.open(tmp_path / "out" / "cut.jpg") as image:
+        assert image.size == (240, 192)
+        assert abs(np.asarray(image)[-20:].mean() - 128) < 10
+
+
+def test_outputs_are_as_old_as_their_sources_and_bare_and_have_a_resolution(tmp_path: Path, tiny: Path) -> None:
+    Image.fromarray(natural(24, 18)).save(tmp_path / "a.jpg", comment=b"hello", dpi=(72, 72))
+    save_picture(tmp_path / "large.png", 700, 500)  # is encoded while it is made
+    for name in ("a.jpg", "large.png"):
+        os.utime(tmp_path / name, ns=(10**18, 10**18 + 5))
+    options = ("--keep-time", "--strip", "--dpi", "300", "-m", tiny)
+    result = run("upscale", "a.jpg", "large.png", "out/", *options, cwd=tmp_path)
+    assert (result.code, [line for line in result.stderr.splitlines() if "->" not in line]) == (0, [])
+    for name in ("a.jpg", "large.png"):
+        assert (tmp_path / "out" / name).stat().st_mtime_ns == 10**18 + 5
+        with Image.open(tmp_path / "out" / name) as image:
+            assert [round(value) for value in image.info["dpi"]] == [300, 300]
+            assert "comment" not in image.info
+    piped = run("upscale", "-", "b.png", *options, cwd=tmp_path, stdin=(tmp_path / "a.jpg").read_bytes())
+    assert piped.stderr == "-: no modification time was kept: the source or the output is no file\n"
+    gif = run("upscale", "a.jpg", "c.gif", "--dpi", "72", "-m", tiny, cwd=tmp_path)
+    assert "a.jpg: GIF has no place for the resolution in dpi" in gif.stderr

@@ -48,6 +48,40 @@ def film(path: Path, format: str = "yuv420p", count: int = 5, width: int = 32, h
     return Film(moving_planes(count, width, height, layout), format, **more).save(path)
 
 
+def test_a_bare_video_keeps_what_players_need_and_its_time(upscale: Upscale, tmp_path: Path) -> None:
+    source = with_words(tmp_path / "a.mkv")
+    os.utime(source, ns=(10**18, 10**18 + 5))
+    assert upscale("a.mkv", "b.mkv", "--strip", "--keep-time", "-q").stderr == ""
+    assert (tmp_path / "b.mkv").stat().st_mtime_ns == 10**18 + 5
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert {key.lower() for key in container.metadata} <= {"encoder", "duration"}
+        [video, sound] = container.streams
+        assert sound.metadata["language"] == "fra" and "Comment" not in video.metadata
+        assert len(container.chapters()) == 1
+    assert upscale("a.mkv", "c.y4m", "--keep-time", "-q").code == 0
+    assert (tmp_path / "c.y4m").stat().st_mtime_ns == 10**18 + 5
+
+
+def with_words(path: Path) -> Path:
+    """A video with sound, a chapter and tags."""
+    film(path.with_name("bare.mkv"), count=8)
+    with av.open(str(path.with_name("bare.mkv"))) as bare, av.open(str(path), "w") as container:
+        container.metadata.update({"title": "A walk", "location": "+48+011/"})
+        copied = container.add_stream_from_template(bare.streams.video[0])
+        copied.metadata["comment"] = "private"
+        sound: Any = container.add_stream("pcm_s16le", rate=8000)
+        sound.metadata["language"] = "fra"
+        container.set_chapters([{"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": {}}])
+        for packet in bare.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = copied
+                container.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+        silence.sample_rate, silence.pts = 8000, 0
+        container.mux([*sound.encode(silence), *sound.encode(None)])
+    return path
+
+
 def test_no_video_is_wrapped(upscale: Upscale, tmp_path: Path) -> None:
     film(tmp_path / "in" / "a.mkv")
     one_line(upscale("in/a.mkv", "b.mkv", "--wrap"), 2, "--wrap is for textures: the frames of a video do not")

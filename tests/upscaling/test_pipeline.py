@@ -169,8 +169,8 @@ def test_large_pictures_are_alone_in_memory(
     together: list[set[str]] = []
     read, write = reading.read_document, writing.write_document
 
-    def read_and_count(path: Path, depth: int | None = None) -> Document:
-        document = read(path, depth)
+    def read_and_count(path: Path, depth: int | None = None, lenient: bool = False) -> Document:
+        document = read(path, depth, lenient)
         open_ones.append(path.stem)
         together.append(set(open_ones))
         return document
