@@ -25,7 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	$(PIP) --editable '.[fast,deep,formats,plots,tensorboard,video,test,lint]'
+	$(PIP) --editable '.[fast,deep,formats,plots,tensorboard,video,watch,cluster,test,lint]'
 	@touch $@
 
 install: $(VENV)/installed

@@ -37,10 +37,11 @@ def test_what_is_required_is_pinned_to_a_version_that_it_allows(requirement: Req
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
 
 
-def test_the_extra_all_brings_every_extra_for_users() -> None:
+def test_the_extra_all_brings_every_extra_for_users_of_one_machine() -> None:
+    """Ray is heavy, and for clusters alone."""
     extras = PROJECT["project"]["optional-dependencies"]
     [every] = [Requirement(text) for text in extras["all"]]
-    assert every.name == "espcn" and every.extras == extras.keys() - {"all", "test", "lint"}
+    assert every.name == "espcn" and every.extras == extras.keys() - {"all", "cluster", "test", "lint"}
 
 
 def test_the_oldest_torch_is_the_one_that_is_tested() -> None:

@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from espcn_cli.cli import autoencoder, benchmark, compare, doctor, export, importing, models, report, train, upscale
+from espcn_cli.cli import (
+    autoencoder,
+    benchmark,
+    compare,
+    doctor,
+    export,
+    importing,
+    models,
+    report,
+    train,
+    upscale,
+    watch,
+)
 from espcn_cli.cli.panels import EXAMPLES, Group, Panelled
 from espcn_cli.cli.stopping import watching
 from espcn_cli.cli.terminal import say
@@ -101,3 +113,4 @@ app.command("import", cls=Panelled, epilog=EXAMPLES["import"])(importing.import_
 app.command(cls=Panelled, epilog=EXAMPLES["export"])(export.export)
 app.command("models", cls=Panelled, epilog=EXAMPLES["models"])(models.list_models)
 app.command(cls=Panelled, epilog=EXAMPLES["doctor"])(doctor.doctor)
+app.command(cls=Panelled, epilog=EXAMPLES["watch"])(watch.watch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any, Self
 from espcn_cli.cli.outcomes import counted, print_json, report
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import NoBar, progress
+from espcn_cli.errors import EspcnError
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.archive import Progress as PageProgress
     from espcn_cli.upscaling.film import Progress
     from espcn_cli.upscaling.outcome import Outcome, Task
     from espcn_cli.upscaling.pipeline import Options
-    from espcn_cli.upscaling.upscaler import Upscaler
+
+    Work = Callable[[Options], Generator[Outcome, None, None]]
+    """Does the tasks of a command: see `pipeline.run`."""
 
 
 def do_all(
-    upscaler: Upscaler, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
+    run: Work, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
 ) -> list[Outcome]:
     """Do the tasks under a progress bar and report each."""
-    from espcn_cli.upscaling.pipeline import run
-
     outcomes: list[Outcome] = []
     video = VideoBar(quiet)
     pages = PageBar(quiet)
@@ -33,7 +34,7 @@ def do_all(
         film=replace(options.film, progress=video.update),
         archive=replace(options.archive, progress=pages.update),
     )
-    work = run(upscaler, tasks, options)
+    work = run(options)
     several = len(tasks) > 1
     with last_words(lambda: [describe_rest(outcomes, tasks, options.overwrite)]):
         try:
@@ -49,6 +50,10 @@ def do_all(
                 outcomes.append(outcome)
                 report(outcome, quiet, verbose, in_a_log=several and bar.disable)
             if as_json:
+                print_json(outcomes)
+            raise
+        except EspcnError:  # a cluster of which nothing is left
+            if as_json and outcomes:
                 print_json(outcomes)
             raise
     return outcomes
@@ -116,7 +121,9 @@ def describe_rest(outcomes: list[Outcome], tasks: list[Task | Outcome], overwrit
 
     left = len(tasks) - len(outcomes)
     again = "starts again" if overwrite else "with --skip-existing continues"
-    if any(isinstance(task, Task) and task.video and is_kept(task.output) for task in tasks[len(outcomes) :]):
+    done = {outcome.task.output for outcome in outcomes}
+    rest = [task for task in tasks if isinstance(task, Task) and task.video and task.output not in done]
+    if any(is_kept(task.output) for task in rest):
         again = (
             "with --resume goes on"
             if left == 1

@@ -15,11 +15,11 @@ PANELS = {
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
     "Output": "output size fit name beside format quality png_level depth dpi strip keep_time overwrite skip_existing "
     "report pictures crops codes count csv_file markdown input license origin",
-    "Batch": "recursive exclude larger_than smaller_than jobs dry_run lenient max_pixels",
+    "Batch": "recursive settle exclude larger_than smaller_than jobs dry_run lenient max_pixels",
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
-    "Speed": "engine device precision threads tile speed sizes",
-    "Reporting": "clean verbose quiet as_json help help_all",
+    "Speed": "engine device precision threads cluster cores_per_worker tile speed sizes",
+    "Reporting": "clean json_lines verbose quiet as_json help help_all",
 }
 """Names of parameters by panel, but for those in MOVED."""
 
@@ -56,6 +56,7 @@ EXAMPLES = {
         "import": "espcn import network.pth -o network.safetensors",
         "export": "espcn export espcn-m page.html",
         "models": "espcn models mine.safetensors",
+        "watch": "espcn watch arriving/ large/ -f webp",
         "doctor": "espcn doctor",
         "autoencoder train": "espcn autoencoder train mnist/ -o digits.safetensors",
         "autoencoder reconstruct": "espcn autoencoder reconstruct autoencoder mnist/ sheet.png",

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from espcn_cli.cli.batch import do_all
 from espcn_cli.cli.outcomes import count_others, print_json, report_passed, report_renamed, show_expected, summarise
 from espcn_cli.cli.panels import Panelled
+from espcn_cli.cli.scaling import Cluster, CoresPerWorker, check_options, work_on
 from espcn_cli.cli.terminal import (
     SCALE_HELP,
     AnyDevice,
@@ -265,6 +267,8 @@ def upscale(
         ),
     ] = None,
     threads: Threads = None,
+    cluster: Cluster = None,
+    cores_per_worker: CoresPerWorker = None,
     max_pixels: Annotated[
         int,
         typer.Option(
@@ -311,6 +315,7 @@ def upscale(
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
+    check_options(cluster, cores_per_worker, threads, dry_run)
     films = film.FilmOptions(
         Coding(codec, crf, preset, pixel_format),
         Span(parse_time(start, "--start") or 0, parse_time(end, "--end"), frames),
@@ -357,21 +362,16 @@ def upscale(
     planned = plan(sources, None if beside else destination, recursive, suffix, names, choosing)
     check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth, dpi} != {None}, wrap)
     tasks = check_outputs(planned, overwrite, skip_existing)
+    how: dict[str, Any] = {"strength": parse_strength(strength), "engine": engine, "precision": precision}
+    how |= {"tile": tile_size, "ensemble": ensemble, "alpha": alpha, "wrap": wrap}
     with saying_warnings(quiet):
-        upscaler = load(
-            model,
-            scale,
-            strength=parse_strength(strength),
-            engine=engine,
-            device=device,
-            precision=precision,
-            tile=tile_size,
-            ensemble=ensemble,
-            alpha=alpha,
-            wrap=wrap,
-        )
+        if cluster is not None and not dry_run:
+            work = work_on(cluster, cores_per_worker, device, quiet, tasks, model, scale, **how)
+        else:
+            upscaler = load(model, scale, device=device, **how)
+            work = partial(pipeline.run, upscaler, tasks)
     if not quiet:
-        if line := engine_hint(engine, device):
+        if cluster is None and (line := engine_hint(engine, device)):
             say(f"espcn: {line}")
         report_renamed(tasks)
         report_passed(choosing)
@@ -379,7 +379,7 @@ def upscale(
         outcomes = list(preview(upscaler, tasks, options))
         show_expected(outcomes, as_json, quiet, verbose)
     else:
-        outcomes = do_all(upscaler, tasks, options, as_json, quiet, verbose)
+        outcomes = do_all(work, tasks, options, as_json, quiet, verbose)
         if not (as_json or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive, choosing)))
     if as_json:

@@ -80,6 +80,9 @@ class Encoder:
     header: bool = True
     """Whether the container has a place for the codec's parameters, apart from the frames."""
 
+    threads: int | None = None
+    """Some codecs' bytes depend on it; None for as many as this process may use."""
+
     def context(self) -> Any:
         """An encoder of its own, for one part. Raises EspcnError if the library refuses."""
         import av
@@ -105,7 +108,7 @@ class Encoder:
         width, height = self.clip.size
         context.width, context.height = width + self.padding[0], height + self.padding[1]
         context.pix_fmt = self.format
-        context.thread_count = cores.count()
+        context.thread_count = self.threads or cores.count()
         colours = self.clip.colours
         context.color_range = (2 if colours.full else 1) if colours.tagged or colours.full else 0
         context.color_primaries, context.color_trc = colours.primaries, colours.transfer

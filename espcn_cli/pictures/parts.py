@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,11 @@ def folder_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.espcn-parts")
 
 
+def length_of(encoder: Encoder) -> int:
+    """Frames of every part but the last."""
+    return min(max(round(SECONDS * encoder.rate), 1), LONGEST)
+
+
 def forget(folder: Path) -> None:
     """Remove the parts."""
     if is_folder(folder):
@@ -54,7 +60,9 @@ def forget(folder: Path) -> None:
 
 
 class Parts:
-    """The parts of one video. `identity` tells what they are made of: others are not gone on from.
+    """The parts of one video. `done`: those without a gap before them.
+
+    `identity` tells what they are made of: others are not gone on from.
 
     Raises EspcnError if nothing can be written there, or with `resume` what is there was made of something else.
     """
@@ -88,15 +96,11 @@ class Parts:
         return self.folder / f"{index:06d}.packets"
 
     def _finished(self) -> Iterator[Part]:
-        """The parts that are there without a gap; what comes after is removed."""
+        """The parts that are there without a gap."""
         index, stop = 0, 0
         while (part := self._read(index)) and part.first == stop:
             yield part
             index, stop = index + 1, part.stop
-        for path in self.folder.glob("*.packets"):
-            if int(path.stem) >= index:
-                path.unlink(missing_ok=True)
-                path.with_suffix(".json").unlink(missing_ok=True)
 
     def _read(self, index: int) -> Part | None:
         """A part that is whole, None for any other."""
@@ -123,10 +127,57 @@ class Parts:
         return EspcnError(f"cannot write {self.output} ({error.strerror or error}): {kept}", self.output)
 
     def writer(self, encoder: Encoder) -> Writer:
+        """What goes on after those that are done; what lies after a gap is removed."""
+        for path in self.folder.glob("*.packets"):
+            if int(path.stem) >= len(self.done):
+                path.unlink(missing_ok=True)
+                path.with_suffix(".json").unlink(missing_ok=True)
         return Writer(self, encoder)
+
+    def found(self, length: int) -> dict[int, Part]:
+        """All whole parts of so many frames, by number, with gaps between them where several processes were at it."""
+        there = {int(path.stem): self._read(int(path.stem)) for path in self.folder.glob("*.packets")}
+        whole = {number: part for number, part in there.items() if part is not None}
+        return {number: part for number, part in whole.items() if _is_at(part, number, length)}
 
     def remove(self) -> None:
         forget(self.folder)
+
+
+def _is_at(part: Part, number: int, length: int) -> bool:
+    return (part.first, part.stop) == (number * length, (number + 1) * length)
+
+
+class Lone(Parts):
+    """One of the parts, made apart from the others: it has its name when it is whole, whoever else is at it."""
+
+    def __init__(self, output: Path, number: int, first: int) -> None:
+        self.output = output
+        self.folder = folder_of(output)
+        self.done = []
+        self._first = first
+        self._place = super().path(number)
+        self._beside = self.folder / f"{number:06d}-{secrets.token_hex(4)}.made"
+
+    @property
+    def frames(self) -> int:
+        return self._first
+
+    def path(self, index: int) -> Path:
+        return self._beside
+
+    def writer(self, encoder: Encoder) -> Writer:
+        return Writer(self, encoder)
+
+    def settle(self) -> Part:
+        """Give it its name. Raises EspcnError if that does not work."""
+        try:
+            self._beside.replace(self._place)
+            self._beside.with_suffix(".json").replace(self._place.with_suffix(".json"))
+        except OSError as error:
+            raise self._cannot(error) from None
+        [part] = self.done
+        return part
 
 
 class Writer:
@@ -135,7 +186,7 @@ class Writer:
     def __init__(self, parts: Parts, encoder: Encoder) -> None:
         self._parts = parts
         self._encoder = encoder
-        self._length = min(max(round(SECONDS * encoder.rate), 1), LONGEST)
+        self._length = length_of(encoder)
         self._first = parts.frames
         self._file: IO[bytes] | None = None
         self._context: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -178,6 +178,22 @@ class Video:
             raise EspcnError(f"{self.name}: {where}", self.path)
         missing = (self.stream.frames or 0) - number
         self.damage.breaks_off = self.damage.breaks_off or (span.whole and missing > 1 and not self.damage.packets)
+
+    def part(self, first: int, pts: Sequence[int], early: int) -> Iterator[Frame]:
+        """The frames that are shown at these moments, numbered from `first`, without what comes before them.
+
+        Decoding begins at a key frame `early` ticks before them. Ends where a frame is not at its moment.
+        """
+        number = 0
+        for frame, at in self._timed(pts[0] - early):
+            if at < pts[number]:
+                continue
+            if at > pts[number]:
+                return
+            yield self._planes(frame, first + number, at)
+            number += 1
+            if number == len(pts):
+                return
 
     def _timed(self, start: int | None) -> Iterator[tuple[Any, int]]:
         """Frames as PyAV has them, with their moments in the clip's time base."""

@@ -23,7 +23,7 @@ VARIABLES = (
 )
 """What in the environment changes how espcn runs."""
 
-SLOW = ("torch", "matplotlib", "tensorboard")
+SLOW = ("torch", "matplotlib", "tensorboard", "ray")
 """What takes long to import, and no picture needs."""
 
 OPENVINO = "openvino"

@@ -16,6 +16,8 @@ PURPOSES = {
     "plots": "curves of trainings as pictures",
     "tensorboard": "trainings in TensorBoard",
     "video": "videos",
+    "watch": "pictures as they arrive in a folder",
+    "cluster": "pictures shared by several machines",
 }
 """What people install an extra for. Extras that are not here are for developers, or several together."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from espcn_cli.training.parallel import WHOLE
 from espcn_cli.training.patches import DEVICE_SHARE, gathered
 from espcn_cli.training.pool import Pool, ScenePatches
 from espcn_cli.training.scenes import SIDE, Scene
@@ -44,9 +45,9 @@ class DeviceScenePatches(ScenePatches):
         self.held: dict[int, int] = {}
         """Of each place, the number of the scene that is there."""
 
-    def draw(self, generator: torch.Generator, step: int) -> tuple[Tensor, Tensor]:
+    def draw(self, generator: torch.Generator, step: int, share: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rows = []
-        for number, scene, *corner, turn in self.places(generator, step):
+        for number, scene, *corner, turn in self.places(generator, step, share):
             place = number % self.pool.most
             if self.held.get(place) != number:
                 self._put(place, scene)

@@ -222,7 +222,8 @@ def take_step(run: Run) -> Tensor:
     done = progress(state, settings)
     finishing = done >= 1 - settings.finish
     started = time.perf_counter()
-    lr, hr = map(run.group.share, (run.large_patches if finishing else run.patches).draw(state.generator, state.step))
+    patches = run.large_patches if finishing else run.patches
+    lr, hr = patches.draw(state.generator, state.step, run.group.share)
     state.drawing += time.perf_counter() - started
     mixture = run.mixtures[state.step % len(run.mixtures)] if run.mixtures else None
     loss = make_loss("mse" if finishing else settings.loss, run.device.type, run.precision, mixture)

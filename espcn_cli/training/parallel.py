@@ -21,6 +21,9 @@ MOST_THREADS = 4
 
 CPU = torch.device("cpu")
 
+WHOLE = slice(None)
+"""All of a batch, where no process has a part of it."""
+
 Loss = Callable[[nn.Module, dict[str, Tensor], Tensor, Tensor], Tensor]
 """Network, parameters to use in place of its own, LR and HR -> mean loss (a scalar)."""
 
@@ -92,9 +95,10 @@ class Group:
     def leads(self) -> bool:
         return self.rank == 0
 
-    def share(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch (N, ...): every size-th item, from its rank on."""
-        return batch[self.rank :: self.size]
+    @property
+    def share(self) -> slice:
+        """This process's part of a batch: every size-th item, from its rank on."""
+        return slice(self.rank, None, self.size)
 
     def average_(self, tensors: Iterable[Tensor | None]) -> None:
         """Replace tensors by their mean over the processes, in place, in one exchange."""

@@ -24,6 +24,7 @@ from espcn_cli.scoring.degradation import camera
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training.events import Skipped
+from espcn_cli.training.parallel import WHOLE
 from espcn_cli.training.samples import (
     DETAIL_CELL,
     AnySample,
@@ -154,12 +155,16 @@ class Patches:
         other._fit(patch)
         return other
 
-    def draw(self, generator: torch.Generator, step: int = 0) -> tuple[Tensor, Tensor]:
-        """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]. All steps are alike."""
-        pairs = [self._cut(*place) for place in zip(*(t.tolist() for t in self.places(generator)), strict=True)]
+    def draw(self, generator: torch.Generator, step: int = 0, share: slice = WHOLE) -> tuple[Tensor, Tensor]:
+        """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]. All steps are alike.
+
+        Of the batch only a `share` is made; which one changes nothing for the others, nor for the next step.
+        """
+        cut = WHOLE if self.degraded_anew else share
+        pairs = [self._cut(*place) for place in zip(*(t[cut].tolist() for t in self.places(generator)), strict=True)]
         hr = torch.stack([hr for _, hr in pairs]).float().div_(255)
         if self.degraded_anew:
-            return camera(hr, self.scale, generator), hr
+            return camera(hr, self.scale, generator)[share], hr[share]
         return torch.stack([lr for lr, _ in pairs]).float().div_(255), hr
 
     def close(self) -> None:
@@ -225,8 +230,8 @@ class DevicePatches(Patches):
         self.starts = F.pad(areas.cumsum(0), (1, 0))[:-1] * data.planes
         self.planes = data.planes
 
-    def draw(self, generator: torch.Generator, step: int = 0) -> tuple[Tensor, Tensor]:
-        pictures, positions, orientations = (t.to(self.sizes.device) for t in self.places(generator))
+    def draw(self, generator: torch.Generator, step: int = 0, share: slice = WHOLE) -> tuple[Tensor, Tensor]:
+        pictures, positions, orientations = (t[share].to(self.sizes.device) for t in self.places(generator))
         width = self.sizes[pictures, 1] - self.patch + 1
         corners = torch.stack([positions // width, positions % width], dim=1)
         lr = self._gather(self.lr, 1, pictures, corners, orientations)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from espcn_cli.maths.turns import TURNS, turned_planes
+from espcn_cli.training.parallel import WHOLE
 from espcn_cli.training.scenes import SIDE, Scene
 
 FIRST = 256
@@ -145,19 +146,19 @@ class ScenePatches:
         other.patch = patch // self.scale
         return other
 
-    def draw(self, generator: torch.Generator, step: int) -> tuple[Tensor, Tensor]:
-        """One batch: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]."""
-        pairs = [self._cut(place) for place in self.places(generator, step)]
+    def draw(self, generator: torch.Generator, step: int, share: slice = WHOLE) -> tuple[Tensor, Tensor]:
+        """One batch, or a share of it: LR (batch, planes, patch/scale, patch/scale) and HR, float32 in [0, 1]."""
+        pairs = [self._cut(place) for place in self.places(generator, step, share)]
         lr, hr = (torch.stack(side).float().div_(255) for side in zip(*pairs, strict=True))
         return lr, hr
 
-    def places(self, generator: torch.Generator, step: int) -> Iterator[Place]:
-        """Where a batch's patches lie."""
+    def places(self, generator: torch.Generator, step: int, share: slice = WHOLE) -> Iterator[Place]:
+        """Where a batch's patches lie, or a share of them."""
         self.pool.reach(step)
         places = torch.randint(len(self.pool.numbers), (self.batch,), generator=generator).tolist()
         where = torch.rand(self.batch, self.candidates, 2, generator=generator).tolist()
         turns = torch.randint(len(TURNS), (self.batch,), generator=generator).tolist()
-        for place, corners, turn in zip(places, where, turns, strict=True):
+        for place, corners, turn in zip(places[share], where[share], turns[share], strict=True):
             due = (found for found in self.pool.from_(place) if (found[0] - step) % self.turns_of == 0)
             number, scene = next(found for found in due if min(found[1].size) >= self.patch)
             yield Place(number, scene, *self._corner(scene, corners), turn)

@@ -77,7 +77,7 @@ class FilmOptions:
 
     `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
-    `progress` is called after each frame.
+    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output.
     """
 
     coding: Coding = field(default_factory=Coding)
@@ -91,6 +91,7 @@ class FilmOptions:
     strip: bool = False
     keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
+    tidy: bool = True
 
 
 class Source(Protocol):
@@ -117,14 +118,34 @@ class Sink(Protocol):
         """It will not be finished."""
 
 
-def upscale(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = False) -> Outcome:
-    """Do a video, and tell what became of it.
+@dataclass(frozen=True)
+class Footage:
+    """A video that is being made in parts: what its frames come from and become. `notes` takes what is to be told."""
+
+    task: Task
+    video: Video
+    span: Span
+    used: Upscaler | None
+    encoder: Encoder
+    parts: Parts
+    scenes: Scenes
+    notes: list[str]
+
+
+MakeParts = Callable[[Footage], int]
+"""Makes all parts of a video that are not done yet, and returns how many frames it has."""
+
+
+def upscale(
+    upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = False, make_parts: MakeParts | None = None
+) -> Outcome:
+    """Do a video, and tell what became of it. `make_parts`: others do the work between its start and its end.
 
     Only an interruption and a closed standard output are raised; and UsageError, if it is `alone` in its command.
     """
     started = time.monotonic()
     try:
-        return _Film(upscaler, task, options).run(started)
+        return _Film(upscaler, task, options, make_parts).run(started)
     except BrokenPipeError:
         raise
     except EspcnError as error:
@@ -244,8 +265,11 @@ class _ToY4m:
 class _Film:
     """One video on its way."""
 
-    def __init__(self, upscaler: Upscaler, task: Task, options: FilmOptions) -> None:
+    def __init__(
+        self, upscaler: Upscaler, task: Task, options: FilmOptions, make_parts: MakeParts | None = None
+    ) -> None:
         self.upscaler = upscaler
+        self.make_parts = make_parts
         self.task = task
         self.options = options
         streamed = options.format if options.format in containers.MUXERS.values() else Y4M
@@ -384,12 +408,17 @@ class _Film:
         check(encoder, muxer, str(output))
         self.notes += notes
         output.parent.mkdir(parents=True, exist_ok=True)
-        clean(output.parent)
+        if self.options.tidy:
+            clean(output.parent)
         with claimed(output):
             parts = Parts(output, self._identity(encoder, used), self.options.resume)
             scenes = self._scenes(source.clip, video, used)
             try:
-                frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
+                if self.make_parts and video is not None:
+                    span = self.options.span
+                    frames = self.make_parts(Footage(task, video, span, used, encoder, parts, scenes, self.notes))
+                else:
+                    frames = self._flow(source, used, encoder.clip, scenes, parts.writer(encoder), parts.frames)
                 if video is not None:
                     video.end()
             except BaseException as error:
@@ -435,46 +464,14 @@ class _Film:
     def _flow(
         self, source: Source, used: Upscaler | None, target: Clip, scenes: Scenes, sink: Sink, finished: int
     ) -> int:
-        """All frames through the network but those that are finished, read and written by threads of their own."""
-        enlargement = self._enlargement(source.clip, used, target)
-        room = _room(source.clip, target)
-        ahead: Handover[tuple[Prepared, float | None]] = Handover(room)
-        behind: Handover[tuple[Frame, tuple[Plane, ...]]] = Handover(room)
-        reader = threading.Thread(
-            target=_read, args=(source, scenes, enlargement, ahead, finished), name=f"{READER}-video", daemon=True
-        )
-        failed: list[BaseException] = []
-        writer = threading.Thread(target=_write, args=(sink, behind, failed), name=f"{WRITER}-video", daemon=True)
-        reader.start()
-        writer.start()
-        count, started = finished, time.monotonic()
-        try:
-            for prepared, strength in ahead:
-                planes, notes = enlargement.complete(prepared, used.engine_at(strength) if used else None)
-                self.notes += notes
-                if not behind.put((prepared.frame, planes)):
-                    break
-                count += 1
-                if self.options.progress:
-                    rate = (count - finished) / max(time.monotonic() - started, 1e-9)
-                    total = _wanted(source.clip, self.options.span)
-                    self.options.progress(Progress(count, total, rate / float(source.clip.rate)))
-        except BaseException as error:
-            behind.end(error)
-            writer.join(PATIENCE)
-            raise
-        finally:
-            ahead.leave()
-            reader.join(PATIENCE)  # it may wait for a pipe for ever
-        behind.end()
-        writer.join()
-        if failed:
-            raise failed[0]
-        return count
+        total, started = wanted(source.clip, self.options.span), time.monotonic()
 
-    def _enlargement(self, clip: Clip, used: Upscaler | None, target: Clip) -> Enlargement:
-        colours = used is not None and used.engine.settings.planes == 3
-        return Enlargement(clip, target, colours, used.tile if used else None)
+        def count(done: int) -> None:
+            if self.options.progress:
+                rate = (done - finished) / max(time.monotonic() - started, 1e-9)
+                self.options.progress(Progress(done, total, rate / float(source.clip.rate)))
+
+        return flow(source, used, target, scenes, sink, finished, self.notes, count)
 
     # --- a dry run
 
@@ -490,7 +487,7 @@ class _Film:
                 clip, self.notes = encoder.clip, self.notes + notes
             scenes = self._scenes(source.clip, video, used)
             seconds, strength = self._measured(source, used, clip, encoder, scenes)
-        frames = _wanted(source.clip, self.options.span)
+        frames = wanted(source.clip, self.options.span)
         memory = WORKING_MEMORY + 2 * _room(source.clip, clip) * _bytes(source.clip, clip)
         return Outcome(
             self.task,
@@ -508,7 +505,7 @@ class _Film:
         self, source: Source, used: Upscaler | None, clip: Clip, encoder: Encoder | None, scenes: Scenes
     ) -> tuple[float, float | None]:
         """Seconds of a frame where all stages run side by side, by a few frames; and the strength of the first."""
-        enlargement = self._enlargement(source.clip, used, clip)
+        enlargement = _enlargement(source.clip, used, clip)
         context = encoder.context() if encoder else None
         cpu, wall, strength = 0.0, 0.0, None
         frames = source.frames()
@@ -530,12 +527,75 @@ class _Film:
         return max(cpu / cores.count(), wall / STAGES) / done, strength
 
 
+# --- the frames ------------------------------------------------------------------------------------------------------
+
+
+class Strengths(Protocol):
+    """Which strength each frame gets."""
+
+    def strength(self, frame: Frame) -> float | None:
+        """Of the next frame; None where nothing is mixed."""
+
+
+def flow(
+    source: Source,
+    used: Upscaler | None,
+    target: Clip,
+    strengths: Strengths,
+    sink: Sink,
+    finished: int,
+    notes: list[str],
+    count: Callable[[int], object] = lambda done: None,
+) -> int:
+    """All frames through the network but those that are finished, read and written by threads of their own.
+
+    Returns how many there are then, which `count` is told of after each.
+    """
+    enlargement = _enlargement(source.clip, used, target)
+    room = _room(source.clip, target)
+    ahead: Handover[tuple[Prepared, float | None]] = Handover(room)
+    behind: Handover[tuple[Frame, tuple[Plane, ...]]] = Handover(room)
+    reader = threading.Thread(
+        target=_read, args=(source, strengths, enlargement, ahead, finished), name=f"{READER}-video", daemon=True
+    )
+    failed: list[BaseException] = []
+    writer = threading.Thread(target=_write, args=(sink, behind, failed), name=f"{WRITER}-video", daemon=True)
+    reader.start()
+    writer.start()
+    done = finished
+    try:
+        for prepared, strength in ahead:
+            planes, said = enlargement.complete(prepared, used.engine_at(strength) if used else None)
+            notes += said
+            if not behind.put((prepared.frame, planes)):
+                break
+            done += 1
+            count(done)
+    except BaseException as error:
+        behind.end(error)
+        writer.join(PATIENCE)
+        raise
+    finally:
+        ahead.leave()
+        reader.join(PATIENCE)  # it may wait for a pipe for ever
+    behind.end()
+    writer.join()
+    if failed:
+        raise failed[0]
+    return done
+
+
+def _enlargement(clip: Clip, used: Upscaler | None, target: Clip) -> Enlargement:
+    colours = used is not None and used.engine.settings.planes == 3
+    return Enlargement(clip, target, colours, used.tile if used else None)
+
+
 # --- the threads -----------------------------------------------------------------------------------------------------
 
 
 def _read(
     source: Source,
-    scenes: Scenes,
+    strengths: Strengths,
     enlargement: Enlargement,
     ahead: Handover[tuple[Prepared, float | None]],
     finished: int,
@@ -543,7 +603,7 @@ def _read(
     """Decode, choose strengths and enlarge chroma. Every frame is looked at, or scenes would not be the same."""
     try:
         for frame in source.frames():
-            strength = scenes.strength(frame)
+            strength = strengths.strength(frame)
             if frame.number >= finished and not ahead.put((enlargement.prepare(frame), strength)):
                 return
         ahead.end()
@@ -578,7 +638,7 @@ def _room(clip: Clip, target: Clip) -> int:
     return MOST if free is None else min(max(free // SHARE // _bytes(clip, target), FEWEST), MOST)
 
 
-def _wanted(clip: Clip, span: Span) -> int | None:
+def wanted(clip: Clip, span: Span) -> int | None:
     """About how many frames of a clip are in a part of it."""
     most = clip.count
     if most is not None:

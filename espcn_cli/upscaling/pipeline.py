@@ -111,15 +111,15 @@ def run(
     into a stream: nobody may be there to take it.
     """
     tasks = list(tasks)
-    _clean(tasks)
+    tidy(tasks)
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
-    yield from _flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+    yield from flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
 
 
-def _flow(
+def flow(
     upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
 ) -> Generator[Outcome, None, None]:
-    """As `run`, for tasks that may be made one by one as they are asked for."""
+    """As `run`, for tasks that may be made one by one as they are asked for; what killed runs left stays."""
     jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
@@ -154,7 +154,7 @@ def _flow(
                 continue
             if task.archive:
                 yield from finish()
-                yield archive.upscale(task, partial(_flow, upscaler, options=options), options.of_archives())
+                yield archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
                 continue
             fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
@@ -208,7 +208,7 @@ def _first(behind: list[Future[Outcome]]) -> Outcome:
     return outcome
 
 
-def _clean(tasks: list[Task | Outcome]) -> None:
+def tidy(tasks: Iterable[Task | Outcome]) -> None:
     """Remove what killed runs left where this one writes."""
     outputs = [task.output for task in tasks if isinstance(task, Task) and not task.streams]
     for folder in {os.path.dirname(os.path.realpath(output)) for output in outputs}:  # noqa: PTH120

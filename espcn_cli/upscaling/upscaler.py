@@ -31,7 +31,7 @@ from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling import wrap as wraps
 from espcn_cli.upscaling.fit import Rising, fit, fitted
-from espcn_cli.upscaling.mixture import Mixture
+from espcn_cli.upscaling.mixture import Mixture, Open
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
 
@@ -390,13 +390,26 @@ def load(
     Raises EspcnError if the model is not there or not that scale, or the engine, device or precision is not there;
     UsageError for a strength that is none, or is given for weights that cannot be mixed.
     """
+    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
+    return assemble(model, scale, open_weights, strength, tile, alpha, wrap)
+
+
+def assemble(
+    model: str | Path | None,
+    scale: int | None,
+    open_weights: Open,
+    strength: Strength = "auto",
+    tile: int | None = None,
+    alpha: Alpha = "blend",
+    wrap: bool = False,
+) -> Upscaler:
+    """`load`, with whatever makes an engine of a network's settings and weights."""
     check_strength(strength)
     model = None if model is None else str(model)
     path = named.find(model, scale)
     card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
         raise UsageError(f"{model} upscales by {card.settings.scale}, not by {scale}: name another model or scale")
-    open_weights = partial(open_engine, device=device, precision=precision, ensemble=ensemble, engine=engine)
     opened: Engine | Mixture
     if card.sister and (sister := mixing.find_sister(path)):
         opened = Mixture(mixing.read_pair(sister, path), open_weights)
@@ -406,18 +419,7 @@ def load(
         raise UsageError(f"strength {strength:g}: {_why_not_mixed(model, card)}", path)
     if scale is not None or (model is not None and path == Path(model)):
         return Upscaler(opened, tile, strength=strength, name=card.name, alpha=alpha, wrap=wrap)
-    at = partial(
-        load,
-        model,
-        strength=strength,
-        engine=engine,
-        device=device,
-        precision=precision,
-        tile=tile,
-        ensemble=ensemble,
-        alpha=alpha,
-        wrap=wrap,
-    )
+    at = partial(assemble, model, open_weights=open_weights, strength=strength, tile=tile, alpha=alpha, wrap=wrap)
     scales = named.scales(model)
     if strength != "auto":
         scales = [other for other in scales if mixing.find_sister(named.find(model, other))]

@@ -35,6 +35,10 @@ def test_the_same_patches_as_on_a_cpu() -> None:
         for step in (0, 3, 9, 10 * STEPS_PER_SCENE, 20 * STEPS_PER_SCENE):
             draws = [p.draw(torch.Generator().manual_seed(step), step) for p in (plain, device)]
             assert equal(*draws)
+            for share in (slice(0, None, 2), slice(1, None, 2)):  # of two processes, each makes its own alone
+                own = [p.draw(torch.Generator().manual_seed(step), step, share) for p in (plain, device)]
+                assert equal(*own)
+                assert equal(own[0], (draws[0][0][share], draws[0][1][share]))
             assert draws[0][1].shape == (8, planes, 24, 24)
         large = [p.of_size(192).draw(torch.Generator().manual_seed(1), 99) for p in (plain, device)]
         assert equal(*large)

@@ -191,7 +191,7 @@ def squares(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: T
 
 def test_shares_of_a_batch_are_disjoint_and_complete() -> None:
     batch = torch.arange(12).view(6, 2)
-    shares = [Group(rank, 3).share(batch) for rank in range(3)]
+    shares = [batch[Group(rank, 3).share] for rank in range(3)]
     assert [share[:, 0].tolist() for share in shares] == [[0, 6], [2, 8], [4, 10]]
 
 

@@ -14,6 +14,7 @@ from espcn_cli.maths.colour import luma
 from espcn_cli.maths.resize import crop_to_multiple, degrade
 from espcn_cli.scoring import tensors
 from espcn_cli.training.events import Skipped
+from espcn_cli.training.parallel import Group
 from espcn_cli.training.patches import DataSet, DetailMaps, DevicePatches, Patches, hold_out, load_data
 from espcn_cli.training.samples import Recipe, Sample, detail
 
@@ -117,6 +118,21 @@ def test_same_seed_same_batches(tmp_path: Path) -> None:
     first = [patches.draw(torch.Generator().manual_seed(5))[0] for _ in range(2)]
     assert torch.equal(*first)
     assert not torch.equal(first[0], patches.draw(torch.Generator().manual_seed(6))[0])
+
+
+@pytest.mark.parametrize("kind", ["plain", "damaged anew", "on a device"])
+def test_of_a_batch_each_process_makes_its_share_alone(tmp_path: Path, kind: str) -> None:
+    """And the generator is where it is after a whole batch, so that all go on alike."""
+    loaded = load_data([save_picture(tmp_path / f"{i}.png", 40, 40, i) for i in range(3)], RECIPE, 16)
+    on_cpu = DevicePatches(loaded, 16, 6, 2, device=torch.device("cpu"))
+    patches = on_cpu if kind == "on a device" else Patches(loaded, 16, 6, 2, degraded_anew=kind == "damaged anew")
+    generators = [torch.Generator().manual_seed(5) for _ in range(3)]
+    whole = patches.draw(generators[0])
+    for rank, generator in enumerate(generators[1:]):
+        share = Group(rank, 2).share
+        for own, side in zip(patches.draw(generator, 0, share), whole, strict=True):
+            assert len(own) == 3 and torch.equal(own, side[share])
+        assert torch.equal(generator.get_state(), generators[0].get_state())
 
 
 @pytest.mark.parametrize("planes", [1, 3])

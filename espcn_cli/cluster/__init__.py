@@ -1,0 +1,1 @@
+"""Pictures and videos shared out to the machines of a Ray cluster."""

@@ -1,0 +1,166 @@
+"""A model as values instead of names: what another machine opens the same engines from, in the same arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, NoReturn, Self
+
+from espcn_cli.engines import opening
+from espcn_cli.engines.engine import Engine
+from espcn_cli.errors import UsageError
+from espcn_cli.maths.levels import Levels
+from espcn_cli.network.checkpoint import Weights
+from espcn_cli.network.mixing import Pair
+from espcn_cli.settings import Alpha, ModelSettings
+from espcn_cli.upscaling.mixture import Mixture
+from espcn_cli.upscaling.upscaler import Strength, Upscaler, assemble
+
+Place = Literal["cpu", "cuda"]
+"""What a worker computes on: its cores, or its GPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sealed:
+    """Stands for an engine where nothing is computed: a network's settings and weights."""
+
+    settings: ModelSettings
+    weights: Weights
+    halo: int = 0
+    window: int = 1
+    takes_padded: bool = False
+
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        """Raises TypeError, as everything that computes."""
+        self._refuse()
+
+    def interpolate(self, levels: Levels, black: int, white: int) -> Levels:
+        """Raises TypeError."""
+        self._refuse()
+
+    def exact(self) -> Self:
+        return self
+
+    def halved(self) -> Self:
+        return self
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError("a sealed model computes nothing")
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One scale of a model: its weights, or the pair that is mixed, and the engine and the precision chosen for it."""
+
+    name: str
+    settings: ModelSettings
+    weights: Weights | Pair
+    engine: opening.Name
+    precision: str
+
+
+@dataclass(frozen=True, eq=False)
+class Kit:
+    """A model to be opened elsewhere. `networks`: by scale; `first` is the scale that it has without a size."""
+
+    networks: dict[int, Network]
+    first: int
+    place: Place
+    strength: Strength
+    tile: int | None
+    alpha: Alpha
+    ensemble: bool
+    wrap: bool = False
+
+    def open(self) -> Upscaler:
+        """The model with its engines, on this machine.
+
+        Raises EspcnError if the engine, the device or the precision is not there.
+        """
+        return self._at(self.first)
+
+    def _at(self, scale: int) -> Upscaler:
+        network = self.networks[scale]
+        open_weights = partial(
+            opening.open_engine,
+            device=self.place,
+            precision=network.precision,
+            ensemble=self.ensemble,
+            engine=network.engine,
+        )
+        return self._assembled(scale, open_weights, self._at)
+
+    def sealed(self) -> Upscaler:
+        """The model as far as sizes, scales and names go: it computes nothing."""
+        return self._sealed_at(self.first)
+
+    def _sealed_at(self, scale: int) -> Upscaler:
+        return self._assembled(scale, Sealed, self._sealed_at)
+
+    def _assembled(
+        self, scale: int, make: Callable[[ModelSettings, Weights], Engine], at: Callable[[int], Upscaler]
+    ) -> Upscaler:
+        network = self.networks[scale]
+        engine = (
+            Mixture(network.weights, make)
+            if isinstance(network.weights, Pair)
+            else make(network.settings, network.weights)
+        )
+        return Upscaler(engine, self.tile, tuple(self.networks), at, self.strength, network.name, self.alpha, self.wrap)
+
+
+def place_of(device: str, gpus: bool) -> Place:
+    """What workers compute on; `gpus`: whether the cluster has any.
+
+    Raises UsageError for what Ray does not share out.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {device}: with --cluster use auto, cpu or cuda: Ray chooses which GPU")
+    if device == "cuda" and not gpus:
+        raise UsageError("--device cuda: no machine of the cluster has a GPU: use --device cpu")
+    return "cuda" if gpus and device != "cpu" else "cpu"
+
+
+def pack(
+    model: str | Path | None,
+    scale: int | None,
+    place: Place,
+    *,
+    all_scales: bool,
+    strength: Strength = "auto",
+    engine: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    ensemble: bool = False,
+    alpha: Alpha = "blend",
+    wrap: bool = False,
+) -> Kit:
+    """A model for others to open, with engine and precision fixed for all: see `load`, which raises the same.
+
+    `all_scales`: a size is asked for, and each picture may need another scale.
+    """
+    opened = assemble(model, scale, Sealed, strength, tile, alpha, wrap)
+    scales = opened.scales if all_scales else (opened.scale,)
+    networks = {each: _network(opened.at(each), place, engine, precision) for each in scales}
+    return Kit(networks, opened.scale, place, opened.strength, tile, alpha, ensemble, wrap)
+
+
+def _network(opened: Upscaler, place: Place, engine: str, precision: str) -> Network:
+    sealed = opened.engine
+    assert isinstance(sealed, Sealed)
+    if place == "cuda":
+        name, chosen = _on_gpu(engine, precision)
+    else:
+        choice = opening.decide(sealed.settings, "cpu", precision, engine)
+        name, chosen = choice.engine, choice.precision
+    weights = opened.mixture.pair if opened.mixture else sealed.weights
+    return Network(opened.name, sealed.settings, weights, name, chosen)
+
+
+def _on_gpu(engine: str, precision: str) -> tuple[opening.Name, str]:
+    """Likewise on GPUs, which this machine need not have."""
+    if engine == "openvino":
+        raise UsageError("OpenVINO does not run on 'cuda': use --device cpu, or --engine torch")
+    return "torch", "fp16" if precision == "auto" else precision
