@@ -68,17 +68,16 @@ class Run:
 
 def make_clip(source: Path, size: tuple[int, int], frames: int, path: Path) -> Path:
     """A clip of a size and a length, in H.264 at crf 20, with the frames of another over and over."""
-    done = 0
+    with av.open(str(source)) as clip:
+        some = islice(clip.decode(video=0), frames)
+        small: list[Any] = [frame.reformat(*size, "yuv420p", interpolation="AREA") for frame in some]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", 30, {"crf": "20", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        while done < frames:
-            with av.open(str(source)) as clip:
-                for frame in islice(clip.decode(video=0), frames - done):
-                    small: Any = frame.reformat(*size, "yuv420p", interpolation="AREA")
-                    small.pts, small.time_base = done, Fraction(1, 30)
-                    container.mux(stream.encode(small))
-                    done += 1
+        for number in range(frames):
+            frame = small[number % len(small)]
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, 30), 0
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
@@ -133,11 +132,13 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=parse_size, default=[(640, 360), (960, 540)])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--memory", nargs=2, type=float, metavar="SECONDS", help="peaks for clips of two lengths")
+    parser.add_argument(
+        "--memory", nargs=2, type=float, metavar="SECONDS", help="peaks for clips of two lengths; alone with --repeat 0"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place, frames = Path(folder), round(options.seconds * 30)
-        for width, height in options.sizes:
+        for width, height in options.sizes if options.repeat else []:
             clip = make_clip(options.clip, (width, height), frames, place / f"{width}x{height}.mp4")
             sides = {
                 f"{options.model}, ultrafast": ours(options.model, clip, place / "a.mp4", "--preset", "ultrafast"),

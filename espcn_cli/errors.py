@@ -33,3 +33,11 @@ class UsageError(EspcnError):
 
 class TakenError(EspcnError):
     """While the work was under way, something else made a file of the output's name: that one stays."""
+
+
+class BusyError(EspcnError):
+    """Another process is making the same file; `holder` says which, in words."""
+
+    def __init__(self, message: str, path: Path | None = None, holder: str = "another process") -> None:
+        super().__init__(message, path)
+        self.holder = holder

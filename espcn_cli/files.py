@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espcn_cli.errors import EspcnError, TakenError, UsageError
+from espcn_cli.errors import BusyError, EspcnError, TakenError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -384,8 +384,8 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]], overwrite: bool = Tr
 def claimed(path: Path) -> Iterator[None]:
     """While the block runs nobody else can claim `path`, by whatever name. A process that dies claims nothing.
 
-    Raises EspcnError naming the process that has claimed it. Where files cannot be locked (on Windows and some network
-    drives) anybody can.
+    Raises BusyError naming the process that has claimed it, EspcnError if there can be no file. Where files cannot be
+    locked (on Windows and some network drives) anybody can.
     """
     real = Path(os.path.realpath(path))
     whole_name = zlib.crc32(os.fsencode(real.name))
@@ -401,7 +401,7 @@ def claimed(path: Path) -> Iterator[None]:
 
 
 def _claim(lock: Path, path: Path) -> int:
-    """The descriptor of a lock file that is ours. Raises EspcnError if it is another process's."""
+    """The descriptor of a lock file that is ours. Raises BusyError if it is another process's."""
     for _ in range(CLAIMS):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -411,8 +411,11 @@ def _claim(lock: Path, path: Path) -> int:
             _unfinished.add(lock)
             return descriptor
         os.close(descriptor)
+        if _is_held(lock):
+            break
         time.sleep(0.02)  # somebody may just be removing it: `clean`, or a process that is done
-    raise EspcnError(f"{_holder(lock)} is working on {path}: wait for it, stop it, or choose another destination", path)
+    holder = _holder(lock)
+    raise BusyError(f"{holder} is working on {path}: wait for it, stop it, or choose another destination", path, holder)
 
 
 def _lock_or_cannot(descriptor: int) -> bool:
@@ -428,11 +431,31 @@ def _lock_or_cannot(descriptor: int) -> bool:
     return True
 
 
-def _holder(lock: Path) -> str:
+def _is_held(lock: Path) -> bool:
+    """Whether a lock that is not ours names a process of this machine that lives: no need to try again."""
+    process, machine = _named_in(lock)
+    if sys.platform == "win32" or not process.isdecimal() or machine != socket.gethostname():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def _named_in(lock: Path) -> tuple[str, str]:
+    """The process and the machine that a lock file names; empty if it names none."""
     try:
         process, _, machine = lock.read_text().partition(" ")
     except (OSError, ValueError):
-        process = machine = ""
+        return "", ""
+    return process, machine
+
+
+def _holder(lock: Path) -> str:
+    process, machine = _named_in(lock)
     if not process.isdecimal():
         return "another process"
     return f"process {process}" if machine == socket.gethostname() else f"process {process} on {machine}"

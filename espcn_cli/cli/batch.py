@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from espcn_cli.cli.outcomes import counted, print_json, report
+from espcn_cli.cli.outcomes import counted, print_json, print_line, report
 from espcn_cli.cli.stopping import last_words
 from espcn_cli.cli.terminal import NoBar, progress
 from espcn_cli.errors import EspcnError
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 
 
 def do_all(
-    run: Work, tasks: list[Task | Outcome], options: Options, as_json: bool, quiet: bool, verbose: bool
+    run: Work,
+    tasks: list[Task | Outcome],
+    options: Options,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    json_lines: bool = False,
 ) -> list[Outcome]:
-    """Do the tasks under a progress bar and report each."""
+    """Do the tasks under a progress bar and report each, with `json_lines` as JSON on stdout too."""
     outcomes: list[Outcome] = []
     video = VideoBar(quiet)
     pages = PageBar(quiet)
@@ -44,10 +50,14 @@ def do_all(
                     video.close()
                     pages.close()
                     bar.update()
+                    if json_lines:
+                        print_line(outcome)
                     report(outcome, quiet, verbose, in_a_log=several and bar.disable)
         except (KeyboardInterrupt, SystemExit) as stop:
             for outcome in finished(work, stop):
                 outcomes.append(outcome)
+                if json_lines:
+                    print_line(outcome)
                 report(outcome, quiet, verbose, in_a_log=several and bar.disable)
             if as_json:
                 print_json(outcomes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espcn_cli.cli.terminal import printable, say, show, show_json
+from espcn_cli.figures import to_json
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.choosing import Choosing
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 def print_json(outcomes: list[Outcome]) -> None:
     show_json([outcome.to_dict() for outcome in outcomes])
+
+
+def print_line(outcome: Outcome) -> None:
+    """An outcome as a line of JSON, at once."""
+    show(to_json(outcome.to_dict()))
 
 
 def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False) -> None:
@@ -26,6 +33,8 @@ def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False)
     elif not quiet:
         if in_a_log:
             say(describe(outcome))
+        elif outcome.reason:
+            say(f"{printable(outcome.task.source)}: {skipped(outcome)}")
         lines = [*outcome.warnings, *([made_by(outcome)] if verbose and outcome.state == "upscaled" else [])]
         for line in lines:
             say(f"{printable(outcome.task.source)}: {line}")
@@ -81,7 +90,11 @@ def counted(outcomes: list[Outcome]) -> str:
 def describe(outcome: Outcome) -> str:
     """A picture that did not fail, in one line: from where to where, and the sizes or why it was skipped."""
     names = f"{printable(outcome.task.source)} -> {printable(outcome.task.output)}"
-    return f"{names}: {'skipped, the output exists' if outcome.skipped else sizes_of(outcome)}"
+    return f"{names}: {skipped(outcome) if outcome.skipped else sizes_of(outcome)}"
+
+
+def skipped(outcome: Outcome) -> str:
+    return f"skipped, {outcome.reason or 'the output exists'}"
 
 
 def sizes_of(outcome: Outcome) -> str:
@@ -92,14 +105,21 @@ def sizes_of(outcome: Outcome) -> str:
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
 
-def show_expected(outcomes: list[Outcome], as_json: bool, quiet: bool, verbose: bool) -> None:
+def show_expected(
+    expected: Iterable[Outcome], as_json: bool, quiet: bool, verbose: bool, json_lines: bool = False
+) -> list[Outcome]:
     """What a run would do, on stdout, a line each unless it comes as JSON; what it could not do, on stderr."""
-    for outcome in outcomes:
+    outcomes = []
+    for outcome in expected:
+        outcomes.append(outcome)
         report(outcome, quiet, verbose)
-        if not as_json and outcome.error is None:
+        if json_lines:
+            print_line(outcome)
+        elif not as_json and outcome.error is None:
             show(describe(outcome))
-    if not as_json:
+    if not (as_json or json_lines):
         number = sum(outcome.state == "upscaled" for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)
         memory = max((outcome.memory or 0 for outcome in outcomes), default=0)
         show(f"{number} to upscale, about {seconds:.1f} s in the network, {memory / 1e6:.0f} MB at most")
+    return outcomes

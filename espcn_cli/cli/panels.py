@@ -19,7 +19,7 @@ PANELS = {
     "Video": "codec crf preset pixel_format start end frames deinterlace",
     "Run": "resume seed tensorboard",
     "Speed": "engine device precision threads cluster cores_per_worker tile speed sizes",
-    "Reporting": "clean json_lines verbose quiet as_json help help_all",
+    "Reporting": "clean retry_failed json_lines verbose quiet as_json help help_all",
 }
 """Names of parameters by panel, but for those in MOVED."""
 
@@ -36,7 +36,8 @@ RARE = {
     command: frozenset(names.split())
     for command, names in {
         "upscale": "alpha wrap lenient dpi keep_time ensemble png_level depth jobs max_pixels preset pixel_format "
-        "start end frames deinterlace tile threads engine precision larger_than smaller_than",
+        "start end frames deinterlace tile threads engine precision larger_than smaller_than "
+        "json_lines retry_failed",
         "train": "drawings mixtures workers cache max_pixels planes expansion schedule warmup finish patience "
         "validate_every candidates optimiser clip ema_decay tensorboard license precision",
         "benchmark": "protocol rows ensemble pictures max_pixels engine precision",

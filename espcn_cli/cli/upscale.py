@@ -35,7 +35,7 @@ from espcn_cli.cli.terminal import (
     show,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.paths import STREAM
+from espcn_cli.paths import STREAM, file_of
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
 
 if TYPE_CHECKING:
@@ -288,6 +288,13 @@ def upscale(
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="Print each file's result as a line of JSON when it is finished.")
+    ] = False,
+    retry_failed: Annotated[
+        str | None,
+        typer.Option(metavar="LOG", help="Only what failed in the same command's --json or --json-lines, kept in LOG."),
+    ] = None,
 ) -> None:
     """Upscale a picture or a video to a file, or many of them and folders to a folder.
 
@@ -310,11 +317,14 @@ def upscale(
     from espcn_cli.upscaling.outputs import check_outputs
     from espcn_cli.upscaling.plan import plan, stream_format
     from espcn_cli.upscaling.preview import preview
+    from espcn_cli.upscaling.retrying import only_failed
     from espcn_cli.upscaling.upscaler import load
 
     tile_size = parse_tile(tile)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     choose_existing(overwrite, skip_existing)
+    if as_json and json_lines:
+        raise UsageError("--json and --json-lines exclude each other: leave one of them out")
     check_options(cluster, cores_per_worker, threads, dry_run)
     films = film.FilmOptions(
         Coding(codec, crf, preset, pixel_format),
@@ -328,7 +338,7 @@ def upscale(
         destination = str(STREAM)
     streaming = destination == str(STREAM)
     if streaming and not dry_run:
-        check_stdout(as_json)
+        check_stdout(as_json or json_lines)
     options = pipeline.Options(
         size=parse_size(size, fit),
         depth=depth,
@@ -361,6 +371,8 @@ def upscale(
     names = naming.naming_of(pattern, model, scale) if pattern is not None else None
     planned = plan(sources, None if beside else destination, recursive, suffix, names, choosing)
     check_kinds(planned, films != film.FilmOptions(), lenient or {quality, png_level, depth, dpi} != {None}, wrap)
+    if retry_failed is not None:
+        planned = only_failed(planned, file_of(retry_failed))
     tasks = check_outputs(planned, overwrite, skip_existing)
     how: dict[str, Any] = {"strength": parse_strength(strength), "engine": engine, "precision": precision}
     how |= {"tile": tile_size, "ensemble": ensemble, "alpha": alpha, "wrap": wrap}
@@ -376,11 +388,10 @@ def upscale(
         report_renamed(tasks)
         report_passed(choosing)
     if dry_run:
-        outcomes = list(preview(upscaler, tasks, options))
-        show_expected(outcomes, as_json, quiet, verbose)
+        outcomes = show_expected(preview(upscaler, tasks, options), as_json, quiet, verbose, json_lines)
     else:
-        outcomes = do_all(work, tasks, options, as_json, quiet, verbose)
-        if not (as_json or quiet or streaming):
+        outcomes = do_all(work, tasks, options, as_json, quiet, verbose, json_lines)
+        if not (as_json or json_lines or quiet or streaming):
             show(summarise(outcomes, count_others(sources, recursive, choosing)))
     if as_json:
         print_json(outcomes)
@@ -405,7 +416,7 @@ def check_stdout(as_json: bool) -> None:
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it to a file or a pipe")
     if as_json:
-        raise UsageError("--json and the picture cannot both go to standard output")
+        raise UsageError("JSON and the picture cannot both go to standard output")
 
 
 def parse_size(size: str | None, fit: str | None) -> Size | None:

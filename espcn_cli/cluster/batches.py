@@ -25,6 +25,9 @@ SECONDS = 1.0
 LONGER = 0.01
 """For every worker so many seconds more count: one process hears of them all."""
 
+LEAST = 0.002
+"""For every worker so many seconds at least, which is what that process spends on a group: it would fall behind."""
+
 ROUNDS = 3
 """Groups get smaller towards the end: each takes no more than a worker's part of the rest, divided by this."""
 
@@ -171,7 +174,7 @@ class Batches:
         """The weight of a group."""
         unseen = (self.total - self._weighed) * self._sum / max(self._weighed, 1)
         rest = (self._weight + unseen) / (ROUNDS * max(workers, 1))
-        return min((SECONDS + LONGER * workers) / self.pace, rest)
+        return max(min((SECONDS + LONGER * workers) / self.pace, rest), LEAST * workers / self.pace)
 
 
 def _fills_memory(item: Item) -> bool:

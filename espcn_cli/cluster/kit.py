@@ -31,6 +31,7 @@ class Sealed:
     halo: int = 0
     window: int = 1
     takes_padded: bool = False
+    together: int = 1
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Raises TypeError, as everything that computes."""

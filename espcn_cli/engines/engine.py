@@ -44,6 +44,10 @@ class Engine(Protocol):
     def takes_padded(self) -> bool:
         """Whether padded windows (see `maths.levels`) cost it less than others; their results are padded too."""
 
+    @property
+    def together(self) -> int:
+        """Windows as large as a video's frame that are worth a call: one where each keeps all of it busy."""
+
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
 

@@ -75,6 +75,10 @@ class OpenVinoEngine:
         return False
 
     @property
+    def together(self) -> int:
+        return 1
+
+    @property
     def _widest(self) -> int:
         return max(self.settings.channels)
 

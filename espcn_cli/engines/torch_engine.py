@@ -29,6 +29,9 @@ STEADY_HALO = 4
 """At least this much, so that a window has 5 columns or all there are: below that, oneDNN's AVX-512 convolution of a
 single plane sums in another order, and a tile would differ from the whole in the last bit."""
 
+TOGETHER = 8
+"""Frames that a card gets at a time: with fewer, it would wait for the first and the last more than it works."""
+
 CPU = torch.device("cpu")
 
 Step = Callable[[Tensor], tuple[Tensor, int]]
@@ -96,6 +99,11 @@ class TorchEngine:
     @property
     def takes_padded(self) -> bool:
         return self.device.type == "cuda"
+
+    @property
+    def together(self) -> int:
+        """On a card one comes up while one runs and one goes down."""
+        return TOGETHER if self.device.type == "cuda" else 1
 
     def exact(self) -> Self:
         """The same network in fp32; itself if it is in fp32."""

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
 
 from espcn_cli import cores
-from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.errors import BusyError, EspcnError, UsageError
 from espcn_cli.files import claimed, clean, is_stream, modified, replacing
 from espcn_cli.interruption import READER, WRITER
 from espcn_cli.maths.sited import Plane
@@ -77,7 +79,8 @@ class FilmOptions:
 
     `format` is FFmpeg's name of the container for what has no suffix; Y4M if it is no name.
 
-    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output.
+    `progress` is called after each frame. `tidy`: remove what killed runs left beside the output. With `shares`, a
+    video that another process makes is skipped.
     """
 
     coding: Coding = field(default_factory=Coding)
@@ -91,6 +94,7 @@ class FilmOptions:
     strip: bool = False
     keep_time: bool = False
     progress: Callable[[Progress], None] | None = None
+    shares: bool = False
     tidy: bool = True
 
 
@@ -149,6 +153,8 @@ def upscale(
     except BrokenPipeError:
         raise
     except EspcnError as error:
+        if options.shares and isinstance(error, BusyError):
+            return Outcome(task, skipped=True, reason=f"being made by {error.holder}")
         error = error.about(task.source, task.source_name)
         if alone and isinstance(error, UsageError):
             raise error from None
@@ -175,6 +181,10 @@ def preview(upscaler: Upscaler, task: Task, options: FilmOptions, alone: bool = 
 def is_kept(output: Path) -> bool:
     """Whether parts of a video lie beside where it is to be."""
     return folder_of(output).is_dir()
+
+
+class _Left(Exception):  # noqa: N818 - ends two loops, and is no error
+    """Nobody takes frames any more."""
 
 
 # --- where frames come from ------------------------------------------------------------------------------------------
@@ -564,13 +574,18 @@ def flow(
     writer.start()
     done = finished
     try:
-        for prepared, strength in ahead:
-            planes, said = enlargement.complete(prepared, used.engine_at(strength) if used else None)
-            notes += said
-            if not behind.put((prepared.frame, planes)):
-                break
-            done += 1
-            count(done)
+        for group in ahead.several(min(used.engine.together, room) if used else 1):
+            for strength, some in groupby(group, key=itemgetter(1)):
+                prepared = [each for each, _ in some]
+                larges, said = enlargement.complete_all(prepared, used.engine_at(strength) if used else None)
+                notes += said
+                for each, planes in zip(prepared, larges, strict=True):
+                    if not behind.put((each.frame, planes)):
+                        raise _Left
+                    done += 1
+                    count(done)
+    except _Left:  # the other side tells why
+        pass
     except BaseException as error:
         behind.end(error)
         writer.join(PATIENCE)

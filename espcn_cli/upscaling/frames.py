@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,12 +59,22 @@ class Enlargement:
 
     def complete(self, prepared: Prepared, engine: Engine | None) -> tuple[tuple[Plane, ...], list[str]]:
         """The frame's planes as the target has them; and notes."""
-        large, notes = self._moving(prepared.lr, engine) if engine else (prepared.lr, [])
+        [planes], notes = self.complete_all([prepared], engine)
+        return planes, notes
+
+    def complete_all(
+        self, prepared: Sequence[Prepared], engine: Engine | None
+    ) -> tuple[list[tuple[Plane, ...]], list[str]]:
+        """The same for frames that follow each other, which go through the network together."""
+        frames = [each.lr for each in prepared]
+        larges, notes = self._moving.together(frames, engine) if engine else (frames, [])
+        return [self._completed(large, each) for large, each in zip(larges, prepared, strict=True)], notes
+
+    def _completed(self, large: Levels, prepared: Prepared) -> tuple[Plane, ...]:
         if not self.in_rgb:
-            luma = self._deep(self._exact(large[..., 0]))
-            return (luma, *prepared.rest), notes
+            return (self._deep(self._exact(large[..., 0])), *prepared.rest)
         fitted = [self._exact(large[..., channel]) for channel in range(3)]
-        return (*self._from_rgb(fitted), *prepared.rest), notes
+        return (*self._from_rgb(fitted), *prepared.rest)
 
     def _exact(self, plane: Plane) -> Plane:
         """A plane that the network has made, in the size that is wanted."""

@@ -45,6 +45,11 @@ class Handover(Generic[T]):
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
+        for things in self.several(1):
+            yield from things
+
+    def several(self, most: int) -> Iterator[list[T]]:
+        """What waits, in order, at least one thing and at most this many at a time."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -52,6 +57,6 @@ class Handover(Generic[T]):
                     raise self._error
                 if not self._waiting:
                     return
-                thing = self._waiting.popleft()
+                things = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
                 self._changed.notify_all()
-            yield thing
+            yield things

@@ -51,11 +51,11 @@ class Task:
 class Outcome:
     """What became of a task, or what a dry run expects of it.
 
-    `skipped`: the output is there already and stays; `error`: why there is none. Sizes are of the first frame. Only a
-    dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the network. `model` is the name of the
-    weights, None where no network was needed; `strength` is None where none were mixed, or a dry run would have to read
-    the picture to choose it. `frames` is how many a video has, `pages` how many of an archive are upscaled; its sizes
-    are of the first.
+    `skipped`: the output is there already and stays, or there is another `reason`; `error`: why there is none. Sizes
+    are of the first frame. Only a dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the
+    network. `model` is the name of the weights, None where no network was needed; `strength` is None where none were
+    mixed, or a dry run would have to read the picture to choose it. `frames` is how many a video has, `pages` how many
+    of an archive are upscaled; its sizes are of the first.
     """
 
     task: Task
@@ -69,6 +69,7 @@ class Outcome:
     skipped: bool = False
     error: str | None = None
     frames: int | None = None
+    reason: str | None = None
     pages: int | None = None
 
     @property
@@ -96,6 +97,7 @@ class Outcome:
             "strength": self.strength,
             "warnings": list(self.warnings),
             "skipped": self.skipped,
+            "reason": self.reason,
             "error": self.error,
             "frames": self.frames,
             "pages": self.pages,

@@ -30,6 +30,7 @@ from espcn_cli.pictures.writing import Encoding
 from espcn_cli.settings import MAX_PIXELS, SCALES
 from espcn_cli.upscaling import archive, film, wrap
 from espcn_cli.upscaling.archive import ArchiveOptions
+from espcn_cli.upscaling.claims import Claims, NoClaims
 from espcn_cli.upscaling.film import NO_TIME, FilmOptions
 from espcn_cli.upscaling.handover import Handover
 from espcn_cli.upscaling.outcome import Outcome, Task
@@ -95,6 +96,7 @@ class Options:
             size=self.size,
             overwrite=self.overwrite and not self.skip_existing,
             max_output=self.max_output,
+            shares=self.skip_existing,
             strip=self.wishes.strip,
             keep_time=self.keep_time,
         )
@@ -108,18 +110,30 @@ def run(
     While one picture is in the network, the next are decoded and those before encoded, in threads of their own. Small
     ones go through it together; a large one is encoded while it is made; one that fills the memory is alone there. When
     interrupted, the pictures under way are finished and yielded before the interruption goes on, but for one that goes
-    into a stream: nobody may be there to take it.
+    into a stream: nobody may be there to take it. Where outputs that exist are skipped, several processes can share the
+    work: what one makes is skipped by the others.
     """
+    options = options or Options()
     tasks = list(tasks)
     tidy(tasks)
     streaming = any(isinstance(task, Task) and task.streams for task in tasks)
-    yield from flow(upscaler, tasks, options or Options(), len(tasks) == 1, streaming)
+    claims = Claims() if options.skip_existing else NoClaims()
+    try:
+        yield from flow(upscaler, tasks, options, len(tasks) == 1, streaming, claims)
+    finally:
+        claims.close()
 
 
 def flow(
-    upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options, single: bool = False, streaming: bool = False
+    upscaler: Upscaler,
+    tasks: Iterable[Task | Outcome],
+    options: Options,
+    single: bool = False,
+    streaming: bool = False,
+    claims: Claims | None = None,
 ) -> Generator[Outcome, None, None]:
     """As `run`, for tasks that may be made one by one as they are asked for; what killed runs left stays."""
+    claims = claims or NoClaims()
     jobs, threads = options.jobs or cores.count(), cores.count()
     reader, writer = (ThreadPoolExecutor(jobs, name) for name in (READER, WRITER))
     deflater = ThreadPoolExecutor(threads, "espcn-deflate") if threads > 1 else None
@@ -139,13 +153,16 @@ def flow(
         while ahead:
             advance()
         while behind:
-            yield _first(behind)
+            yield claims.done(_first(behind))
 
     alone = False
     try:
         for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
             if isinstance(task, Outcome):
                 yield task
+                continue
+            if busy := claims.take(task):
+                yield busy
                 continue
             if task.video is not None:
                 yield from finish()
@@ -154,7 +171,8 @@ def flow(
                 continue
             if task.archive:
                 yield from finish()
-                yield archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
+                done = archive.upscale(task, partial(flow, upscaler, options=options), options.of_archives())
+                yield claims.done(done)
                 continue
             fills, small = (False, False) if single else work.weigh(task)
             if fills or alone:
@@ -164,7 +182,7 @@ def flow(
             if len(ahead) > (GROUP if all(each.small for each in ahead) else jobs):
                 advance()
             while len(behind) > jobs + (GROUP if small else 0):
-                yield _first(behind)
+                yield claims.done(_first(behind))
         yield from finish()
     except (KeyboardInterrupt, SystemExit):
         reader.shutdown(wait=False, cancel_futures=True)  # what is only read may wait for a pipe for ever

@@ -35,16 +35,20 @@ the real ones, and between them it goes evenly. Measured with x264 at crf 12 to 
 DOUBT = 0.25
 """So much less than what a picture's statistics say is true of frames: for lossless ones that is 0.2, and 0 is best."""
 
+DOUBT_OF_LOSSY = 0.5
+"""And of frames that a codec has changed: MPEG-4 at its best shows blocks that count for more than they cost."""
+
 PER_PIXEL = 0.1
 """Bits for each pixel that H.264 takes at a quantiser of USUAL, about; half of that at 6 steps more."""
 
 USUAL = 25.0
 
 THRIFT = {
-    "hevc": 1.5, "libdav1d": 1.7, "av1": 1.7, "vp9": 1.5, "libvpx-vp9": 1.5, "mpeg4": 0.7, "mpeg2video": 0.6,
+    "hevc": 1.5, "libdav1d": 1.7, "av1": 1.7, "vp9": 0.85, "libvpx-vp9": 0.85, "mpeg4": 0.45, "mpeg2video": 0.6,
     "mpeg1video": 0.5, "mjpeg": 0.2, "prores": 0.2, "dnxhd": 0.2, "cfhd": 0.2, "dvvideo": 0.2,
 }  # fmt: skip
-"""How many of H.264's bits one of a codec's bits is worth, about."""
+"""How many of H.264's bits one of a codec's bits is worth, about; HEVC, VP9 and MPEG-4 as their best strengths say:
+`benchmarks/video_strength.py`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class Scenes:
         return cut
 
     def _choose(self, frame: Frame) -> float:
-        shown = max(strengths.choose([from_array(self._picture(frame))], Traces()) - DOUBT, 0.0)
+        doubt = DOUBT if self._origin.lossless else DOUBT_OF_LOSSY
+        shown = max(strengths.choose([from_array(self._picture(frame))], Traces()) - doubt, 0.0)
         if self._origin.lossless:
             return shown
         quantiser = frame.quantiser()

@@ -6,7 +6,8 @@ import gc
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -24,6 +25,10 @@ from espcn_cli.network.espcn import ESPCN
 from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.raster import Raster
 from espcn_cli.settings import ModelSettings
+from espcn_cli.upscaling import film
+from espcn_cli.upscaling.handover import Handover
+from espcn_cli.upscaling.pipeline import run
+from espcn_cli.upscaling.plan import plan
 from espcn_cli.upscaling.upscaler import Upscaler
 
 SMALL = ModelSettings(widths=(4, 4), kernels=(3, 3, 3))
@@ -121,6 +126,45 @@ def test_frames_of_an_animation_go_together(card: type[Recording], make_network:
     large, expected = (Upscaler(kind(network)).document(document) for kind in (OnCard, TorchEngine))
     for one, other in zip(large.frames, expected.frames, strict=True):
         assert np.array_equal(one.array(), other.array())
+
+
+def test_frames_of_a_video_go_together(
+    card: type[Recording], make_network: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As planes of one byte a sample, several in a call, and no more than may wait; the same as on the CPU."""
+    handovers: list[Handover[Any]] = []
+
+    def noted(room: int) -> Handover[Any]:
+        handovers.append(Handover(room))
+        return handovers[-1]
+
+    monkeypatch.setattr(film, "Handover", noted)
+
+    class Counting(OnCard):
+        together = 8
+        calls: ClassVar[list[tuple[int, tuple[int, ...]]]] = []
+
+        def upscale(self, windows: Any, black: int, white: int) -> list[Levels]:
+            ahead = handovers[0]
+            with ahead._changed:  # a card that is slower than the decoder
+                ahead._changed.wait_for(lambda: len(ahead._waiting) == ahead._room or ahead._ended)
+            self.calls.append((len(windows), windows[0].shape))
+            return super().upscale(windows, black, white)
+
+    frames = [natural(20, 16, seed) for seed in range(40)]
+    data = b"".join(b"FRAME\n" + frame[..., 0].tobytes() + bytes(160) for frame in frames)
+    (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W20 H16 F25:1 C420mpeg2\n" + data)
+    network, made = make_network(SMALL), []
+    for kind in (Counting, TorchEngine):
+        path = tmp_path / f"{kind.__name__}.y4m"
+        [outcome] = run(Upscaler(kind(network)), plan([tmp_path / "a.y4m"], path))
+        assert (outcome.error, outcome.frames) == (None, 40)
+        made.append(path.read_bytes())
+    assert made[0] == made[1]
+    counts = [count for count, _ in Counting.calls]
+    assert sum(counts) == 40
+    assert 1 < max(counts) <= film.MOST
+    assert {shape for _, shape in Counting.calls} == {(16, 20, 1)}
 
 
 def test_what_comes_again_is_recorded_once(card: type[Recording], make_network: Make) -> None:

@@ -14,7 +14,7 @@ from espcn_cli.errors import EspcnError
 from espcn_cli.paths import STREAM
 from espcn_cli.pictures import pipes
 from espcn_cli.pictures.containers import kind_of
-from espcn_cli.pictures.spool import Spool
+from espcn_cli.pictures.spool import SeekingReader, Spool
 
 needs_named_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 
@@ -64,13 +64,19 @@ def test_a_spool_is_read_from_several_places_while_it_comes(tmp_path: Path) -> N
     source, sink = os.pipe()
     spool = Spool(os.fdopen(source, "rb", buffering=0), tmp_path / "input")
     os.write(sink, b"abcdef")
-    one, other = spool.reader(False), spool.reader(True)
+    one, other = spool.reader(False), SeekingReader(spool)
     assert one.read(4) == b"abcd"
     assert other.read(3) == b"abc"
-    threading.Timer(0.05, lambda: (os.write(sink, b"ghi"), os.close(sink))).start()
+
+    def more() -> None:
+        os.write(sink, b"ghi")
+        os.close(sink)
+
+    threading.Timer(0.05, more).start()
     assert one.read(4) == b"ef"
     assert one.read(4) == b"ghi"
     assert (one.read(4), other.seek(-2, os.SEEK_END), other.read(9)) == (b"", 7, b"hi")
+    other.close()
     spool.close()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from making import natural, save_checkpoint
 
-from espcn_cli.engines.engine import Engine
+from espcn_cli.engines.engine import Engine, NotFiniteError
+from espcn_cli.maths.levels import Levels
 from espcn_cli.upscaling.moving import Moving
 from espcn_cli.upscaling.upscaler import load
 
@@ -59,3 +62,48 @@ def test_another_engine_or_size_begins_anew(engine: Engine, tmp_path: Path) -> N
 def test_tiles_give_the_same(engine: Engine) -> None:
     frame = natural(64, 48)[..., :1]
     assert np.array_equal(Moving(0, 255, 16)(frame, engine)[0], Moving(0, 255, 0)(frame, engine)[0])
+
+
+def test_frames_that_go_together_are_those_that_go_one_by_one(engine: Engine) -> None:
+    """Whole ones, some that changed in one place, and some that did not change."""
+    rng, frames = np.random.default_rng(0), [natural(256, 192)[..., :1].copy()]
+    for kind in ("place", "none", "place", "whole", "none", "place"):
+        frame = frames[-1].copy() if kind != "whole" else natural(256, 192, 5)[..., :1].copy()
+        if kind == "place":
+            frame[40:52, 60:72] = rng.integers(0, 256)
+        frames.append(frame)
+    alone, together = Moving(16, 235), Moving(16, 235)
+    expected = [alone(frame, engine)[0] for frame in frames]
+    found = together.together(frames[:4], engine)[0] + together.together(frames[4:], engine)[0]
+    assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
+    assert together.computed == pytest.approx(alone.computed)
+
+
+class Overflowing:
+    """An engine whose half precision overflows on bright frames."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
+        if any(window.max() == 255 for window in windows):
+            raise NotFiniteError("fp16 overflows on this picture")
+        return [large // 2 for large in self.engine.upscale(windows, black, white)]
+
+    def exact(self) -> Engine:
+        return self.engine
+
+
+def test_a_frame_that_overflows_is_done_anew_and_alone(engine: Engine) -> None:
+    half: Any = Overflowing(engine)
+    frames = [natural(64, 48, seed)[..., :1] // 2 for seed in range(3)]
+    frames[1] = frames[0].copy()
+    frames[1][3, 3] = 255
+    found, notes = Moving(0, 255).together(frames, half)
+    assert notes == ["fp16 overflows on this picture: done in fp32"]
+    assert np.array_equal(found[0], half.upscale([frames[0]], 0, 255)[0])
+    assert np.array_equal(found[1], engine.upscale([frames[1]], 0, 255)[0])
+    assert np.array_equal(found[2], half.upscale([frames[2]], 0, 255)[0])

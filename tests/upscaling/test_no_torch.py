@@ -24,7 +24,7 @@ from espcn_cli.upscaling.upscaler import Upscaler
 
 
 class Nearest:
-    settings, halo, window, takes_padded = ModelSettings(), 1, 96, False
+    settings, halo, window, takes_padded, together = ModelSettings(), 1, 96, False, 1
 
     def upscale(self, windows, black, white):
         return [levels.repeat(2, axis=0).repeat(2, axis=1) for levels in windows]

@@ -10,7 +10,7 @@ import pytest
 from making import natural, save_pair
 
 from espcn_cli.pictures.planes import Clip, Frame, layout_of
-from espcn_cli.upscaling.scenes import COARSE, FINE, Origin, Scenes
+from espcn_cli.upscaling.scenes import COARSE, DOUBT, DOUBT_OF_LOSSY, FINE, Origin, Scenes
 from espcn_cli.upscaling.upscaler import Upscaler, load
 
 LAYOUT = layout_of("gray")
@@ -34,9 +34,9 @@ def test_a_lossy_codec_gets_all_and_a_lossless_one_what_it_shows(mixed: Upscaler
     fine = Scenes(mixed, CLIP, Origin(False, "h264")).strength(frame(0, FINE))
     between = Scenes(mixed, CLIP, Origin(False, "h264")).strength(frame(0, (FINE + COARSE) / 2))
     assert coarse == 1
-    assert fine == lossless
     assert lossless is not None
-    assert between == max(0.5, lossless)
+    assert fine == lossless - (DOUBT_OF_LOSSY - DOUBT)
+    assert between == max(0.5, fine)
 
 
 def test_without_a_quantiser_the_bits_decide(mixed: Upscaler) -> None:
@@ -44,7 +44,8 @@ def test_without_a_quantiser_the_bits_decide(mixed: Upscaler) -> None:
     many = Scenes(mixed, CLIP, Origin(False, "hevc", 8.0)).strength(frame(0))
     nothing = Scenes(mixed, CLIP, Origin(False, "vp6")).strength(frame(0))
     lossless = Scenes(mixed, CLIP, Origin(True)).strength(frame(0))
-    assert (few, many, nothing) == (1, lossless, 1)
+    assert lossless is not None
+    assert (few, many, nothing) == (1, lossless - (DOUBT_OF_LOSSY - DOUBT), 1)
 
 
 def test_it_changes_with_the_scene_alone(mixed: Upscaler) -> None:
