@@ -4,7 +4,9 @@ TRAIN and VALID are folders of photographs; --drawings and --valid-drawings add 
 of text, interfaces and single pixels drawn here, go through damages of all sorts, are enlarged at strengths 0, 0.25,
 0.5, 0.75 and 1, and scored: PSNR of Y in dB. That table is made once and kept in --cache, so that an interrupted run
 continues. Then a small network is fitted on TRAIN: from statistics of a picture and what its file tells to a strength,
-with the dB lost to the best strength as its loss. Losses are printed for TRAIN and VALID; --write ships the network.
+with the dB lost to the best strength as its loss. While it learns it also has to tell what happened to the picture and
+what each strength loses, which teaches it more from as many pictures. Losses are printed for TRAIN and VALID; --write
+ships the network.
 
 Between the measured strengths the squared error is interpolated: a polynomial of the fourth degree, as it is nearly one
 of the second.
@@ -40,11 +42,17 @@ from espcn_cli.upscaling import strength
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Those that are measured."""
 
-SIDE = 128
-"""LR pixels of a part's side."""
+SIDE = 256
+"""LR pixels of a part's side: all of it shows which strength it needs ..."""
+
+SCORED = 96
+"""... and a square of this side is enlarged and scored, but for a border."""
+
+BORDER = 8
+"""LR pixels of the border, or an eighth of the side."""
 
 SMALLER = (32, 48, 64, 96)
-"""Those of some, as icons and thumbnails are."""
+"""Sides of some parts, as icons and thumbnails are."""
 
 PAGES = 40
 """Pages of each kind that are drawn for TRAIN; a quarter as many for VALID."""
@@ -55,8 +63,17 @@ MOST_SHIFT = 1.5
 SHIFT_COSTS = 0.3
 """... of so many dB for each level more."""
 
-SEEDS, HIDDEN, EPOCHS = 4, 12, 150
+TIMES = {"drawing": 3, "text": 3, "interface": 2}
+"""How often inputs of these kinds count: there are fewer of them than of photographs."""
+
+SEEDS, HIDDEN, EPOCHS = 3, 32, 60
 """Networks whose mean is taken, their hidden units, and how long they learn."""
+
+MOST_LOST = 3.0
+"""Of dB: more counts as so many."""
+
+BESIDE = 0.5
+"""The weight of what they have to tell beside the strength."""
 
 NAMED = (
     *(Damage(kernel) for kernel in ("bicubic", "bicubic", "area", "area", "lanczos", "lanczos", "nearest")),
@@ -78,7 +95,18 @@ NAMED = (
     *(Damage("lanczos", colours=colours) for colours in (256, 64, 16)),
     Damage("lanczos", colours=16, resaved=True),
 )
-"""What half of the inputs go through; the other half goes through anything."""
+"""What a third of the inputs go through."""
+
+ALIKE = (
+    *(Damage(kernel) for kernel in (*3 * ("bicubic", "lanczos"), *5 * ("area",), "nearest")),
+    *(Damage("lanczos", sharpen=percent) for percent in (50, 80, 120)),
+    *(Damage(kernel, sharpen=80) for kernel in ("bicubic", "area")),
+    Damage("bicubic", blur=0.5),
+    *(Damage("lanczos", noise=deviation) for deviation in (2, 2, 4, 4)),
+    *(Damage("lanczos", jpegs=(Jpeg(quality),)) for quality in (97, 95, 95, 92, 90, 88)),
+    Damage("lanczos", sharpen=80, jpegs=(Jpeg(92),)),
+)
+"""What another third goes through: hard to tell apart, of very different strengths; the last third through anything."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +124,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs, a row each: kind and damage, statistics and facts (n, m), squared errors and shifts at the STRENGTHS."""
+    """Inputs, a row each: kind and damage, statistics and facts (n, m), squared errors and shifts at the STRENGTHS.
+
+    `happened` says in numbers what the damage was.
+    """
 
     kinds: list[str]
     damages: list[str]
+    happened: Floats
     values: Floats
     errors: Floats
     shifts: Floats
@@ -143,19 +175,20 @@ def scenes(photographs: Path, drawings: Path | None, parts: int, pages: int) -> 
     return taken + [Scene(f"{photographs.name} {kind} {number}", kind) for kind in kinds for number in range(pages)]
 
 
-def inputs(scene: Scene, scale: int, count: int) -> Iterator[tuple[str, bytes, Levels]]:
+def inputs(scene: Scene, scale: int, count: int) -> Iterator[tuple[Damage, bytes, Levels]]:
     """Damages, files and HR of a scene; nothing if its picture is too small."""
     rng = np.random.default_rng(scene.seed)
     hr, small = pair(scene, scale, rng)
     if min(hr.shape[:2]) < scale * min(SMALLER):
         return
-    named = [NAMED[index] for index in rng.permutation(len(NAMED))[: count - count // 2]]
-    for damage in [*named, *(any_damage(rng) for _ in range(count // 2))]:
+    third = count // 3
+    named = [some[index] for some in (NAMED, ALIKE) for index in rng.permutation(len(some))[:third]]
+    for damage in [*named, *(any_damage(rng) for _ in range(count - 2 * third))]:
         if small is not None:
             damage = replace(damage, kernel="bicubic", blur=0, sharpen=0)
         damage = replace(damage, resaved=damage.resaved or rng.random() < 0.15)
         lr = small if small is not None else shrink(hr, scale, damage.kernel, damage.blur)
-        yield str(damage), damage.file(lr, rng), hr
+        yield damage, damage.file(lr, rng), hr
 
 
 def pair(scene: Scene, scale: int, rng: np.random.Generator) -> tuple[Levels, Levels | None]:
@@ -164,9 +197,9 @@ def pair(scene: Scene, scale: int, rng: np.random.Generator) -> tuple[Levels, Le
     if scene.path is not None:
         return part_of(scene.path, scale, side, rng), None
     if scene.kind == "single pixels":
-        lr = drawn.single_pixels(rng, (SIDE, SIDE))
+        lr = drawn.single_pixels(rng, (side, side))
         return lr.repeat(scale, axis=0).repeat(scale, axis=1), lr
-    page = (drawn.interface_page if scene.kind == "interface" else drawn.text_page)(rng, (SIDE, SIDE))
+    page = (drawn.interface_page if scene.kind == "interface" else drawn.text_page)(rng, (side, side))
     return page.draw(scale), page.draw(1) if scene.kind == "text at both sizes" else None
 
 
@@ -190,12 +223,14 @@ def measure(scene: Scene, scale: int, engines: Sequence[TorchEngine], count: int
     made = list(inputs(scene, scale, count))
     if not made:
         return None
-    scored = [score(file, hr, scale, engines) for _, file, hr in made]
+    rng = np.random.default_rng(scene.seed)
+    scored = [score(file, hr, scale, engines, rng) for _, file, hr in made]
     errors, shifts, lanczos = (np.array(column) for column in zip(*scored, strict=True))
     with replacing(path) as temporary, temporary.open("wb") as out:
         np.savez(
             out,
-            damages=np.array([damage for damage, _, _ in made]),
+            damages=np.array([str(damage) for damage, _, _ in made]),
+            happened=np.array([happened(damage) for damage, _, _ in made]),
             files=np.frombuffer(b"".join(file for _, file, _ in made), np.uint8),
             lengths=np.array([len(file) for _, file, _ in made]),
             errors=errors,
@@ -205,15 +240,37 @@ def measure(scene: Scene, scale: int, engines: Sequence[TorchEngine], count: int
     return path
 
 
+def happened(damage: Damage) -> list[float]:
+    """A damage in numbers around 1."""
+    qualities = [jpeg.quality for jpeg in damage.jpegs]
+    return [
+        *(float(damage.kernel == kernel) for kernel in ("bicubic", "area", "lanczos", "nearest")),
+        2 * damage.blur,
+        min(damage.sharpen / 80, 1.5),
+        float(damage.sharpen > 0),
+        float(damage.sharpen > 0 and not qualities),
+        min(damage.noise / 4, 2),
+        float(damage.shot > 0),
+        float(damage.halftone > 0),
+        float(damage.colours > 0),
+        (100 - damage.webp) / 50 if damage.webp else 0,
+        (100 - min(qualities)) / 50 if qualities else 0,
+    ]
+
+
 def score(
-    file: bytes, hr: Levels, scale: int, engines: Sequence[TorchEngine]
+    file: bytes, hr: Levels, scale: int, engines: Sequence[TorchEngine], rng: np.random.Generator
 ) -> tuple[list[float], list[float], float]:
-    """Squared errors and shifts of brightness at each strength, and Lanczos' squared error."""
+    """Squared errors and shifts of brightness at each strength, and Lanczos' squared error, in a square somewhere."""
     lr = suite.as_read(file).frames[0].array()
-    y, truth = (luma(to_planes(levels, 0, 255)) for levels in (lr, hr))
+    top, left = (int(rng.integers(max(side - SCORED, 0) + 1)) for side in lr.shape[:2])
+    lr, hr = lr[top : top + SCORED, left : left + SCORED], hr[scale * top :, scale * left :]
+    hr = hr[: scale * lr.shape[0], : scale * lr.shape[1]]
+    y, truth = (luma(to_planes(np.ascontiguousarray(levels), 0, 255)) for levels in (lr, hr))
+    border = scale * min(BORDER, min(lr.shape[:2]) // 8)
     results = [engine.planes(y).clamp(0, 1) for engine in engines]
-    errors = [squared_error(result, truth, 2 * scale) for result in results]
-    lanczos = squared_error(interpolate(y, scale, "lanczos").clamp(0, 1), truth, 2 * scale)
+    errors = [squared_error(result, truth, border) for result in results]
+    lanczos = squared_error(interpolate(y, scale, "lanczos").clamp(0, 1), truth, border)
     return errors, [shift(result, y, scale) for result in results], lanczos
 
 
@@ -239,6 +296,7 @@ def read(scenes_and_files: Sequence[tuple[Scene, Path]]) -> Table:
     return Table(
         [scene.kind for scene, row in rows for _ in row["damages"]],
         [str(damage) for _, row in rows for damage in row["damages"]],
+        np.concatenate([row["happened"] for _, row in rows]),
         np.array(values),
         *(np.concatenate([row[name] for _, row in rows]) for name in ("errors", "shifts", "lanczos")),
     )
@@ -255,11 +313,14 @@ def describe(file: bytes) -> Floats:
 
 def fit(table: Table, columns: NDArray[np.intp], seeds: int, hidden: int, epochs: int) -> dict[str, Floats]:
     """The mean of a few networks of one hidden layer, as one: what `strength.decide` takes, for some columns."""
-    values = table.values[:, columns]
+    rows = np.repeat(np.arange(len(table.kinds)), [TIMES.get(kind, 1) for kind in table.kinds])
+    values = table.values[rows][:, columns]
     mean, deviation = values.mean(axis=0), values.std(axis=0) + 1e-3
     usual = torch.from_numpy(((values - mean) / deviation).clip(-strength.FARTHEST, strength.FARTHEST)).float()
-    lost = torch.from_numpy(table.lost()).float()
-    parts = [descend(usual, lost, hidden, epochs, seed) for seed in range(seeds)]
+    lost = torch.from_numpy(table.lost()[rows]).float().clamp(max=MOST_LOST)
+    told = torch.from_numpy(table.happened[rows]).float()
+    told = torch.cat([(told - told.mean(dim=0)) / (told.std(dim=0) + 1e-3), lost], dim=1)
+    parts = [descend(usual, lost, told, hidden, epochs, seed) for seed in range(seeds)]
     layers = [np.concatenate([part[index] for part in parts]) for index in range(4)]
     return {
         "mean": mean,
@@ -271,23 +332,25 @@ def fit(table: Table, columns: NDArray[np.intp], seeds: int, hidden: int, epochs
     }
 
 
-def descend(values: Tensor, lost: Tensor, hidden: int, epochs: int, seed: int) -> list[Floats]:
-    """Two layers whose strengths lose the fewest dB, in the mean; a loss above 3 dB counts as 3."""
+def descend(values: Tensor, lost: Tensor, told: Tensor, hidden: int, epochs: int, seed: int) -> list[Floats]:
+    """Two layers whose strengths lose the fewest dB, in the mean, and from whose first layer `told` can be told."""
     torch.manual_seed(seed)
-    first, last = nn.Linear(values.shape[1], hidden), nn.Linear(hidden, 1)
-    net = nn.Sequential(first, nn.Tanh(), nn.Dropout(0.1), last)
+    first, last, beside = nn.Linear(values.shape[1], hidden), nn.Linear(hidden, 1), nn.Linear(hidden, told.shape[1])
+    learning = nn.ModuleList([first, last, beside])
     batches = max(len(values) // 256, 1)
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=0.05)
+    optimiser = torch.optim.AdamW(learning.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 5e-3, total_steps=epochs * batches)
     for _ in range(epochs):
         for some in torch.randperm(len(values)).chunk(batches):
-            blurred = values[some] + 0.1 * torch.randn(len(some), values.shape[1])
-            place = STRENGTH_STEPS * torch.sigmoid(net(blurred))
+            blurred = values[some] + 0.05 * torch.randn(len(some), values.shape[1])
+            inner = F.dropout(torch.tanh(first(blurred)), 0.1)
+            place = STRENGTH_STEPS * torch.sigmoid(last(inner))
             below = place.detach().floor().clamp(max=STRENGTH_STEPS - 1).long()
-            ends = lost[some].gather(1, torch.cat([below, below + 1], dim=1)).clamp(max=3)
+            ends = lost[some].gather(1, torch.cat([below, below + 1], dim=1))
             loss = torch.lerp(ends[:, :1], ends[:, 1:], place - below).mean()
+            loss = loss + BESIDE * ((beside(inner) - told[some]).square().mean())
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
     return [array.detach().numpy() for array in (first.weight, first.bias, last.weight[0], last.bias)]
@@ -338,7 +401,7 @@ def main() -> None:
     parser.add_argument("--clean", help="clean weights, where the real ones do not name them: a name or a file")
     parser.add_argument("-s", "--scale", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path("runs/strength"))
-    parser.add_argument("--inputs", type=int, default=4, help="of each scene of TRAIN; twice as many of VALID's")
+    parser.add_argument("--inputs", type=int, default=12, help="of each scene of TRAIN; twice as many of VALID's")
     parser.add_argument("--write", type=Path, nargs="?", const=checkpoint.weights_folder() / "strength.safetensors")
     arguments = parser.parse_args()
 
@@ -354,8 +417,8 @@ def main() -> None:
 
     tables = []
     for photographs, drawings, parts, pages, count in (
-        (arguments.train, arguments.drawings, 3, PAGES, arguments.inputs),
-        (arguments.valid, arguments.valid_drawings, 4, PAGES // 4, 2 * arguments.inputs),
+        (arguments.train, arguments.drawings, 2, PAGES, arguments.inputs),
+        (arguments.valid, arguments.valid_drawings, 2, PAGES // 4, 2 * arguments.inputs),
     ):
         wanted = scenes(photographs, drawings, parts, pages)
         found = []

@@ -72,6 +72,14 @@ def train(
         str | None,
         typer.Option(metavar="FOLDER", help="Folder of pictures to measure by. Default: a held-out tenth of DATA."),
     ] = None,
+    lr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of LR pictures of your own for DATA and --valid, matched by name. Pairs of other sizes, or "
+            "that do not lie on each other, are named and left out.",
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
@@ -172,9 +180,9 @@ def train(
 ) -> None:
     """Train a network on folders of pictures and save it as a checkpoint.
 
-    LR is made from each whole picture by MATLAB's bicubic on 8 bits. The averaged weights that score best on the
-    validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and sample.png
-    (bicubic, network, truth). Ctrl-C finishes the step and saves the training state, a second one ends at
+    LR is made from each whole picture by MATLAB's bicubic on 8 bits, or given by --lr. The averaged weights that score
+    best on the validation pictures are saved; a folder beside them holds the last ones, log.csv, curves.png and
+    sample.png (bicubic, network, truth). Ctrl-C finishes the step and saves the training state, a second one ends at
     once; the same command with --resume continues it.
     """
     from espcn_cli.files import is_file
@@ -205,6 +213,7 @@ def train(
         settings,
         None if valid is None else source_of(valid),
         None if drawings is None else source_of(drawings),
+        None if lr is None else source_of(lr),
         device=device,
         precision=precision,
         license=license,

@@ -109,6 +109,8 @@ function statistics(windows) {
   return [
     ...frequencies(onBlocks(lumas, differences)), ...sizes(differences),
     ...meanOf(differences.map(edges)), ...flatness(lumas), ...colours(windows, lumas),
+    ...[0.05, 0.01].flatMap((share) => meanOf(differences.map((all) => besideEdges(all, share)))),
+    ...meanOf(differences.map((all) => echoes(all, windows.length))), ...cutOff(lumas),
   ];
 }
 
@@ -228,6 +230,41 @@ function edges(differences) {
   if (!high.length) return [same, 0, 0, 0];
   const mean = average(high);
   return [same, average(onwards) / mean, average(onwards.map((x) => Math.min(x, 0))) / mean, Math.log(mean)];
+}
+
+// What lies 1, 2 and 3 pixels beside single edges, as parts of their height.
+function besideEdges(differences, share) {
+  const heights = differences.flatMap((line) => [...line.subarray(3, -3)].map(Math.abs)), least = Math.max(quantile(heights, 1 - share), 3);
+  const sums = new Array(9).fill(0);
+  let whole = 0;
+  for (const line of differences)
+    for (let n = 3; n < line.length - 3; n++) {
+      const height = Math.abs(line[n]);
+      if (height < least || height < Math.abs(line[n - 1]) || height < Math.abs(line[n + 1])) continue;
+      whole += height;
+      for (let away = 1; away <= 3; away++) {
+        const [a, b] = [line[n - away], line[n + away]].map((x) => x * Math.sign(line[n]));
+        [(a + b) / 2, (Math.min(a, 0) + Math.min(b, 0)) / 2, Math.min(a, b)].forEach((x, k) => (sums[3 * away - 3 + k] += x));
+      }
+    }
+  return whole ? sums.map((x) => x / whole) : sums;
+}
+
+// How differences go with those some pixels on, in all and in the mean of windows.
+function echoes(differences, count) {
+  const each = differences.length / count;
+  const windows = [...Array(count).keys()].map((n) => differences.slice(n * each, (n + 1) * each));
+  const products = (lines, away) => average(lines.flatMap((line) => [...line.subarray(away)].map((x, n) => x * line[n])));
+  const squares = windows.map((lines) => products(lines, 0)), all = average(squares) + 0.05;
+  return [
+    ...[2, 3, 4].map((away) => average(windows.map((lines) => products(lines, away))) / all),
+    ...[1, 2, 3].map((away) => average(windows.map((lines, n) => products(lines, away) / (squares[n] + 0.25)))),
+  ];
+}
+
+function cutOff(lumas) {
+  const values = lumas.flatMap((luma) => [...luma.values]);
+  return [average(values.map((x) => Number(x < 1))), average(values.map((x) => Number(x > 254)))];
 }
 
 function flatness(lumas) {

@@ -82,12 +82,20 @@ def find_hr(
     sources: Iterable[Path], suffixes: Container[str] = SUFFIXES, scale: int = 2
 ) -> tuple[list[Path], list[str]]:
     """All HR pictures of folders and files, and a note where others lie beside them. Raises EspcnError as above."""
-    found: list[Path] = []
+    found, notes = find_hr_files(sources, suffixes, scale)
+    return [file.path for file in found], notes
+
+
+def find_hr_files(
+    sources: Iterable[Path], suffixes: Container[str] = SUFFIXES, scale: int = 2
+) -> tuple[list[File], list[str]]:
+    """The same with what their names say."""
+    found: list[File] = []
     notes: list[str] = []
     for source in sources:
         for group in find_groups(source, suffixes):
             hr = group.at(scale).hr
-            found += [file.path for file in hr]
+            found += hr
             if beside := len(group.hr) - len(hr) + len(group.lr) + group.results:
                 notes.append(f"{group.folder} holds {len(hr)} HR pictures; {beside} others beside them are not used")
     return found, notes

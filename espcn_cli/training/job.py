@@ -8,10 +8,12 @@ from typing import Any
 
 from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
-from espcn_cli.files import check_destination, existing, is_file, is_there
+from espcn_cli.files import check_destination, existing, is_file, is_folder, is_there
 from espcn_cli.network import checkpoint
 from espcn_cli.scoring import layouts
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices, has_layers, has_name
+from espcn_cli.training import given_lr
+from espcn_cli.training.events import Skipped
 from espcn_cli.training.run_folder import RunFolder
 from espcn_cli.training.scenes import SIDE
 
@@ -20,7 +22,8 @@ from espcn_cli.training.scenes import SIDE
 class Job:
     """One training: which network, from which files, how, and where it goes; `workers` threads read the pictures.
     `drawings` are drawn more often than their number says, for `--degradation real` alone.
-    `notes`: what lies beside the pictures and is not used.
+    `notes`: what lies beside the pictures and is not used. `lr`: HR -> LR, for training and validation pictures,
+    where LR is given in a folder, `lr_folder`; `alone`: pictures that have none there.
     `init` is a checkpoint to start from: one of the same kind, at this or another scale, or a narrower one.
 
     Without `validation` pictures, a tenth of the usable ones is held out.
@@ -41,6 +44,9 @@ class Job:
     cache: Cache = "auto"
     tensorboard: bool = False
     notes: list[str] = field(default_factory=list)
+    lr_folder: Path | None = None
+    lr: dict[Path, Path] = field(default_factory=dict)
+    alone: list[Skipped] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -59,6 +65,7 @@ def make_job(
     settings: TrainSettings,
     valid: Path | None = None,
     drawings: Path | None = None,
+    lr: Path | None = None,
     **options: Any,
 ) -> Job:
     """Look up the pictures; `options` are the rest of a `Job`.
@@ -72,13 +79,20 @@ def make_job(
     check_destination(output)
     RunFolder.of(output).check()
     own = RunFolder.of(output).path.resolve()  # its sample and curves are no pictures to learn from
-    found, notes = layouts.find_hr(sources, scale=model.scale)
-    pictures = [path for path in found if own not in path.resolve().parents]
-    if not pictures:
+    check_lr(lr, settings)
+    apart = [own, *([lr.resolve()] if lr else [])]
+    found, notes = layouts.find_hr_files(sources, scale=model.scale)
+    hr = [file for file in found if not any(folder in file.path.resolve().parents for folder in apart)]
+    if not hr:
         raise EspcnError(f"no pictures in {', '.join(map(str, sources))}: name a folder with images")
-    validation, beside = layouts.find_hr([valid] if valid else [], scale=model.scale)
-    if valid and not validation:
+    held, beside = layouts.find_hr_files([valid] if valid else [], scale=model.scale)
+    if valid and not held:
         raise EspcnError(f"no pictures in {valid}: name a folder with images for --valid")
+    given, alone = given_lr.match([*hr, *held], lr, model.scale) if lr else ({}, [])
+    notes += given_lr.unused(given, lr) if lr else []
+    pictures, validation = ([each.path for each in some if not lr or each.path in given] for some in (hr, held))
+    if not pictures or (held and not validation):
+        raise EspcnError(f"{'validation' if pictures else 'training'} pictures have no LR in {lr}: {alone[0].line}")
     if drawings and settings.degradation != "real":
         raise UsageError("--drawings is for --degradation real: name the folder among DATA")
     if settings.degradation == "real" and settings.patch_size > SIDE:
@@ -92,7 +106,18 @@ def make_job(
     name, model = continued(name, model, init)
     check_mixtures(settings, model, init)
     notes += beside + others
-    return Job(output, name, model, settings, pictures, validation, more, notes=notes, **options)
+    options |= {"notes": notes, "lr_folder": lr, "lr": given, "alone": alone}
+    return Job(output, name, model, settings, pictures, validation, more, **options)
+
+
+def check_lr(lr: Path | None, settings: TrainSettings) -> None:
+    """Raises UsageError if LR is given and to be made as well, or lies in no folder."""
+    if lr is None:
+        return
+    if settings.degradation != TrainSettings().degradation:
+        raise UsageError("--lr gives LR, and --degradation says how to make it: leave one of them out")
+    if not is_folder(lr):
+        raise UsageError(f"--lr {lr} is no folder: name the one with LR pictures")
 
 
 def check_mixtures(settings: TrainSettings, model: ModelSettings, init: Path | None) -> None:

@@ -49,6 +49,7 @@ class DataSet:
     skipped: list[Skipped]
     scale: int
     planes: int = 1
+    lr_given: bool = False
 
     def holding(self, pictures: dict[str, Tensor]) -> list[str]:
         """Which of these pictures, name -> HR (1, C, H, W) in [0, 1], are among the samples, by content."""
@@ -71,10 +72,13 @@ class DataSet:
 
     @property
     def fingerprint(self) -> dict[str, int | str]:
-        """Files, HR pixels, and a hash of all HR values: the same pictures in the same order give the same one."""
+        """Files, HR pixels, and hashes of all HR and of given LR: the same for the same pictures in one order."""
         together = hashlib.sha256(b"".join(sample.digest for sample in self.samples))
         pixels = self.scale**2 * sum(sample.size[0] * sample.size[1] for sample in self.samples)
-        return {"files": len(self.samples), "pixels": pixels, "sha256": together.hexdigest()}
+        found: dict[str, int | str] = {"files": len(self.samples), "pixels": pixels, "sha256": together.hexdigest()}
+        if self.lr_given:
+            found["lr_sha256"] = hashlib.sha256(b"".join(sample.lr_digest for sample in self.samples)).hexdigest()
+        return found
 
 
 def load_data(
@@ -99,6 +103,7 @@ def load_data(
     def load(path: Path) -> AnySample | Skipped:
         try:
             sample = kept.sample(path, recipe)
+            recipe.check(path, sample.pair)
         except CacheError:
             raise
         except EspcnError as error:
@@ -121,7 +126,7 @@ def load_data(
         reason = f"; the first: {skipped[0].line}" if skipped else ""
         remedy = ": use a smaller --patch-size" if any(file.too_small for file in skipped) else ""
         raise EspcnError(f"no usable picture among {len(paths)} files{reason}{remedy}")
-    return DataSet(samples, skipped, recipe.scale, recipe.planes)
+    return DataSet(samples, skipped, recipe.scale, recipe.planes, lr_given=bool(recipe.given))
 
 
 class Patches:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,9 @@ from espcn_cli.files import is_there
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
+from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
+from espcn_cli.training import given_lr
 from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
@@ -79,7 +81,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     start = warm_start(job.init, job.model, job.settings.seed) if job.init else None
     choose_precision(job.precision, device, training=True)  # refuses what is none, before the pictures are read
     scale, degradation = job.model.scale, job.settings.degradation
-    recipe = Recipe(scale, 3 if degradation == "real" else job.model.planes, degradation)
+    recipe = Recipe(scale, 3 if degradation == "real" else job.model.planes, degradation, job.lr)
     everything = [*job.pictures, *job.drawings]
     kept = choose_cache(job.cache, everything, recipe)
 
@@ -91,10 +93,11 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     pictures = load(job.pictures)
     drawings = load(job.drawings, len(job.pictures)) if job.drawings else None
     pictures, held_out = (pictures, job.validation) if job.validation else hold_out(pictures)
-    pairs, unusable = load_validation(held_out, scale, degradation)
+    pairs, unusable = load_validation(held_out, scale, degradation, job.lr)
     together = pictures.and_(drawings) if drawings else pictures
     warnings = [*job.notes, *oddities(together, pairs)]
-    report(Loaded(len(together.samples), len(pairs), together.skipped + unusable, warnings, kept.reason))
+    skipped = job.alone + together.skipped + unusable
+    report(Loaded(len(together.samples), len(pairs), skipped, warnings, kept.reason))
     fingerprint = together.fingerprint
     state = make_state(job, device, start)
     mixtures = make_mixtures(state) if job.settings.mixtures else ()
@@ -156,13 +159,22 @@ def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job, device: t
     return kind(pool, model.scale, job.patch, settings.batch_size, settings.candidates, turns_of)
 
 
-def load_validation(paths: list[Path], scale: int, degradation: str) -> tuple[list[evaluation.Pair], list[Skipped]]:
-    """The validation pairs, and why the other files cannot be used. Raises EspcnError if none can."""
+def load_validation(
+    paths: list[Path], scale: int, degradation: str, lr: Mapping[Path, Path] | None = None
+) -> tuple[list[evaluation.Pair], list[Skipped]]:
+    """The validation pairs, with `lr` as it is given for some, and why the other files cannot be used.
+
+    Raises EspcnError if none can.
+    """
+    lr = lr or {}
     pairs: list[evaluation.Pair] = []
     unusable: list[Skipped] = []
     for path in paths:
         try:
-            pairs.append(evaluation.make_pair(path, scale, degradation=degradation))
+            pair = evaluation.make_pair(path, scale, lr.get(path), degradation)
+            if path in lr:
+                given_lr.check(to_bytes(pair.hr[0]), to_bytes(pair.lr[0]), scale, path, lr[path])
+            pairs.append(pair)
         except EspcnError as error:
             unusable.append(Skipped(path, str(error)))
     if not pairs:

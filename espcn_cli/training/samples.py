@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from espcn_cli.scoring import tensors
 from espcn_cli.scoring.degradation import make_lr
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import CACHE_GIGABYTES
+from espcn_cli.training import given_lr
 
 CACHE_VERSION = "1"
 """Part of every key: whoever changes what `Recipe.pair` makes gives it another value."""
@@ -50,25 +52,49 @@ class CacheError(EspcnError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture becomes a pair. Where LR is made anew later, the pair's is bicubic (`camera`) or bare (`real`)."""
+    """How a picture becomes a pair. Where LR is made anew later, the pair's is bicubic (`camera`) or bare (`real`).
+
+    `given`: HR -> LR, where that is not made but read.
+    """
 
     scale: int
     planes: int
     degradation: str = "bicubic"
+    given: Mapping[Path, Path] = field(default_factory=dict, repr=False, hash=False)
 
     def pair(self, path: Path) -> Pair:
-        """Read and degrade the whole picture. Raises EspcnError if it cannot be read or is smaller than the scale."""
+        """Read and degrade the whole picture, or read the LR that is given.
+
+        Raises EspcnError if a file cannot be read, is smaller than the scale, or is not the other's size at the scale.
+        """
         pixels = tensors.read(path).pixels
         if min(pixels.shape[-2:]) < self.scale:
             raise EspcnError(f"{path}: {pixels.shape[-1]} x {pixels.shape[-2]} is too small for x{self.scale}")
         hr = crop_to_multiple(pixels, self.scale)
         if self.planes == 3:
             hr = with_planes(hr, 3)
-        if self.degradation == "real":
+        if path in self.given:
+            lr = self._given(path, hr)
+        elif self.degradation == "real":
             lr = hr[..., :: self.scale, :: self.scale]
         else:  # in colour and whole, as the picture that a user will bring was made
             lr = make_lr(hr, self.scale, "bicubic" if self.degradation == "camera" else self.degradation)
         return to_bytes(with_planes(hr, self.planes)[0]), to_bytes(with_planes(lr, self.planes)[0])
+
+    def _given(self, path: Path, hr: Tensor) -> Tensor:
+        lr = tensors.read(self.given[path]).pixels
+        (height, width), (wide, high) = lr.shape[-2:], (hr.shape[-1], hr.shape[-2])
+        if (width * self.scale, height * self.scale) != (wide, high):
+            raise EspcnError(
+                f"{self.given[path]}: {width} x {height} is not {path} ({wide} x {high}) at 1/{self.scale}",
+                self.given[path],
+            )
+        return lr
+
+    def check(self, path: Path, pair: Pair) -> None:
+        """Raises EspcnError if LR was given for a picture, and does not show the same place."""
+        if path in self.given:
+            given_lr.check(*pair, self.scale, path, self.given[path])
 
     def bytes_of(self, path: Path) -> int:
         """About how much a picture's pair takes, by the size in its header; 0 if it has none."""
@@ -102,6 +128,11 @@ class Sample:
         return digest(self.hr)
 
     @cached_property
+    def lr_digest(self) -> bytes:
+        """The same for two samples with the same LR."""
+        return digest(self.lr)
+
+    @cached_property
     def detail(self) -> Tensor:
         """Of each cell: see `detail`."""
         return detail(self.lr)
@@ -115,6 +146,7 @@ class Reread:
     recipe: Recipe
     size: tuple[int, int]
     digest: bytes
+    lr_digest: bytes
     detail: Tensor
 
     @property
@@ -148,7 +180,7 @@ class Cache:
         sample = Sample(path, *recipe.pair(path))
         if self.kind == "memory":
             return sample
-        return Reread(path, recipe, sample.size, sample.digest, sample.detail)
+        return Reread(path, recipe, sample.size, sample.digest, sample.lr_digest, sample.detail)
 
     def _from_disk(self, path: Path, recipe: Recipe) -> Sample:
         """From the file that the picture's bytes and the recipe name, which is made if it is not there, or damaged."""
@@ -217,13 +249,19 @@ def choose_cache(kind: str, paths: list[Path], recipe: Recipe, folder: Path | No
 
 def key(path: Path, recipe: Recipe) -> str:
     """Name a pair by what it is made from: file bytes and recipe. Raises EspcnError for an unreadable file."""
-    try:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256")
-    except OSError as error:
-        raise EspcnError(f"cannot read {path} ({error.strerror})") from None
+    content = _content(path)
+    if path in recipe.given:
+        content.update(b"LR is " + _content(recipe.given[path]).digest())
     content.update(f"{CACHE_VERSION} {recipe}".encode())
     return content.hexdigest()
+
+
+def _content(path: Path) -> hashlib._Hash:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise EspcnError(f"cannot read {path} ({error.strerror})") from None
 
 
 def _note_use(path: Path) -> None:

@@ -117,8 +117,9 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
     job, state = run.job, run.state
     drawings = sorted({path.parent.name for path in job.drawings})
     folders = {"folders": sorted({path.parent.name for path in job.pictures})}
+    lr = {"lr": job.lr_folder.name} if job.lr_folder else {}
     training = {
-        "data": {**run.fingerprint, **folders, **({"drawings": drawings} if drawings else {})},
+        "data": {**run.fingerprint, **folders, **({"drawings": drawings} if drawings else {}), **lr},
         "settings": job.settings.to_dict(),
         "step": state.step,
         "seconds": round(state.seconds),
@@ -133,7 +134,7 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
             "ssim": round(result.ssim, 5),
             "bicubic": round(result.bicubic, 4),
             "images": len(run.pairs),
-            "protocol": evaluation.describe("picture", job.model.scale, degradation=job.settings.degradation),
+            "protocol": evaluation.describe("picture", job.model.scale, bool(job.lr), job.settings.degradation),
         }
     }
     sister = mixing.sister_of(job.init, job.model) if job.init and job.settings.degradation == "real" else None

@@ -1,9 +1,9 @@
 """Which strength a picture gets, from clean weights to real ones: by its levels and its file, in NumPy alone.
 
 A few windows of the picture are measured: how strong each frequency is and how often it is missing, how steep and how
-ringing the edges are, how much of it is flat, how many colours there are. These statistics and what the file tells go
-through a small network, fitted by `benchmarks/strength.py` to what each strength gained on thousands of damaged
-pictures.
+ringing the edges are, how much of it is flat, how many colours there are, what was cut off at black and white. These
+statistics and what the file tells go through a small network, fitted by `benchmarks/strength.py` to what each strength
+gained on thousands of damaged pictures.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ FINENESS = 4
 
 STEEPEST = 0.05
 """The share of differences that are taken for edges."""
+
+STRONGEST = (0.05, 0.01)
+"""The shares of differences among which single edges are looked for, ..."""
+
+AROUND = 3
+"""... and how many differences on each side of them are looked at."""
 
 MARKED = 1.1
 """How much greater differences over the edges of blocks are than the usual ones, where blocks show."""
@@ -140,6 +146,9 @@ def statistics(rgb: Floats) -> Floats:
         _edges(differences),
         _flatness(luma),
         _colours(rgb, luma),
+        *(_profiles(differences, share) for share in STRONGEST),
+        _echoes(differences),
+        np.array([(luma < 1).mean(), (luma > 254).mean()]),
     ]
     return np.concatenate(parts).astype(np.float32)
 
@@ -254,6 +263,50 @@ def _edges_along(steps: Floats) -> Floats:
     mean = height[edges].mean()
     onwards = (around * np.sign(middle))[:, edges]
     return np.array([same, onwards.mean() / mean, np.minimum(onwards, 0).mean() / mean, np.log(mean)])
+
+
+def _profiles(differences: tuple[Floats, Floats], share: float) -> Floats:
+    """What lies beside single edges, the strongest of such a share of all differences; the mean of both directions."""
+    result: Floats = np.mean([_profile_along(steps, share) for steps in differences], axis=0)
+    return result
+
+
+def _profile_along(steps: Floats, share: float) -> Floats:
+    """The differences 1, 2 and 3 pixels away, as parts of the edge's: the mean, of those that turn back, the smaller.
+
+    What was sharpened turns back on both sides, what was made small by averages does not.
+    """
+    inside = steps.shape[-1] - AROUND
+    middle = steps[..., AROUND:inside]
+    height = np.abs(middle)
+    single = height >= max(float(np.quantile(height, 1 - share)), 3.0)
+    for away in (-1, 1):
+        single &= height >= np.abs(steps[..., AROUND + away : inside + away])
+    if not single.any():
+        return np.zeros(3 * AROUND)
+    sign, mean = np.sign(middle[single]), height[single].mean()
+    found = []
+    for away in range(1, AROUND + 1):
+        sides = [steps[..., AROUND + to : inside + to][single] * sign for to in (-away, away)]
+        found += [np.mean(sides), np.minimum(sides, 0).mean(), np.minimum(*sides).mean()]
+    beside: Floats = np.array(found) / mean
+    return beside
+
+
+def _echoes(differences: tuple[Floats, Floats]) -> Floats:
+    """How differences go with those some pixels on: in all and as the mean of windows; mean of both ways."""
+    result: Floats = np.mean([_echoes_along(steps) for steps in differences], axis=0)
+    return result
+
+
+def _echoes_along(steps: Floats) -> Floats:
+    def products(away: int) -> Floats:
+        mean: Floats = (steps[..., away:] * steps[..., :-away]).mean(axis=(1, 2))
+        return mean
+
+    square = np.square(steps).mean(axis=(1, 2))
+    in_all = [products(away).mean() / (square.mean() + 0.05) for away in (2, 3, 4)]
+    return np.array([*in_all, *((products(away) / (square + 0.25)).mean() for away in (1, 2, 3))])
 
 
 def _flatness(luma: Floats) -> Floats:

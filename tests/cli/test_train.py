@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import signal
@@ -29,6 +30,29 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
     upscaled = run("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
     assert upscaled.code == 0, upscaled.stderr
+
+
+def test_own_lr_beside_hr(photos: Path) -> None:
+    """A camera's own small pictures, here darker: pairs by name; one without a partner and a moved one are named."""
+    folder = photos.parent
+    for path in sorted(photos.iterdir()):
+        with Image.open(path) as image:
+            half = image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC)
+            half.point(lambda level: level * 3 // 4).save(save_picture(folder / "own" / f"{path.stem}x2.png"))
+    with Image.open(photos / "0.png") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "turned.png")
+        image.resize((image.width // 2, image.height // 2)).save(folder / "own" / "turned.png")
+    save_picture(photos / "alone.png", 96, 96)
+    result = run("train", "photos", "--lr", "own", "--steps", 2, *QUICK, cwd=folder)
+    assert result.code == 0, result.stderr
+    assert "skipped photos/alone.png: no LR picture of its name in own" in result.stderr
+    assert re.search(r"^skipped own/turned\.png (lies|does not show)", result.stderr, re.M)
+    assert "training on 2 pictures, measured by 1; 2 files skipped" in result.stderr
+    card = json.loads(run("models", "espcn-s_x2.safetensors", "--json", cwd=folder).stdout)
+    assert "'lr': 'own'" in str(card)
+    assert "given LR files" in str(card)
+    again = run("train", "photos", "--lr", "nowhere", "--overwrite", *QUICK, cwd=folder)
+    one_line(again, 2, "--lr nowhere is no folder: name the one with LR pictures")
 
 
 def test_no_gain_is_no_loss_of_0_00_db(photos: Path) -> None:

@@ -45,12 +45,13 @@ def taken(damage: Damage) -> float:
 
 def test_a_picture_made_small_cleanly_gets_little_and_a_damaged_one_all() -> None:
     assert taken(Damage("bicubic")) <= 0.25
-    assert taken(Damage("lanczos")) <= 0.5
-    for damage in (Damage("nearest"), Damage("lanczos", jpegs=(Jpeg(30),))):
-        assert taken(damage) >= 0.75
+    assert taken(Damage("lanczos")) <= 0.25
+    assert taken(Damage("area")) <= 0.5
+    assert taken(Damage("nearest")) >= 0.5
+    assert taken(Damage("lanczos", jpegs=(Jpeg(30),))) >= 0.75
 
 
-@pytest.mark.xfail(strict=True, reason="the network as fitted takes small sharpened pictures for half as damaged")
+@pytest.mark.xfail(strict=True, reason="the cat's fur is soft: this one is taken for half as sharpened as it is")
 def test_a_sharpened_picture_gets_all() -> None:
     assert taken(Damage("lanczos", sharpen=80)) >= 0.75
 
