@@ -151,7 +151,7 @@ def pack(
     """
     opened = assemble(model, scale, Sealed, strength, tile, alpha, wrap)
     if opened.scale in PASSES:
-        apart = {each: assemble(model, each, Sealed, strength) for each in PASSES[opened.scale]}
+        apart: dict[int, Upscaler] = {each: assemble(model, each, Sealed, strength) for each in PASSES[opened.scale]}
     else:
         apart = {each: opened.at(each) for each in (opened.scales if all_scales else (opened.scale,))}
     networks = {each: _network(one, place, engine, precision) for each, one in apart.items()}

@@ -38,7 +38,7 @@ class Passes:
     def __init__(self, first: Engine, second: Engine) -> None:
         self.first = first
         self.second = second
-        self._halved: Passes | None = None
+        self._halved: Any = None
 
     @property
     def settings(self) -> ModelSettings:
@@ -104,5 +104,5 @@ class Passes:
         if self._halved is None:
             first = self.first.halved()
             self._halved = self if first is self.first else type(self)(first, self.second)
-        halved: Any = self._halved
-        return halved  # type: ignore[no-any-return]
+        halved: Self = self._halved
+        return halved
