@@ -17,6 +17,7 @@ from espcn_cli.cluster.worker import Done, Share
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.interruption import Interruption
 from espcn_cli.upscaling.outcome import Outcome, Task
+from espcn_cli.upscaling.pipeline import tidy
 
 MOST_TIMES = 3
 """How often a picture is begun: whoever it kills, it kills no more of them."""
@@ -125,6 +126,7 @@ class Head:
             raise
         finally:
             self._stopping = True
+            tidy([task for _, task in tasks])  # what dead workers had begun
 
     def _work(self) -> Iterator[Outcome]:
         began = looked = lost = time.monotonic()

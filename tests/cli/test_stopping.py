@@ -286,7 +286,7 @@ def test_twice_while_a_picture_is_written_leaves_nothing_of_it(tmp_path: Path, t
 
 
 def test_a_command_that_is_still_being_imported_can_be_stopped(tmp_path: Path) -> None:
-    patch = "import espcn_cli.network.checkpoint as c; patched(c, 'find', 1, 0.5)"
+    patch = "import espcn_cli.network.named as n; patched(n, 'find', 1, 0.5)"
     with started(tmp_path, "benchmark", ".", "-m", "espcn-s", patch=patch) as process:
         assert ended(process, signal.SIGTERM) == ["espcn: interrupted"]
     assert process.returncode == 143

@@ -224,4 +224,5 @@ def test_a_node_that_dies_in_the_middle_costs_nothing(
         outcomes.append(outcome)
     assert len(outcomes) == len({outcome.task for outcome in outcomes}) == 60
     assert not [outcome.error for outcome in outcomes if outcome.error]
-    assert contents(tmp_path / "out") == alone
+    there = contents(tmp_path / "out")  # and perhaps what the dead one had begun, if its process has not quite ended
+    assert {name: data for name, data in there.items() if not name.endswith(PART_SUFFIX)} == alone
