@@ -1,8 +1,9 @@
 """What `--strength auto` costs on videos: python benchmarks/video_strength.py CLIP... [--codecs h264 vp9] [--crf 18 23]
 
 Each CLIP is halved by FFmpeg's scaler, stored by each codec at each crf, and upscaled again at strengths 0 to 1 and at
-the one that `auto` takes. Figures are dB of luma against the clip, the mean of some frames. A row tells the strengths'
-dB, what auto took, and what that lost against the best. `lossless` is FFV1, `mpeg4` takes a quantiser for its crf.
+the one that `auto` takes. Figures are dB of luma against the clip, the mean of some frames. A row tells Lanczos' and
+the strengths' dB, what auto took, and what that lost against the best. `lossless` is FFV1, `mpeg4` takes a quantiser
+for its crf.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -19,7 +21,8 @@ from typing import Any
 import av
 import numpy as np
 
-from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.levels import Floats, Levels
+from espcn_cli.maths.resize import interpolate
 from espcn_cli.pictures.video import open_video
 from espcn_cli.upscaling.scenes import Origin, Scenes
 from espcn_cli.upscaling.upscaler import Upscaler, load
@@ -99,12 +102,18 @@ def opened(upscaler: Upscaler, stored: Stored, every: int) -> tuple[float, float
 
 def decibels(upscaler: Upscaler, strength: float, pairs: list[tuple[Levels, Levels]]) -> float:
     engine = upscaler.engine_at(strength)
-    found = []
-    for small, large in pairs:
-        [made] = engine.upscale([small[..., None]], 16, 235)
-        error = float(np.mean((made[..., 0].astype(np.float32) - large) ** 2))
-        found.append(10 * math.log10(255**2 / error))
-    return sum(found) / len(found)
+    return mean_psnr((engine.upscale([small[..., None]], 16, 235)[0][..., 0], large) for small, large in pairs)
+
+
+def by_lanczos(pairs: list[tuple[Levels, Levels]]) -> float:
+    return mean_psnr(
+        (interpolate(small[None, None].astype(np.float32), 2, "lanczos")[0, 0], large) for small, large in pairs
+    )
+
+
+def mean_psnr(pairs: Iterable[tuple[Levels | Floats, Levels]]) -> float:
+    errors = [float(np.mean((made.astype(np.float32) - large) ** 2)) for made, large in pairs]
+    return sum(10 * math.log10(255**2 / error) for error in errors) / len(errors)
 
 
 def main() -> None:
@@ -119,7 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     upscaler = load(options.model, 2)
     columns = "".join(f"{strength:>8g}" for strength in STRENGTHS)
-    print(f"{'clip':<12}{'codec':<10}{'crf':>4}{'q':>6}{columns}{'auto':>8}{'dB':>8}{'lost':>7}")
+    print(f"{'clip':<12}{'codec':<10}{'crf':>4}{'q':>6}{'Lanczos':>9}{columns}{'auto':>8}{'dB':>8}{'lost':>7}")
     with tempfile.TemporaryDirectory() as folder:
         for clip in options.clips:
             for codec in options.codecs:
@@ -132,7 +141,7 @@ def main() -> None:
                     q = "" if quantiser is None or codec == "lossless" else f"{quantiser:.1f}"
                     lost = max(*found.values(), auto) - auto
                     print(
-                        f"{clip.stem:<12}{codec:<10}{crf:>4}{q:>6}{figures}{strength:8g}{auto:8.2f}{lost:7.2f}",
+                        f"{clip.stem:<12}{codec:<10}{crf:>4}{q:>6}{by_lanczos(pairs):9.2f}{figures}{strength:8g}{auto:8.2f}{lost:7.2f}",
                         flush=True,
                     )
 

@@ -62,6 +62,9 @@ DEFAULT_FOR_PICTURES = DEFAULT_MODEL + REAL
 
 DEFAULT_SCALE: Scale = 2
 
+PASSES: dict[int, tuple[Scale, Scale]] = {6: (2, 3), 8: (2, 4), 9: (3, 3), 12: (3, 4), 16: (4, 4)}
+"""Scales that no network has, and the two networks that make them one after the other."""
+
 STRENGTH_STEPS = 8
 """Steps between clean weights, strength 0, and real ones, strength 1: each that is in use is a network of its own."""
 

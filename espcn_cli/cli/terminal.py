@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -15,12 +16,35 @@ import typer
 
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.figures import to_json
-from espcn_cli.settings import SCALES, AutoencoderSettings, EngineName, TrainSettings
+from espcn_cli.settings import DEFAULT_SCALE, PASSES, SCALES, AutoencoderSettings, EngineName, TrainSettings
 
 S = TypeVar("S", TrainSettings, AutoencoderSettings)
 
 SCALE_HELP = f"Upscaling factor: {', '.join(map(str, SCALES))}."
 
+
+def parse_scale(text: str) -> int:
+    """One of SCALES or PASSES. Raises ValueError for anything else, with the way to any other size."""
+    scales = [str(scale) for scale in (*SCALES, *PASSES)]
+    if text in scales:
+        return int(text)
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)(%?)", text)
+    percent = float(number[1]) * (1 if number[2] else 100) if number else 0
+    other = f": for that, use --size {percent:g}%" if percent else ""
+    raise ValueError(f"{text!r} is not one of {', '.join(map(repr, scales))}{other}")
+
+
+ScaleInPasses = Annotated[
+    int | None,
+    typer.Option(
+        "--scale",
+        "-s",
+        metavar="|".join(map(str, (*SCALES, *PASSES))),
+        parser=parse_scale,
+        help=f"{SCALE_HELP} With a model's name also {', '.join(map(str, PASSES))}, in two passes, such as x2 and then "
+        f"x3. Default: the checkpoint's, {DEFAULT_SCALE} for a name.",
+    ),
+]
 Engine = Annotated[
     EngineName,
     typer.Option(help="What computes: auto takes OpenVINO (pip install 'espcn[fast]') on a CPU, else PyTorch."),

@@ -18,13 +18,13 @@ from espcn_cli.cli.outcomes import count_others, print_json, report_passed, repo
 from espcn_cli.cli.panels import Panelled
 from espcn_cli.cli.scaling import Cluster, CoresPerWorker, check_options, work_on
 from espcn_cli.cli.terminal import (
-    SCALE_HELP,
     AnyDevice,
     Engine,
     Json,
     Overwrite,
     Precision,
     Quiet,
+    ScaleInPasses,
     SkipExisting,
     Strength,
     Threads,
@@ -36,7 +36,7 @@ from espcn_cli.cli.terminal import (
 )
 from espcn_cli.errors import UsageError
 from espcn_cli.paths import STREAM, file_of
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, SCALES, Alpha, Codec, Scale
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Alpha, Codec
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.outcome import Outcome, Task
@@ -75,17 +75,6 @@ def output_for(source: str, scale: object) -> str:
     return name + ("/" if path.is_dir() else path.suffix)
 
 
-def parse_scale(text: str) -> Scale:
-    """One of SCALES. Raises ValueError for anything else, with the way to any other size."""
-    for scale in SCALES:
-        if text == str(scale):
-            return scale
-    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)(%?)", text)
-    percent = float(number[1]) * (1 if number[2] else 100) if number else 0
-    other = f": for that, use --size {percent:g}%" if percent else ""
-    raise ValueError(f"{text!r} is not one of {', '.join(repr(str(scale)) for scale in SCALES)}{other}")
-
-
 def upscale(
     sources: Annotated[
         list[str],
@@ -107,16 +96,7 @@ def upscale(
             help=f"A name from `espcn models`, or a checkpoint's path. Default: {DEFAULT_FOR_PICTURES}.",
         ),
     ] = None,
-    scale: Annotated[
-        Scale | None,
-        typer.Option(
-            "--scale",
-            "-s",
-            metavar="|".join(map(str, SCALES)),
-            parser=parse_scale,
-            help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name.",
-        ),
-    ] = None,
+    scale: ScaleInPasses = None,
     strength: Strength = "auto",
     size: Annotated[
         str | None,

@@ -16,12 +16,12 @@ from espcn_cli.cli.batch import finished
 from espcn_cli.cli.outcomes import report
 from espcn_cli.cli.stopping import CODES
 from espcn_cli.cli.terminal import (
-    SCALE_HELP,
     AnyDevice,
     Engine,
     MaxPixels,
     Precision,
     Quiet,
+    ScaleInPasses,
     Strength,
     Threads,
     parse_strength,
@@ -30,7 +30,7 @@ from espcn_cli.cli.terminal import (
     show,
 )
 from espcn_cli.errors import EspcnError
-from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Scale
+from espcn_cli.settings import DEFAULT_FOR_PICTURES, MAX_PIXELS
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.arrivals import Arrivals
@@ -46,10 +46,7 @@ def watch(
         str | None,
         typer.Option("--model", "-m", help=f"A name or a checkpoint's path. Default: {DEFAULT_FOR_PICTURES}."),
     ] = None,
-    scale: Annotated[
-        Scale | None,
-        typer.Option("--scale", "-s", help=f"{SCALE_HELP} Default: the checkpoint's, {DEFAULT_SCALE} for a name."),
-    ] = None,
+    scale: ScaleInPasses = None,
     strength: Strength = "auto",
     size: Annotated[
         str | None, typer.Option(metavar="WxH|Wx|xH|N%", help="Exact size, as for `espcn upscale`.")

@@ -14,9 +14,9 @@ from espcn_cli.errors import UsageError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.mixing import Pair
-from espcn_cli.settings import Alpha, ModelSettings
+from espcn_cli.settings import PASSES, Alpha, ModelSettings
 from espcn_cli.upscaling.mixture import Mixture
-from espcn_cli.upscaling.upscaler import Strength, Upscaler, assemble
+from espcn_cli.upscaling.upscaler import Strength, Upscaler, assemble, in_two
 
 Place = Literal["cpu", "cuda"]
 """What a worker computes on: its cores, or its GPU."""
@@ -64,7 +64,10 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Kit:
-    """A model to be opened elsewhere. `networks`: by scale; `first` is the scale that it has without a size."""
+    """A model to be opened elsewhere. `networks`: by scale; `first` is the scale that it has without a size.
+
+    That may be one of PASSES, which `networks` has the two scales of.
+    """
 
     networks: dict[int, Network]
     first: int
@@ -83,6 +86,8 @@ class Kit:
         return self._at(self.first)
 
     def _at(self, scale: int) -> Upscaler:
+        if scale not in self.networks:
+            return in_two(*(self._at(each) for each in PASSES[scale]))
         network = self.networks[scale]
         open_weights = partial(
             opening.open_engine,
@@ -98,6 +103,8 @@ class Kit:
         return self._sealed_at(self.first)
 
     def _sealed_at(self, scale: int) -> Upscaler:
+        if scale not in self.networks:
+            return in_two(*(self._sealed_at(each) for each in PASSES[scale]))
         return self._assembled(scale, Sealed, self._sealed_at)
 
     def _assembled(
@@ -143,8 +150,11 @@ def pack(
     `all_scales`: a size is asked for, and each picture may need another scale.
     """
     opened = assemble(model, scale, Sealed, strength, tile, alpha, wrap)
-    scales = opened.scales if all_scales else (opened.scale,)
-    networks = {each: _network(opened.at(each), place, engine, precision) for each in scales}
+    if opened.scale in PASSES:
+        apart: dict[int, Upscaler] = {each: assemble(model, each, Sealed, strength) for each in PASSES[opened.scale]}
+    else:
+        apart = {each: opened.at(each) for each in (opened.scales if all_scales else (opened.scale,))}
+    networks = {each: _network(one, place, engine, precision) for each, one in apart.items()}
     return Kit(networks, opened.scale, place, opened.strength, tile, alpha, ensemble, wrap)
 
 

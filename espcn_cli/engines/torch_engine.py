@@ -13,6 +13,7 @@ from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_side, survive_forks
 from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, highest
+from espcn_cli.engines.passes import Passes
 from espcn_cli.engines.scheduler import through
 from espcn_cli.engines.tiles import fill
 from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH, luma
@@ -239,8 +240,9 @@ def upscale_planes(engine: PlaneEngine, lr: Tensor, tile: int | None = None) -> 
     """
     n, c, height, width = lr.shape
     scale = engine.settings.scale
-    if isinstance(engine, TorchEngine):
-        out = torch.empty(n, c, height * scale, width * scale, pin_memory=engine.device.type == "cuda")
+    last = engine.second if isinstance(engine, Passes) else engine
+    if isinstance(last, TorchEngine):
+        out = torch.empty(n, c, height * scale, width * scale, pin_memory=last.device.type == "cuda")
         fill(out, engine, lr, tile)
     else:  # of arrays
         out = torch.empty(n, c, height * scale, width * scale)

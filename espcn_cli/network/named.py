@@ -48,8 +48,7 @@ def find(model: str | None, scale: int | None = None) -> Path:
     if model is None:
         wanted = scale or min(scales(None))
         return find(DEFAULT_FOR_PICTURES if wanted in scales(DEFAULT_FOR_PICTURES) else DEFAULT_MODEL, wanted)
-    is_path = Path(model).suffix.lower() in (SUFFIX, *FOREIGN_SUFFIXES)
-    if is_path or os.path.dirname(model):  # noqa: PTH120
+    if is_path(model):
         path = file_of(model)
         if not is_file(path):
             raise EspcnError(
@@ -63,6 +62,13 @@ def find(model: str | None, scale: int | None = None) -> Path:
     if wanted not in found:
         raise UsageError(f"model {model} has no scale {wanted}: it has {', '.join(map(str, sorted(found)))}")
     return found[wanted]
+
+
+def is_path(model: str | None) -> bool:
+    """Whether a model is told by its file's path, and not by a name."""
+    if model is None:
+        return False
+    return bool(Path(model).suffix.lower() in (SUFFIX, *FOREIGN_SUFFIXES) or os.path.dirname(model))  # noqa: PTH120
 
 
 def scales(model: str | None) -> list[int]:

@@ -322,7 +322,8 @@ class _Film:
         size = self.upscaler.output_size(clip.size, self.options.size)
         if size[0] * size[1] > self.options.max_output:
             raise EspcnError(
-                f"{size[0]:,} x {size[1]:,} pixels would be more than {self.options.max_output:,}: use a smaller --size"
+                f"{size[0]:,} x {size[1]:,} pixels would be more than {self.options.max_output:,}: "
+                "use a smaller --scale or --size"
             )
         if used is not None:
             reached = used.output_size(clip.size)

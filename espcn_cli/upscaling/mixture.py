@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from espcn_cli.engines.engine import Engine
+from espcn_cli.engines.passes import Passes
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.mixing import Pair
 from espcn_cli.settings import STRENGTH_STEPS, ModelSettings
@@ -34,3 +35,22 @@ class Mixture:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Mixture, (self.pair, self._open)
+
+
+class MixedPasses(Mixture):
+    """Two passes of which one at least is mixed: both at the same strength."""
+
+    def __init__(self, first: Engine | Mixture, second: Engine | Mixture) -> None:
+        self.first, self.second = first, second
+        self._engines = {}
+        self._lock = threading.Lock()
+
+    def engine(self, strength: float) -> Engine:
+        """The engine at a strength in [0, 1], rounded to a step. Raises EspcnError as opening one does."""
+        step = round(strength * STRENGTH_STEPS)
+        both = [each.engine(strength) if isinstance(each, Mixture) else each for each in (self.first, self.second)]
+        with self._lock:
+            return self._engines.setdefault(step, Passes(*both))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MixedPasses, (self.first, self.second)

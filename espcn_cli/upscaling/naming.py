@@ -12,6 +12,7 @@ from string import Formatter
 from espcn_cli.errors import UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.network import named
+from espcn_cli.settings import PASSES
 
 FIELDS = {"stem": ".+", "suffix": r"\.[^.]+", "scale": r"\d+", "model": ".+"}
 """What a pattern can hold, and how that looks in a name."""
@@ -63,7 +64,7 @@ def naming_of(pattern: str, model: str | None, scale: int | None) -> Naming:
     check(pattern)
     if "{scale}" not in pattern and "{model}" not in pattern:
         return Naming(pattern, 1, "")
-    path = named.find(model, scale)
+    path = named.find(model, PASSES[scale][0] if scale in PASSES else scale)
     card = importing.read_card(path)
     name = card.name if model is None else path.stem if path == Path(model) else model
     return Naming(pattern, scale or card.settings.scale, re.sub(r"[/\\]", "-", name))

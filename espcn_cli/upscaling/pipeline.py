@@ -40,7 +40,7 @@ from espcn_cli.upscaling.strips import no_memory
 from espcn_cli.upscaling.upscaler import Flow, Upscaler
 
 GROWTH = max(SCALES) ** 2
-"""Pixels of output allowed for each of a source: what the largest scale makes of it."""
+"""Pixels of output allowed for each of a source: what the largest scale makes of it in one pass."""
 
 LARGE = 5 * 2**27
 """Bytes of a picture and its output from which on it is alone in memory: 32 megapixels of RGB at x2."""
@@ -206,7 +206,7 @@ def targets(upscaler: Upscaler, task: Task, frames: Sequence[Pixels], options: O
         what = f"{width:,} x {height:,} pixels" if len(sizes) == 1 else f"{pixels:,} pixels in {len(sizes)} frames"
         raise EspcnError(
             f"{task.source_name}: {what} would be more than {options.max_output:,}: "
-            f"choose a smaller --size, or allow it with --max-pixels {-(-pixels // GROWTH)}",
+            f"choose a smaller --scale or --size, or allow it with --max-pixels {-(-pixels // GROWTH)}",
             task.source,
         )
     kind = options.stream_format if task.streams else writing.format_of(task.output)

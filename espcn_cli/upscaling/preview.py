@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ TRIAL = (256, 128)
 def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Options) -> Iterator[Outcome]:
     """Say of each task what a run would make of it, with the sizes, seconds and memory that are to be expected."""
     tasks = list(tasks)
-    pace = _seconds_per_pixel(upscaler)
+    pace = cache(_seconds_per_pixel)
     for task in (settle(task, options.overwrite, options.skip_existing) for task in tasks):
         if isinstance(task, Task) and task.archive:
             expected = partial(_expected, upscaler, options=options, pace=pace)
@@ -39,7 +39,7 @@ def preview(upscaler: Upscaler, tasks: Iterable[Task | Outcome], options: Option
             yield task if isinstance(task, Outcome) else _expected(upscaler, task, options, pace)
 
 
-def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> Outcome:
+def _expected(upscaler: Upscaler, task: Task, options: Options, pace: Callable[[Upscaler], float]) -> Outcome:
     try:
         extent = extent_of(task.source, options.depth)
         outputs = targets(upscaler, task, extent.frames, options)
@@ -48,7 +48,8 @@ def _expected(upscaler: Upscaler, task: Task, options: Options, pace: float) -> 
     memory = held(extent, outputs) + WORKING_MEMORY
     used = upscaler.reaching(extent.size, options.size)
     name, strength = (used.name, used.fixed_strength) if used else (None, None)
-    expected = Outcome(task, extent.size, outputs[0], extent.pixels * pace, memory, name, strength)
+    seconds = extent.pixels * pace(used) if used else 0.0
+    expected = Outcome(task, extent.size, outputs[0], seconds, memory, name, strength)
     return expected.noting(options.size)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from espcn_cli.engines.engine import SMALL, Engine, NotFiniteError, PlaneEngine, without_overflow
 from espcn_cli.engines.opening import open_engine
+from espcn_cli.engines.passes import Passes
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.maths.levels import Levels, Pixels, white_of
@@ -25,13 +26,13 @@ from espcn_cli.pictures.document import Document
 from espcn_cli.pictures.metadata import Info
 from espcn_cli.pictures.raster import Raster, from_array, made
 from espcn_cli.pictures.traces import Traces, traces_of
-from espcn_cli.settings import REAL, Alpha
+from espcn_cli.settings import PASSES, REAL, Alpha
 from espcn_cli.upscaling import alpha as alphas
 from espcn_cli.upscaling import sizes
 from espcn_cli.upscaling import strength as strengths
 from espcn_cli.upscaling import wrap as wraps
 from espcn_cli.upscaling.fit import Rising, fit, fitted
-from espcn_cli.upscaling.mixture import Mixture, Open
+from espcn_cli.upscaling.mixture import MixedPasses, Mixture, Open
 from espcn_cli.upscaling.sizes import Size
 from espcn_cli.upscaling.strips import no_memory, strips
 
@@ -66,10 +67,10 @@ class Upscaler:
     `tile` is the side of a tile in LR pixels, 0 for the whole picture at once, None for strips that suit the cache;
     the result is the same. `alpha`: `blend` takes it for transparency and does not let what is hidden under it show;
     `separate` upscales it as one more grey picture, and the colours as if it were not there. `wrap`: a picture goes on
-    at its opposite side, as a texture that is laid out side by side does. `at` opens the same model
-    at another of its `scales`. A `Mixture` stands for an engine at each `strength`. `name` is what the checkpoint calls
-    itself. Other processes can have it: it can be pickled, and used on either side of a fork. Raises ValueError for
-    another `alpha`.
+    at its opposite side, as a texture that is laid out side by side does. `at` opens the same model at another of its
+    `scales`, or at what two of them make one after the other (see PASSES). A `Mixture` stands for an engine at each
+    `strength`. `name` is what the checkpoint calls itself. Other processes can have it: it can be pickled, and used on
+    either side of a fork. Raises ValueError for another `alpha`.
     """
 
     def __init__(
@@ -101,18 +102,25 @@ class Upscaler:
         return self.engine.settings.scale
 
     def at(self, scale: int) -> Upscaler:
-        """The same model for another scale. Raises EspcnError if there is none."""
+        """The same model for another scale, or for one that two of them make. Raises EspcnError if there is none."""
         if scale == self.scale:
             return self
-        if self._open is None or scale not in self.scales:
+        if self._open is None or scale not in self._reached:
             raise EspcnError(f"this model upscales by {self.scale}, not by {scale}")
         if scale not in self._others:
-            self._others[scale] = self._open(scale)
+            once = scale in self.scales
+            self._others[scale] = self._open(scale) if once else in_two(*(self.at(each) for each in PASSES[scale]))
         return self._others[scale]
+
+    @property
+    def _reached(self) -> tuple[int, ...]:
+        """All scales that can be had `at`, in one pass or two."""
+        twice = (scale for scale, passes in PASSES.items() if {*passes} <= {*self.scales})
+        return self.scales if self._open is None else (*self.scales, *twice)
 
     def reaching(self, source: Pixels, size: Size | None = None) -> Upscaler | None:
         """The same model for what `size` makes of a picture; None if that is no larger, and no network is needed."""
-        scale = sizes.reach(source, size.of(source), self.scales) if size else self.scale
+        scale = sizes.reach(source, size.of(source), self._reached) if size else self.scale
         return None if scale == 1 else self.at(scale)
 
     def strength_of(self, document: Document) -> float | None:
@@ -382,9 +390,10 @@ def load(
 
     A file is a checkpoint, or a network of others that `espcn import` knows: .pth, .safetensors, .param and .bin, .pb.
 
-    A name without a scale is opened at its smallest and can be had `at` its others. Real weights, whose clean sister
-    is shipped too or lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and
-    `auto` chooses for each picture. At a scale without real weights the default is `espcn-m`. The `engine` is `torch`
+    A name without a scale is opened at its smallest and can be had `at` its others. Scales 6, 8, 9, 12 and 16
+    of a name are two passes, through the networks of two scales. Real weights, whose clean sister is shipped too or
+    lies beside them, are mixed with it: `strength` 0 is clean, 1 is real, in steps of an eighth, and `auto` chooses for
+    each picture. At a scale without real weights the default is `espcn-m`. The `engine` is `torch`
     or `openvino`; `auto` takes OpenVINO on a CPU where it is installed.
 
     Raises EspcnError if the model is not there or not that scale, or the engine, device or precision is not there;
@@ -406,6 +415,12 @@ def assemble(
     """`load`, with whatever makes an engine of a network's settings and weights."""
     check_strength(strength)
     model = None if model is None else str(model)
+    if scale in PASSES and not named.is_path(model):
+        if (there := named.scales(model)) and not {*PASSES[scale]} <= {*there}:
+            first, second = PASSES[scale]
+            has = f"it has {', '.join(map(str, there))}"
+            raise UsageError(f"model {model} cannot go x{scale}, which takes x{first} and then x{second}: {has}")
+        return in_two(*(assemble(model, each, open_weights, strength, tile, alpha, wrap) for each in PASSES[scale]))
     path = named.find(model, scale)
     card, weights = importing.read(path)
     if scale is not None and card.settings.scale != scale:
@@ -424,6 +439,17 @@ def assemble(
     if strength != "auto":
         scales = [other for other in scales if mixing.find_sister(named.find(model, other))]
     return Upscaler(opened, tile, tuple(scales), at, strength, card.name, alpha, wrap)
+
+
+def in_two(first: Upscaler, second: Upscaler) -> Upscaler:
+    """A model that does what the first does, and then the second with that; all else is as in the first."""
+    engine: Engine | Mixture
+    if first.mixture or second.mixture:
+        engine = MixedPasses(first.mixture or first.engine, second.mixture or second.engine)
+    else:
+        engine = Passes(first.engine, second.engine)
+    strength, name = first.strength, first.name
+    return Upscaler(engine, first.tile, strength=strength, name=name, alpha=first.alpha, wrap=first.wrap)
 
 
 def check_strength(strength: Strength) -> None:

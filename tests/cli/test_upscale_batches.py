@@ -385,7 +385,7 @@ def test_an_output_of_too_many_pixels_is_refused_in_one_line(tmp_path: Path, tin
     assert result.code == 1
     assert result.stderr == (
         "espcn: in.png: 1,000,000 x 100,000,000 pixels would be more than 4,294,967,296: "
-        "choose a smaller --size, or allow it with --max-pixels 6250000000000\n"
+        "choose a smaller --scale or --size, or allow it with --max-pixels 6250000000000\n"
     )
     small = ("upscale", "in.png", "out.png", "-m", tiny, option, "--overwrite", "--max-pixels", "10000", "--size")
     assert run(*small, "400x400", cwd=tmp_path).code == 0
