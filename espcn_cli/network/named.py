@@ -107,8 +107,10 @@ def _own_by_scale(name: str) -> dict[int, Path]:
 def _unknown(name: str) -> EspcnError:
     if error := _trouble_of(name):
         return error
-    names = sorted({card.name for _, card in list_shipped()} | {each.name for each in list_own().models})
-    return UsageError(f"unknown model {name!r}: there are {', '.join(names)}, or give a .safetensors file")
+    own = list_own()
+    names = sorted({card.name for _, card in list_shipped()} | {each.name for each in own.models})
+    unread = "".join(f"; {each}" for each in own.troubles if each.path == models_folder())
+    return UsageError(f"unknown model {name!r}: there are {', '.join(names)}, or give a .safetensors file{unread}")
 
 
 def _trouble_of(name: str) -> EspcnError | None:

@@ -65,7 +65,8 @@ def check(hr: Tensor, lr: Tensor, scale: int, hr_path: Path, lr_path: Path) -> N
         raise EspcnError(f"{lr_path} does not show what {hr_path} shows: name the pair alike", lr_path)
     if max(abs(down), abs(right)) > MOST_SHIFT:
         raise EspcnError(
-            f"{lr_path} lies {right:+.1f} pixels to the right and {down:+.1f} down of {hr_path} at 1/{scale}: "
+            f"{lr_path} lies {abs(right):.1f} pixels {'to the left' if right < 0 else 'to the right'} and "
+            f"{abs(down):.1f} {'up' if down < 0 else 'down'} of {hr_path} at 1/{scale}: "
             "align them, or leave them out",
             lr_path,
         )

@@ -175,6 +175,8 @@ def test_a_folder_that_is_named_and_not_there_is_a_trouble(tmp_path: Path, monke
         "own models are not found"
     )
     assert find("espcn-s").name == "espcn-s_x2.safetensors"
+    with pytest.raises(UsageError, match=r"unknown model 'mine': .*; ESPCN_MODELS: .*none cannot be read"):
+        find("mine")
 
 
 def test_the_usual_folder_is_in_the_user_s_data_and_may_be_missing(
