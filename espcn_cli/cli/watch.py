@@ -84,6 +84,7 @@ def watch(
     the command, with exit code 1 if anything failed. Videos and .cbz files are done too.
     """
     from espcn_cli import cores
+    from espcn_cli.files import check_folder
     from espcn_cli.paths import path_of, source_of
     from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.upscaling import arrivals, sizes
@@ -94,6 +95,7 @@ def watch(
     arrivals.need_watchfiles()
     source, target = source_of(folder), path_of(out)
     arrivals.check_folders(source, target)
+    check_folder(target)
     suffix = f".{format.lower().lstrip('.')}" if format is not None else None
     if suffix and suffix not in containers.MUXERS:
         writing.format_of(Path(f"-f {suffix}"))

@@ -33,6 +33,11 @@ class Choosing:
     smaller: Pixels | None = None
     passed: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        """Raises UsageError if no picture has such a size."""
+        if self.larger and self.smaller and all(b <= a + 1 for a, b in zip(self.larger, self.smaller, strict=True)):
+            raise UsageError("no picture is larger than --larger-than and smaller than --smaller-than: swap them?")
+
     def excludes(self, relative: Path) -> bool:
         """Whether a file or a folder is passed over, by its path below the folder that is searched."""
         if any(fnmatchcase(relative.name, pattern) for pattern in NEVER):

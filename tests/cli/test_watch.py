@@ -93,6 +93,14 @@ def test_misuse_is_one_line(tmp_path: Path, tiny: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.mark.skipif(not HERE or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path, tiny: Path) -> None:
+    pytest.importorskip("watchfiles")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "closed").mkdir(mode=0o555)
+    one_line(run("watch", "in", "closed/out", "-m", tiny, cwd=tmp_path), 1, "cannot write closed")
+
+
 def test_without_the_library_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("espcn_cli.upscaling.arrivals.find_spec", lambda name: None)
     (tmp_path / "in").mkdir()

@@ -60,6 +60,9 @@ def test_what_cannot_be_read_is_taken_so_that_it_is_reported(tmp_path: Path) -> 
 
 def test_boxes_as_they_are_typed() -> None:
     assert parse_box("800x600", "--larger-than") == (800, 600)
+    assert Choosing((), (800, 600), (801, 602))  # one of 800 x 601 is
+    with pytest.raises(UsageError, match="no picture is larger than --larger-than and smaller than --smaller-than"):
+        Choosing((), (800, 600), (801, 601))
     assert parse_box("800", "--larger-than") == (800, 800)
     for wrong in ("", "x", "800x", "-1", "1.5", "12345678"):
         with pytest.raises(UsageError, match="--larger-than"):
