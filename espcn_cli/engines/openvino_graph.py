@@ -143,7 +143,8 @@ def _upscaled(around: Around, blueprint: Blueprint, form: Form) -> tuple[Node, N
     soft = partial(_padded, _softened(around)) if blueprint.halved else around
     if settings.skip != "bicubic" or blueprint.halved:
         sr = _with_skip(found, _luma_around(around), settings)
-        change = op.subtract(sr, _interpolated(_luma_around(soft), 1, scale))
+        minus = _interpolated(lambda edge: _mixed(soft(edge), -np.array([LUMA])), 1, scale)
+        change = op.add(sr, minus)
     taken = op.multiply(_for_each_colour(change, scale), _slopes(around, scale, blueprint.halved))
     return op.add(_interpolated(soft, 3, scale), taken), found
 
@@ -152,7 +153,7 @@ def _softened(around: Around) -> Node:
     """RGB with luma as soft as chroma is that was held at half the resolution; see `network/slopes`."""
     twice = np.outer((1, 4, 6, 4, 1), (1, 4, 6, 4, 1)) / 256
     sharp = np.pad([[1.0]], 2) - twice
-    return op.subtract(around(0), _each(_mixed(around(2), TO_LUMA), np.stack([sharp] * 3)))
+    return op.add(around(0), _each(_mixed(around(2), TO_LUMA), np.stack([-sharp] * 3)))
 
 
 def _with_skip(found: Node, around: Around, settings: ModelSettings) -> Node:
@@ -271,7 +272,7 @@ def _moments(around: Around) -> tuple[Node, Node]:
     box = partial(_each, kernels=np.full((3, 3, 3), 1 / 9))
     x = op.subtract(around(SLOPE_REACH - 1), _number(MIDDLE))
     mean = box(x)
-    covariance = op.subtract(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, TO_LUMA)))
+    covariance = op.add(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, -TO_LUMA)))
     variance = _mixed(covariance, TO_LUMA)
     return op.subtract(covariance, variance), variance
 
@@ -286,8 +287,9 @@ def _moments_of_halved(around: Around) -> tuple[Node, Node]:
     other = op.subtract(x, _mixed(x, TO_LUMA))
     y = op.subtract(_each(_mixed(around(HALVED_REACH - 1), TO_LUMA), BINOMIALS), _number(MIDDLE))
     mean = box(y)
-    covariance = op.subtract(box(op.multiply(other, y)), op.multiply(box(other), mean))
-    return covariance, op.subtract(box(op.multiply(y, y)), op.multiply(mean, mean))
+    minus = op.negative(mean)
+    covariance = op.add(box(op.multiply(other, y)), op.multiply(box(other), minus))
+    return covariance, op.add(box(op.multiply(y, y)), op.multiply(mean, minus))
 
 
 def _interpolated(around: Around, channels: int, scale: int) -> Node:
@@ -312,7 +314,12 @@ def _at_phases(x: Node, taps: Floats, matrix: Floats, groups: int = 1) -> Node:
 
 
 def _each(x: Node, kernels: Floats) -> Node:
-    """Every plane by its own kernel (t, u), without padding."""
+    """Every plane by its own kernel (t, u), without padding.
+
+    To take the result from something, or something from it, add the opposite, which is the same to the last bit: at a
+    subtraction OpenVINO 2026.4 fails in graphs for one shape where a processor has AVX-512 and bf16 is asked for
+    anywhere in the graph.
+    """
     weight = op.constant(kernels.astype(np.float32)[:, None, None])
     return op.group_convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from espcn_cli import cores
+from espcn_cli.errors import EspcnError
 
 CONVERTER = "openvino.tools.ovc"
 """Converts other frameworks' models. It takes longer to import than all else of OpenVINO, which goes without it."""
@@ -87,7 +88,7 @@ def here() -> str:
 def request(model: Any, device: str, precision: str, rough: str = "") -> Any:
     """Compile a model; what is called `rough`/... in the given precision, all else in fp32. Returns what runs it.
 
-    On a CPU it takes as many threads as this process may use.
+    On a CPU it takes as many threads as this process may use. Raises EspcnError where OpenVINO fails at it.
     """
     return _compiled(model, device, precision, rough, {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
 
@@ -104,7 +105,13 @@ def _compiled(model: Any, device: str, precision: str, rough: str, options: dict
     with LOCK:
         if precision != "fp32":
             model = keep_in_fp32(model, rough)
-        return core().compile_model(model, device, {**options, **threads, "INFERENCE_PRECISION_HINT": HINTS[precision]})
+        options = {**options, **threads, "INFERENCE_PRECISION_HINT": HINTS[precision]}
+        try:
+            return core().compile_model(model, device, options)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            other = "--engine torch" if precision == "fp32" else "--precision fp32 or --engine torch"
+            raise EspcnError(f"OpenVINO fails at this network in {precision} here ({reason}): use {other}") from error
 
 
 def keep_in_fp32(model: Any, rough: str) -> Any:

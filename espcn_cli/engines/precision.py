@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from math import inf
 
 from espcn_cli.engines.remembered import remembered
-from espcn_cli.errors import UsageError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import ModelSettings, architecture
 
 CLEARLY = 0.9
@@ -22,8 +23,8 @@ WIDE = 16
 
 TRIES = 7
 
-PROBE = (1, 1, 96, 256)
-"""Planes that arithmetics are compared on: small enough to take a few milliseconds, too large for overhead to count."""
+PROBE = (1, 3, 96, 256)
+"""The RGB planes that arithmetics are compared on: they take a few milliseconds, and overhead does not count yet."""
 
 
 def choose_for_openvino(name: str, device: str, settings: ModelSettings) -> tuple[str, str]:
@@ -53,6 +54,8 @@ def _auto(device: str, settings: ModelSettings) -> tuple[str, str]:
     if device != "CPU":
         return half, "a GPU's own"
     ratio = bf16_ratio()
+    if ratio == inf:
+        return "fp32", f"OpenVINO {runtime.ov.__version__} fails in bf16 here"
     times = f"bf16 takes {ratio:.2f} of its time here"
     return ("bf16", f"{times}, and nobody sees it") if ratio < CLEARLY else ("fp32", times)
 
@@ -70,15 +73,20 @@ def _shows(settings: ModelSettings) -> str | None:
 def bf16_ratio() -> float:
     """The time that bf16 takes here, as a share of fp32's: measured once, and remembered in the user's cache folder.
 
+    It is infinite where OpenVINO fails at it.
+
     It has to be remembered: where it is a close thing, the same picture would come out differently from day to day.
     """
     from espcn_cli.engines import openvino_runtime as runtime
 
-    return remembered("bf16", runtime.here(), lambda: round(measure("bf16") / measure("fp32"), 3))
+    return remembered("bf16-rgb", runtime.here(), lambda: round(measure("bf16") / measure("fp32"), 3))
 
 
 def measure(precision: str) -> float:
-    """Seconds that `espcn-m` takes for a few thousand pixels on this processor: the least of a few tries."""
+    """Seconds that `espcn-m` takes for a few thousand pixels on this processor: the least of a few tries.
+
+    Infinite where a graph of this precision can't be made: what a processor says it has, the library may still fail at.
+    """
     import numpy as np
 
     from espcn_cli.engines.openvino_engine import OpenVinoEngine
@@ -87,7 +95,10 @@ def measure(precision: str) -> float:
     weights = {name: np.full(shape, 0.01, np.float32) for name, shape in settings.shapes.items()}
     engine = OpenVinoEngine(settings, weights, precision=precision)
     x = np.full(PROBE, 0.5, np.float32)
-    engine.planes(x)  # is compiled
+    try:
+        engine.planes(x)  # is compiled
+    except EspcnError:
+        return inf
     times = []
     for _ in range(TRIES):
         started = time.perf_counter()

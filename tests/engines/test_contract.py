@@ -270,6 +270,27 @@ def test_an_exact_engine_is_its_own_exact_twin(make_engine: MakeEngine) -> None:
     assert engine.exact() is engine
 
 
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("settings", FORMS)
+def test_openvino_runs_every_network_in_bf16_where_the_processor_has_it(
+    settings: ModelSettings, halved: bool, make_network: Make
+) -> None:
+    """A processor with AVX-512 fails at fp32's subtractions once anything in the graph is in bf16."""
+    openvino_engine = pytest.importorskip("espcn_cli.engines.openvino_engine")
+    if not openvino_engine.runtime.has("CPU", "bf16"):
+        pytest.skip("the processor has no bf16")
+    network = make_network(settings)
+    weights = to_arrays(network.state_dict())
+    for channels in (1, 3):
+        window = natural(60, 80)[..., :channels]
+        rough, exact = (
+            openvino_engine.OpenVinoEngine(settings, weights, precision=precision, of_halved=halved)
+            for precision in ("bf16", "fp32")
+        )
+        found, expected = (engine.upscale([window], 0, 255)[0].astype(int) for engine in (rough, exact))
+        assert np.mean(np.abs(found - expected) <= 4) > 0.99
+
+
 def test_the_engine_for_halved_chroma_is_one_and_differs_in_colour_alone(make_engine: MakeEngine) -> None:
     engine = make_engine()
     halved = engine.halved()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +45,21 @@ def test_bf16_where_the_processor_has_it_and_gains_by_it(processor: Processor, b
     assert auto() == chosen
 
 
+def test_fp32_where_openvino_fails_in_bf16(processor: Processor) -> None:
+    processor("bf16", bf16=inf)
+    kind, reason = precision.choose_for_openvino("auto", "CPU", SKIP)
+    assert kind == "fp32"
+    assert reason.endswith("fails in bf16 here")
+
+
+def test_a_graph_that_cannot_be_made_is_infinitely_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Exception from a file\nobject is not initialized\n\n")
+
+    monkeypatch.setattr(runtime, "core", lambda: SimpleNamespace(compile_model=fails))
+    assert precision.measure("fp32") == inf
+
+
 def test_fp32_where_the_processor_has_no_bf16(processor: Processor) -> None:
     processor()
     assert precision.choose_for_openvino("auto", "CPU", SKIP) == ("fp32", "the processor has no bf16")
@@ -77,13 +94,13 @@ def test_it_is_measured_once_and_remembered_for_each_processor(processor: Proces
     assert auto() == "bf16"
     processor("bf16", bf16=2.0, name="another")
     assert auto() == "fp32"
-    assert sorted(json.loads((tmp_path / "espcn" / "bf16.json").read_text()).values()) == [0.5, 2.0]
+    assert sorted(json.loads((tmp_path / "espcn" / "bf16-rgb.json").read_text()).values()) == [0.5, 2.0]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a processor": "fast"}', "[" * 100_000])
 def test_what_is_remembered_badly_is_measured_again(processor: Processor, tmp_path: Path, text: str) -> None:
     (tmp_path / "espcn").mkdir()
-    (tmp_path / "espcn" / "bf16.json").write_text(text)
+    (tmp_path / "espcn" / "bf16-rgb.json").write_text(text)
     processor("bf16")
     assert auto() == "bf16"
 
