@@ -164,7 +164,7 @@ def colours(rounds: int, peers: Path | None) -> Iterator[Row]:
     picture = from_array(photograph(WIDTH, HEIGHT))
     following, alike = engine("espcn-s", "fp32"), engine("espcn-s", "fp32")
     slopes = openvino_graph._slopes
-    openvino_graph._slopes = lambda around, scale, halved: openvino_graph._number(1)
+    openvino_graph._slopes = lambda around, scale, blueprint: openvino_graph._number(1)
     by(alike, picture)()  # its graph is compiled
     openvino_graph._slopes = slopes
     found = medians({"following": by(following, picture), "alike": by(alike, picture)}, rounds)

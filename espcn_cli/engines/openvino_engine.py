@@ -52,7 +52,7 @@ class OpenVinoEngine:
     ) -> None:
         self.device = device
         self.precision = precision
-        self._blueprint = Blueprint(settings, weights, ensemble, of_halved)
+        self._blueprint = Blueprint(settings, weights, ensemble, of_halved, rough=precision != "fp32")
         self._halved: Any = self if of_halved else None
         weakref.finalize(self, _forget, self._blueprint).atexit = False
 

@@ -2,6 +2,10 @@
 
 Weights are read as arrays; neither PyTorch nor ONNX is on the way. Planes inside are (N, C, H, W). Before the phase
 shift the planes of an LR pixel lie as its HR pixels will, row by row, their colours together: scale·scale·colours.
+
+Subtractions are additions of the opposite here, divisions by a number are multiplications, and padding is the first
+opset's: what OpenVINO rewrites before it compiles loses the mark that keeps it in fp32, or ends in "object is not
+initialized" behind a convolution of single planes (2026.4, AVX-512 and bf16).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espcn_cli.engines.engine import highest
-from espcn_cli.engines.openvino_runtime import op, ov
+from espcn_cli.engines.openvino_runtime import op, opset1, ov
 from espcn_cli.maths.colour import EVENNESS, HALVED_REACH, LUMA, MIDDLE, SLOPE_REACH, STEEPEST
 from espcn_cli.maths.levels import Floats
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
@@ -63,12 +67,16 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Blueprint:
-    """A network, whether the mean over the eight flips and quarter turns is taken, and what colours it is for."""
+    """A network, whether the mean over the eight flips and quarter turns is taken, and what colours it is for.
+
+    `rough`: what is HIDDEN is to be in half precision, and all else has to be made of operations that stay in fp32.
+    """
 
     settings: ModelSettings
     weights: Weights
     ensemble: bool = False
     halved: bool = False
+    rough: bool = False
 
 
 Around = Callable[[int], Node]
@@ -104,13 +112,13 @@ def _planes_around(source: Node, form: Form, edge: int) -> Node:
     if form.is_planes:
         return _padded(source, edge)
     x = op.convert(_padded(source, edge, (1, 2)), "f32")
-    x = op.subtract(x, _number(form.black)) if form.black else x
-    return op.transpose(op.divide(x, _number(form.white - form.black)), _whole(CHANNELS_FIRST))
+    x = op.add(x, _number(-form.black)) if form.black else x
+    return op.transpose(op.multiply(x, _number(1 / (form.white - form.black))), _whole(CHANNELS_FIRST))
 
 
 def _padded(x: Node, edge: int, axes: tuple[int, int] = (2, 3)) -> Node:
     sides = _whole([edge if axis in axes else 0 for axis in range(4)])
-    return op.pad(x, sides, sides, "edge") if edge else x
+    return opset1.pad(x, sides, sides, "edge") if edge else x
 
 
 def _shifted(sr: Node, scale: int, form: Form) -> Node:
@@ -145,7 +153,7 @@ def _upscaled(around: Around, blueprint: Blueprint, form: Form) -> tuple[Node, N
         sr = _with_skip(found, _luma_around(around), settings)
         minus = _interpolated(lambda edge: _mixed(soft(edge), -np.array([LUMA])), 1, scale)
         change = op.add(sr, minus)
-    taken = op.multiply(_for_each_colour(change, scale), _slopes(around, scale, blueprint.halved))
+    taken = op.multiply(_for_each_colour(change, scale), _slopes(around, scale, blueprint))
     return op.add(_interpolated(soft, 3, scale), taken), found
 
 
@@ -178,9 +186,9 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
     total = stacks[0]
     for stack in stacks[1:]:
         total = op.add(total, stack)
-    total = op.subtract(total, _number(shift * len(turns))) if shift else total
+    total = op.add(total, _number(-shift * len(turns))) if shift else total
     divisor = len(turns) * (white - black)
-    return op.divide(total, _number(divisor)) if divisor != 1 else total
+    return _mixed(total, np.eye(settings.planes * settings.scale**2) / divisor) if divisor != 1 else total
 
 
 def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
@@ -252,10 +260,10 @@ def _mixed(x: Node, matrix: Floats) -> Node:
     return op.convolution(x, op.constant(weight), [1, 1], [0, 0], [0, 0], [1, 1])
 
 
-def _slopes(around: Around, scale: int, halved: bool) -> Node:
+def _slopes(around: Around, scale: int, blueprint: Blueprint) -> Node:
     """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W)."""
-    follows, variance = _moments_of_halved(around) if halved else _moments(around)
-    change = op.divide(follows, op.add(variance, _number(EVENNESS)))
+    follows, variance = _moments_of_halved(around) if blueprint.halved else _moments(around)
+    change = _quotient(follows, op.add(variance, _for_three(EVENNESS)), blueprint.rough)
     bounded = op.clamp(change, -STEEPEST, STEEPEST)
     even = np.eye(3) - TO_LUMA  # shifts the three so that weighted as in luma they are as before: 0
     taps = phase_taps(scale, 1, triangle)
@@ -270,11 +278,11 @@ def _moments(around: Around) -> tuple[Node, Node]:
     them apart costs more.
     """
     box = partial(_each, kernels=np.full((3, 3, 3), 1 / 9))
-    x = op.subtract(around(SLOPE_REACH - 1), _number(MIDDLE))
+    x = op.add(around(SLOPE_REACH - 1), _number(-MIDDLE))
     mean = box(x)
     covariance = op.add(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, -TO_LUMA)))
     variance = _mixed(covariance, TO_LUMA)
-    return op.subtract(covariance, variance), variance
+    return op.add(covariance, _mixed(covariance, -TO_LUMA)), variance
 
 
 def _moments_of_halved(around: Around) -> tuple[Node, Node]:
@@ -284,10 +292,10 @@ def _moments_of_halved(around: Around) -> tuple[Node, Node]:
     """
     box = partial(_each, kernels=np.full((3, 5, 5), 1 / 25))
     x = around(HALVED_REACH - 2)
-    other = op.subtract(x, _mixed(x, TO_LUMA))
-    y = op.subtract(_each(_mixed(around(HALVED_REACH - 1), TO_LUMA), BINOMIALS), _number(MIDDLE))
+    other = op.add(x, _mixed(x, -TO_LUMA))
+    y = op.add(_each(_mixed(around(HALVED_REACH - 1), TO_LUMA), BINOMIALS), _number(-MIDDLE))
     mean = box(y)
-    minus = op.negative(mean)
+    minus = _opposite(mean)
     covariance = op.add(box(op.multiply(other, y)), op.multiply(box(other), minus))
     return covariance, op.add(box(op.multiply(y, y)), op.multiply(mean, minus))
 
@@ -314,12 +322,7 @@ def _at_phases(x: Node, taps: Floats, matrix: Floats, groups: int = 1) -> Node:
 
 
 def _each(x: Node, kernels: Floats) -> Node:
-    """Every plane by its own kernel (t, u), without padding.
-
-    To take the result from something, or something from it, add the opposite, which is the same to the last bit: at a
-    subtraction OpenVINO 2026.4 fails in graphs for one shape where a processor has AVX-512 and bf16 is asked for
-    anywhere in the graph.
-    """
+    """Every plane by its own kernel (t, u), without padding."""
     weight = op.constant(kernels.astype(np.float32)[:, None, None])
     return op.group_convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
 
@@ -333,6 +336,20 @@ def _whole(values: Any) -> Node:
 
 def _number(value: float) -> Node:
     return op.constant(np.float32(value))
+
+
+def _for_three(value: float) -> Node:
+    """A number for three planes; for OpenVINO it is not a scalar."""
+    return op.constant(np.full((1, 3, 1, 1), value, np.float32))
+
+
+def _opposite(planes: Node) -> Node:
+    return op.multiply(planes, _for_three(-1))
+
+
+def _quotient(x: Node, y: Node, rough: bool) -> Node:
+    """x / y of three planes each, y > 0; where hidden layers are `rough`, by the exponential of y's logarithm."""
+    return op.multiply(x, op.exp(_opposite(op.log(y)))) if rough else op.divide(x, y)
 
 
 def _one(value: Node) -> Node:

@@ -53,7 +53,7 @@ def _import_lightly() -> Any:
 
 
 ov = _import_lightly()
-op = import_module("openvino.opset13")
+op, opset1 = import_module("openvino.opset13"), import_module("openvino.opset1")
 
 
 @cache

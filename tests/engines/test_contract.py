@@ -291,6 +291,31 @@ def test_openvino_runs_every_network_in_bf16_where_the_processor_has_it(
         assert np.mean(np.abs(found - expected) <= 4) > 0.99
 
 
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("settings", FORMS)
+def test_bf16_is_for_hidden_layers_alone_in_graphs_for_one_shape_and_for_any(
+    settings: ModelSettings, halved: bool, make_network: Make
+) -> None:
+    """What OpenVINO rewrites loses its mark: then the picture itself would go through 8 significant bits."""
+    runtime = pytest.importorskip("espcn_cli.engines.openvino_runtime")
+    graph = pytest.importorskip("espcn_cli.engines.openvino_graph")
+    if not runtime.has("CPU", "bf16"):
+        pytest.skip("the processor has no bf16")
+    weights = to_arrays(make_network(settings).state_dict())
+    blueprint = graph.Blueprint(settings, weights, halved=halved, rough=True)
+    window = natural(40, 56)[None]
+    found = []
+    for shape in (window.shape, (1, -1, -1, 3)):
+        request = runtime.request(graph.build(blueprint, graph.Form(3), shape), "CPU", "bf16", graph.HIDDEN)
+        for node in request.get_compiled_model().get_runtime_model().get_ordered_ops():
+            told = {key: str(getattr(value, "value", value)) for key, value in node.get_rt_info().items()}
+            if told["layerType"] != "Reorder" and "bf16" in told["runtimePrecision"] + told["outputPrecisions"]:
+                assert graph.HIDDEN in told["originalLayersNames"], told
+        request.infer([window])
+        found.append(request.get_output_tensor(0).data.tobytes())
+    assert found[0] == found[1]
+
+
 def test_the_engine_for_halved_chroma_is_one_and_differs_in_colour_alone(make_engine: MakeEngine) -> None:
     engine = make_engine()
     halved = engine.halved()
