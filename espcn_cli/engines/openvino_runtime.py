@@ -11,10 +11,11 @@ import sys
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """What a device says that it has."""
+
+IN_MEMORY = "/dev/shm"
+"""The folder of files that lie in memory, on Linux."""
 
 LOCK = threading.RLock()
 
@@ -119,16 +123,24 @@ def keep_in_fp32(model: Any, rough: str) -> Any:
 
     Set on the model itself, from Python, it has no effect.
     """
-    with TemporaryDirectory() as folder:
-        text, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
-        ov.serialize(model, text, weights)
-        tree, data = ElementTree.fromstring(text.read_bytes()), weights.read_bytes()
+    text, data = _written(model)
+    tree = ElementTree.fromstring(text)
     for layer in tree.iter("layer"):
         if layer.get("type") not in ("Const", "Parameter", "Result") and not layer.get("name", "").startswith(rough):
             marks = layer.find("rt_info")
             marks = ElementTree.SubElement(layer, "rt_info") if marks is None else marks
             ElementTree.SubElement(marks, "attribute", name="precise", version="0")
     return core().read_model(ElementTree.tostring(tree), data)
+
+
+def _written(model: Any) -> tuple[bytes, bytes]:
+    """What a model's two files hold: in memory if the system keeps files there, since a disk may be full."""
+    for place in (IN_MEMORY, None):
+        with suppress(OSError, RuntimeError), TemporaryDirectory(dir=place) as folder:
+            text, weights = Path(folder) / "model.xml", Path(folder) / "model.bin"
+            ov.serialize(model, text, weights)
+            return text.read_bytes(), weights.read_bytes()
+    raise EspcnError(f"cannot write to {gettempdir()}, which half precision needs: make room, or use --precision fp32")
 
 
 @cache

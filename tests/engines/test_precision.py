@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from espcn_cli.engines import precision
-from espcn_cli.errors import UsageError
+from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.settings import ModelSettings, architecture
 
 runtime = pytest.importorskip("espcn_cli.engines.openvino_runtime")
@@ -138,3 +139,18 @@ def test_only_hidden_layers_are_marked_as_rough() -> None:
     assert all(node.get_friendly_name().startswith(HIDDEN) for node in rough)
     assert (names.count("Convolution"), names.count("PRelu")) == (5, 5)
     assert len(nodes) > len(rough) + 5
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_half_precision_needs_no_disk_where_files_may_lie_in_memory(
+    memory: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(runtime, "IN_MEMORY", str(tmp_path / ("memory" if memory else "none")))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    model = runtime.ov.Model([runtime.op.relu(x := runtime.op.parameter([1], runtime.ov.Type.f32))], [x])
+    if memory:
+        assert len(runtime.keep_in_fp32(model, "hidden").get_ops()) == len(model.get_ops())
+    else:
+        with pytest.raises(EspcnError, match="full, which half precision needs: make room, or use --precision fp32"):
+            runtime.keep_in_fp32(model, "hidden")

@@ -110,12 +110,13 @@ def differs(tab: Browser, html: Path, model: Path, picture: Path, tmp_path: Path
     """By how many levels the page's PNG is from the command's, of the same size and mode, in all that can be seen."""
     scale = checkpoint.read_card(model).settings.scale
     made = saved(tab, picture, tmp_path / "downloads", scale)
-    result = run("upscale", picture, tmp_path / "by_command.png", "-m", model, "--overwrite", "-q", *options)
+    command = ("upscale", picture, tmp_path / "by_command.png", "-m", model, "--precision", "fp32", "--overwrite", "-q")
+    result = run(*command, *options)
     assert result.code == 0, result.stderr
     with Image.open(tmp_path / "by_command.png") as image:
         assert (made.size, made.mode) == (image.size, image.mode)
-        page, command = (np.asarray(each.convert("RGBA")).astype(int) for each in (made, image))
-        return int((np.abs(page - command) * ((command[..., 3:] > 0) | [False, False, False, True])).max())
+        page, expected = (np.asarray(each.convert("RGBA")).astype(int) for each in (made, image))
+        return int((np.abs(page - expected) * ((expected[..., 3:] > 0) | [False, False, False, True])).max())
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------------
