@@ -126,12 +126,12 @@ def _shifted(sr: Node, scale: int, form: Form) -> Node:
     if not form.is_planes:
         sr = op.add(op.multiply(sr, _number(form.white - form.black)), _number(form.black + 0.5))
         sr = op.convert(op.clamp(sr, 0, highest(form.white)), "u8" if form.dtype == "uint8" else "u16")
-    rows, columns = (op.gather(op.shape_of(sr), _whole(axis), _whole(0)) for axis in (2, 3))
-    count = op.gather(op.shape_of(sr), _whole(0), _whole(0))
-    parted = op.concat([_one(count), _whole([scale, scale * form.channels]), _one(rows), _one(columns)], 0)
-    pixels = op.transpose(op.reshape(sr, parted, False), _whole((0, 3, 1, 4, 2)))
+    pixels = op.transpose(sr, _whole(CHANNELS_LAST))  # as they lie in memory already
+    count, rows, columns = (op.gather(op.shape_of(pixels), _whole(axis), _whole(0)) for axis in range(3))
+    parted = op.concat([_one(count), _one(rows), _one(columns), _whole([scale, scale * form.channels])], 0)
+    lines = op.transpose(op.reshape(pixels, parted, False), _whole((0, 1, 3, 2, 4)))
     tall, wide = (_one(op.multiply(side, _whole(scale))) for side in (rows, columns))
-    large = op.reshape(pixels, op.concat([_one(count), tall, wide, _whole([form.channels])], 0), False)
+    large = op.reshape(lines, op.concat([_one(count), tall, wide, _whole([form.channels])], 0), False)
     return op.transpose(large, _whole(CHANNELS_FIRST)) if form.is_planes else large
 
 
