@@ -147,13 +147,15 @@ def _upscaled(around: Around, blueprint: Blueprint, form: Form) -> tuple[Node, N
     if settings.planes == 3:
         sr, found = _upscaled(lambda edge: _tripled(around(edge)), blueprint, replace(form, channels=3))
         return _luma_of_phases(sr, scale), found
-    change = found = _mean_of_stacks(_luma(around(0)), blueprint)
     soft = partial(_padded, _softened(around)) if blueprint.halved else around
-    if settings.skip != "bicubic" or blueprint.halved:
+    if settings.skip == "bicubic" and not blueprint.halved:
+        change = found = _mean_of_stacks(_luma(around(0)), blueprint, colours=3)
+    else:
+        found = _mean_of_stacks(_luma(around(0)), blueprint)
         sr = _with_skip(found, _luma_around(around), settings)
         minus = _interpolated(lambda edge: _mixed(soft(edge), -np.array([LUMA])), 1, scale)
-        change = op.add(sr, minus)
-    taken = op.multiply(_for_each_colour(change, scale), _slopes(around, scale, blueprint))
+        change = _for_each_colour(op.add(sr, minus), scale)
+    taken = op.multiply(change, _slopes(around, scale, blueprint))
     return op.add(_interpolated(soft, 3, scale), taken), found
 
 
@@ -172,8 +174,11 @@ def _with_skip(found: Node, around: Around, settings: ModelSettings) -> Node:
     return found
 
 
-def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
-    """The network without its skip, in [0, 1]-units; skips are whole pictures and shift with the range."""
+def _mean_of_stacks(x: Node, blueprint: Blueprint, colours: int = 1) -> Node:
+    """The network without its skip, in [0, 1]-units; skips are whole pictures and shift with the range.
+
+    What it gives is there for each of so many `colours`: its last layer takes no longer to give it thrice.
+    """
     turns = TURNS if blueprint.ensemble else TURNS[:1]
     settings = blueprint.settings
     (black, white), shift = settings.value_range, settings.value_range[0] if settings.skip == "none" else 0
@@ -182,22 +187,22 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint) -> Node:
             x, np.eye(settings.planes) * (white - black)
         )  # a mere product rounds one way here, another there
         x = op.add(wider, op.constant(np.full((1, settings.planes, 1, 1), black, np.float32)))
-    stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn)) for turn in turns]
+    stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn), colours) for turn in turns]
     total = stacks[0]
     for stack in stacks[1:]:
         total = op.add(total, stack)
     total = op.add(total, _number(-shift * len(turns))) if shift else total
     divisor = len(turns) * (white - black)
-    return _mixed(total, np.eye(settings.planes * settings.scale**2) / divisor) if divisor != 1 else total
+    return _mixed(total, np.eye(settings.planes * settings.scale**2 * colours) / divisor) if divisor != 1 else total
 
 
-def _stack(x: Node, settings: ModelSettings, weights: Weights) -> Node:
-    """The convolutions, each with what follows it; the last planes in our order."""
+def _stack(x: Node, settings: ModelSettings, weights: Weights, colours: int = 1) -> Node:
+    """The convolutions, each with what follows it; the last planes in our order, each `colours` times."""
     last = len(settings.widths)
     x = _padded(x, settings.reach) if settings.border == "edge" else x
     for layer, kind in enumerate(settings.activations):
         name = HIDDEN if layer < last else ""
-        channels = slice(None) if layer < last else _order(settings.planes, settings.scale)
+        channels = slice(None) if layer < last else _order(settings.planes, settings.scale).repeat(colours)
         weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
         x = _convolution(x, weight[channels], bias[channels], name, padded=settings.border == "zeros")
         slopes = weights.get(f"body.{2 * layer + 1}.weight")
@@ -263,7 +268,7 @@ def _mixed(x: Node, matrix: Floats) -> Node:
 def _slopes(around: Around, scale: int, blueprint: Blueprint) -> Node:
     """Each colour's slope on luma, linear between LR pixels; see `network/slopes`. (N, scale·scale·3, H, W)."""
     follows, variance = _moments_of_halved(around) if blueprint.halved else _moments(around)
-    change = _quotient(follows, op.add(variance, _for_three(EVENNESS)), blueprint.rough)
+    change = op.multiply(follows, _inverse(variance)) if blueprint.rough else op.divide(follows, variance)
     bounded = op.clamp(change, -STEEPEST, STEEPEST)
     even = np.eye(3) - TO_LUMA  # shifts the three so that weighted as in luma they are as before: 0
     taps = phase_taps(scale, 1, triangle)
@@ -271,8 +276,14 @@ def _slopes(around: Around, scale: int, blueprint: Blueprint) -> Node:
     return op.add(changes, op.constant(np.ones((1, 3 * scale**2, 1, 1), np.float32)))  # of this shape it is a bias
 
 
+def _inverse(variance: Node) -> Node:
+    """1 / variance, by the exponential of its logarithm; see the top of this file. Of one plane, and then for three."""
+    one = _mixed(variance, np.eye(3)[:1])
+    return _mixed(op.exp(op.multiply(op.log(one), _number(-1))), np.ones((3, 1)))
+
+
 def _moments(around: Around) -> tuple[Node, Node]:
-    """The covariance of C - Y with luma, and the variance of luma: three planes each.
+    """The covariance of C - Y with luma, and the variance of luma with EVENNESS: three planes each.
 
     What has one value for all colours is here three times: few channels cost this library as much as many, and taking
     them apart costs more.
@@ -282,7 +293,7 @@ def _moments(around: Around) -> tuple[Node, Node]:
     mean = box(x)
     covariance = op.add(box(op.multiply(x, _mixed(x, TO_LUMA))), op.multiply(mean, _mixed(mean, -TO_LUMA)))
     variance = _mixed(covariance, TO_LUMA)
-    return op.add(covariance, _mixed(covariance, -TO_LUMA)), variance
+    return op.add(covariance, _mixed(covariance, -TO_LUMA)), op.add(variance, _for_three(EVENNESS))
 
 
 def _moments_of_halved(around: Around) -> tuple[Node, Node]:
@@ -297,7 +308,8 @@ def _moments_of_halved(around: Around) -> tuple[Node, Node]:
     mean = box(y)
     minus = _opposite(mean)
     covariance = op.add(box(op.multiply(other, y)), op.multiply(box(other), minus))
-    return covariance, op.add(box(op.multiply(y, y)), op.multiply(mean, minus))
+    variance = op.add(box(op.multiply(y, y)), op.multiply(mean, minus))
+    return covariance, op.add(variance, _for_three(EVENNESS))
 
 
 def _interpolated(around: Around, channels: int, scale: int) -> Node:
@@ -345,11 +357,6 @@ def _for_three(value: float) -> Node:
 
 def _opposite(planes: Node) -> Node:
     return op.multiply(planes, _for_three(-1))
-
-
-def _quotient(x: Node, y: Node, rough: bool) -> Node:
-    """x / y of three planes each, y > 0; where hidden layers are `rough`, by the exponential of y's logarithm."""
-    return op.multiply(x, op.exp(_opposite(op.log(y)))) if rough else op.divide(x, y)
 
 
 def _one(value: Node) -> Node:
