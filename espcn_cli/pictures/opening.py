@@ -50,6 +50,9 @@ EXTRA = "pip install 'espcn[formats]'"
 HEAD = 64
 """Bytes by which a file is known: all brands of a HEIC stand there."""
 
+SMALL_FILE = 2**18
+"""Bytes of a file that is read at once: looking it over in the file takes longer."""
+
 PILLOWS_LIMIT = 1024**3 // 4 // 3
 """The pixels of which Pillow warns by itself; it refuses twice as many."""
 
@@ -129,7 +132,7 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
             raise self.explain(error) from error
 
     def _open(self) -> Image.Image:
-        self._input = self._read_pipe() if self._input is None else self._input
+        self._input = self._read_at_once() if self._input is None else self._input
         with self.file() as file:
             head = file.read(HEAD)
         place = self.path if self._input is None else BytesIO(self._input)
@@ -148,15 +151,16 @@ class opened:  # noqa: N801 - reads as a function: `with opened(path) as image`
             raise
         return self.image
 
-    def _read_pipe(self) -> bytes | None:
-        """Everything in what can be read only once; None for a file."""
+    def _read_at_once(self) -> bytes | None:
+        """Everything in what can be read only once, and in a small file; None for others."""
         if pipes.reads_once(self.path):
             with pipes.taken(self.path) as pipe:
                 return pipe.read()
-        mode = self.path.stat().st_mode
+        found = self.path.stat()
+        mode = found.st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
             raise EspcnError("a device, not a picture")
-        return None
+        return self.path.read_bytes() if found.st_size <= SMALL_FILE else None
 
     def file(self) -> IO[bytes]:
         """The bytes again, from the start."""

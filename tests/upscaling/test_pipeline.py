@@ -107,17 +107,19 @@ def test_what_may_not_be_read_or_written_is_named_and_the_rest_goes_on(
     """Simulated, as whoever runs the tests may be allowed everything."""
     for index in range(2):
         save_picture(tmp_path / "in" / f"{index}.png")
-    open_one, open_beside = Image.open, os.open
+    read_one, open_beside = Path.read_bytes, os.open
 
-    def opening(file: Any, *arguments: Any) -> Any:
-        return refuse() if str(file).endswith("0.png") else open_one(file, *arguments)
+    def reading(path: Path) -> bytes:
+        if path.name == "0.png":
+            refuse()
+        return read_one(path)
 
     def beside(path: Any, *arguments: Any, **options: Any) -> Any:
         return refuse() if ".1-" in str(path) else open_beside(path, *arguments, **options)
 
     tasks = plan([tmp_path / "in"], tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(Image, "open", opening)
+        patch.setattr(Path, "read_bytes", reading)
         first, second = run(bicubic, tasks)
     assert str(first.error).endswith("0.png: no permission to read it") and second.error is None
     with monkeypatch.context() as patch:
