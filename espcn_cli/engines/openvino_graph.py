@@ -10,7 +10,7 @@ initialized" behind a convolution of single planes (2026.4, AVX-512 and bf16).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from espcn_cli.engines.engine import highest
 from espcn_cli.engines.openvino_runtime import op, opset1, ov
 from espcn_cli.maths.colour import EVENNESS, HALVED_REACH, LUMA, MIDDLE, SLOPE_REACH, STEEPEST
 from espcn_cli.maths.levels import Floats
+from espcn_cli.maths.quantisation import LARGEST, LEVELS, Grid, Range, grid, weight_steps
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
 from espcn_cli.maths.turns import TURNS
 from espcn_cli.network.checkpoint import Weights
@@ -70,6 +71,7 @@ class Blueprint:
     """A network, whether the mean over the eight flips and quarter turns is taken, and what colours it is for.
 
     `rough`: what is HIDDEN is to be in half precision, and all else has to be made of operations that stay in fp32.
+    `ranges`: of what goes into each layer, which is then rounded to eight bits; none leaves it as it is.
     """
 
     settings: ModelSettings
@@ -77,6 +79,7 @@ class Blueprint:
     ensemble: bool = False
     halved: bool = False
     rough: bool = False
+    ranges: tuple[Range, ...] = ()
 
 
 Around = Callable[[int], Node]
@@ -187,7 +190,8 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint, colours: int = 1) -> Node:
             x, np.eye(settings.planes) * (white - black)
         )  # a mere product rounds one way here, another there
         x = op.add(wider, op.constant(np.full((1, settings.planes, 1, 1), black, np.float32)))
-    stacks = [_stack(x, settings, turned_weights(settings, blueprint.weights, turn), colours) for turn in turns]
+    weights = [turned_weights(settings, blueprint.weights, turn) for turn in turns]
+    stacks = [_stack(x, settings, each, blueprint.ranges, colours) for each in weights]
     total = stacks[0]
     for stack in stacks[1:]:
         total = op.add(total, stack)
@@ -196,7 +200,7 @@ def _mean_of_stacks(x: Node, blueprint: Blueprint, colours: int = 1) -> Node:
     return _mixed(total, np.eye(settings.planes * settings.scale**2 * colours) / divisor) if divisor != 1 else total
 
 
-def _stack(x: Node, settings: ModelSettings, weights: Weights, colours: int = 1) -> Node:
+def _stack(x: Node, settings: ModelSettings, weights: Weights, ranges: Sequence[Range], colours: int) -> Node:
     """The convolutions, each with what follows it; the last planes in our order, each `colours` times."""
     last = len(settings.widths)
     x = _padded(x, settings.reach) if settings.border == "edge" else x
@@ -204,7 +208,8 @@ def _stack(x: Node, settings: ModelSettings, weights: Weights, colours: int = 1)
         name = HIDDEN if layer < last else ""
         channels = slice(None) if layer < last else _order(settings.planes, settings.scale).repeat(colours)
         weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
-        x = _convolution(x, weight[channels], bias[channels], name, padded=settings.border == "zeros")
+        values = ranges[layer] if ranges else None
+        x = _convolution(x, weight[channels], bias[channels], name, settings.border == "zeros", values)
         slopes = weights.get(f"body.{2 * layer + 1}.weight")
         x = _named(_activation(x, kind, slopes if slopes is None or len(slopes) == 1 else slopes[channels]), name)
     return x
@@ -227,11 +232,25 @@ def _order(planes: int, scale: int) -> NDArray[np.int64]:
 
 
 def _convolution(
-    x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str = "", padded: bool = True
+    x: Node, weight: NDArray[np.float32], bias: NDArray[np.float32], name: str, padded: bool, values: Range | None
 ) -> Node:
+    """A layer; with the range of what goes in, OpenVINO multiplies bytes."""
     pads = [size // 2 if padded else 0 for size in weight.shape[2:]]
-    x = _named(op.convolution(x, op.constant(weight), [1, 1], pads, pads, [1, 1]), name)
+    kernel = op.constant(weight)
+    if values is not None:
+        x, kernel = _in_bytes(x, grid(values)), _kernel_in_bytes(kernel, weight_steps(weight))
+    x = _named(op.convolution(x, kernel, [1, 1], pads, pads, [1, 1]), name)
     return _named(op.add(x, op.constant(bias.reshape(1, -1, 1, 1))), name)
+
+
+def _in_bytes(x: Node, values: Grid) -> Node:
+    ends = [op.constant(np.full((1, 1, 1, 1), end, np.float32)) for end in values.ends]
+    return op.fake_quantize(x, *ends, *ends, LEVELS)
+
+
+def _kernel_in_bytes(kernel: Node, steps: NDArray[np.float32]) -> Node:
+    ends = [op.constant((sign * LARGEST * steps).reshape(-1, 1, 1, 1).astype(np.float32)) for sign in (-1, 1)]
+    return op.fake_quantize(kernel, *ends, *ends, 2 * LARGEST + 1)
 
 
 # --- colours and interpolation ---------------------------------------------------------------------------------------

@@ -6,12 +6,15 @@ One `ModelSettings` describes each member completely. Shi et al. 2016 (arXiv 160
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espcn_cli.maths.quantisation import Range, grid
 from espcn_cli.network import checkpoint
 from espcn_cli.network.checkpoint import ModelCard, Weights
 from espcn_cli.network.layers import BicubicSkip, Convolution, NearestSkip, activation, channels_last, without_questions
@@ -57,6 +60,18 @@ class ESPCN(nn.Module):
         with torch.no_grad():
             for name, (where, values) in path.items():
                 self.get_parameter(name)[where] = values[where]
+
+    def quantise_(self, ranges: Sequence[Range]) -> Self:
+        """Round what goes into each layer, and its weights, to eight bits from now on; no ranges: to none.
+
+        `ranges` are the least and the greatest value into each layer. Raises ValueError if they are not one per layer.
+        """
+        convolutions = [layer for layer in self.body if isinstance(layer, Convolution)]
+        if len(ranges) not in (0, len(convolutions)):
+            raise ValueError(f"{len(convolutions)} layers need as many ranges, not {len(ranges)}")
+        for index, layer in enumerate(convolutions):
+            layer.grid = grid(ranges[index]) if ranges else None
+        return self
 
     @property
     def tail(self) -> Convolution:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from espcn_cli.maths.quantisation import LARGEST, LEAST, LEVELS, Grid
 from espcn_cli.network.subpixel import bicubic_kernel
 from espcn_cli.settings import BICUBIC_REACH, Slopes
 
@@ -31,10 +32,14 @@ class Convolution(nn.Conv2d):
 
     On a CPU, PyTorch takes another algorithm for small inputs, whose sums differ in the last bit; a tile would then
     differ from the whole. Outside training, oneDNN is therefore called by name, which autocast does not know.
+
+    `grid`: what goes in and the weights are rounded to eight bits, which gradients go through as if they were not; see
+    `maths/quantisation`. None leaves them as they are.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, padded: bool = True) -> None:
         self.pad = (kernel - 1) // 2 if padded else 0
+        self.grid: Grid | None = None
         super().__init__(inputs, outputs, kernel, padding=self.pad)
 
     def draw_(self, activation: str) -> None:
@@ -49,11 +54,23 @@ class Convolution(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if self.grid is not None:
+            x = torch.fake_quantize_per_tensor_affine(x, self.grid.step, self.grid.zero, 0, LEVELS - 1)
+            weight = rounded(weight)
         if not wants_onednn(x):
-            return super().forward(x)
+            return F.conv2d(x, weight, self.bias, padding=self.pad)
         assert self.bias is not None
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        return convolve_by_onednn(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype), self.pad)
+        return convolve_by_onednn(x.to(dtype), weight.to(dtype), self.bias.to(dtype), self.pad)
+
+
+def rounded(weight: Tensor) -> Tensor:
+    """Weights (O, I, k, k) on the grids of eight bits that their channels have; differentiable as if they were not."""
+    with torch.no_grad():
+        steps = (weight.abs().amax(dim=(1, 2, 3)) / LARGEST).clamp_min(LEAST)
+        zeros = torch.zeros(len(steps), dtype=torch.int32, device=weight.device)
+    return torch.fake_quantize_per_channel_affine(weight, steps, zeros, 0, -LARGEST, LARGEST)
 
 
 def wants_onednn(x: Tensor) -> bool:
