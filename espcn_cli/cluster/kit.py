@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal, NoReturn, Self
 
 from espcn_cli.engines import opening
-from espcn_cli.engines.engine import Engine
 from espcn_cli.errors import UsageError
 from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.mixing import Pair
 from espcn_cli.settings import PASSES, Alpha, ModelSettings
-from espcn_cli.upscaling.mixture import Mixture
+from espcn_cli.upscaling.mixture import Mixture, Open
 from espcn_cli.upscaling.upscaler import Strength, Upscaler, assemble, in_two
 
 Place = Literal["cpu", "cuda"]
@@ -24,10 +24,11 @@ Place = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, eq=False)
 class Sealed:
-    """Stands for an engine where nothing is computed: a network's settings and weights."""
+    """Stands for an engine where nothing is computed: a network's settings, weights and ranges."""
 
     settings: ModelSettings
     weights: Weights
+    ranges: Ranges = ()
     halo: int = 0
     window: int = 1
     takes_padded: bool = False
@@ -60,6 +61,7 @@ class Network:
     weights: Weights | Pair
     engine: opening.Name
     precision: str
+    ranges: Ranges = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +109,12 @@ class Kit:
             return in_two(*(self._sealed_at(each) for each in PASSES[scale]))
         return self._assembled(scale, Sealed, self._sealed_at)
 
-    def _assembled(
-        self, scale: int, make: Callable[[ModelSettings, Weights], Engine], at: Callable[[int], Upscaler]
-    ) -> Upscaler:
+    def _assembled(self, scale: int, make: Open, at: Callable[[int], Upscaler]) -> Upscaler:
         network = self.networks[scale]
         engine = (
             Mixture(network.weights, make)
             if isinstance(network.weights, Pair)
-            else make(network.settings, network.weights)
+            else make(network.settings, network.weights, ranges=network.ranges)
         )
         return Upscaler(engine, self.tile, tuple(self.networks), at, self.strength, network.name, self.alpha, self.wrap)
 
@@ -164,10 +164,10 @@ def _network(opened: Upscaler, place: Place, engine: str, precision: str) -> Net
     if place == "cuda":
         name, chosen = _on_gpu(engine, precision)
     else:
-        choice = opening.decide(sealed.settings, "cpu", precision, engine)
+        choice = opening.decide(sealed.settings, "cpu", precision, engine, bool(sealed.ranges))
         name, chosen = choice.engine, choice.precision
     weights = opened.mixture.pair if opened.mixture else sealed.weights
-    return Network(opened.name, sealed.settings, weights, name, chosen)
+    return Network(opened.name, sealed.settings, weights, name, chosen, sealed.ranges)
 
 
 def _on_gpu(engine: str, precision: str) -> tuple[opening.Name, str]:

@@ -9,12 +9,14 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from math import inf
 from typing import Literal, get_args
 
 from espcn_cli import cores
 from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.remembered import remembered
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import EngineName, ModelSettings, Precision
 
@@ -40,35 +42,53 @@ def open_engine(
     precision: str = "auto",
     ensemble: bool = False,
     engine: str = "auto",
+    ranges: Ranges = (),
 ) -> Engine:
     """A network's engine. Raises EspcnError if the engine, the device or the precision is not there.
+
+    int8 takes the `ranges` of what goes into its layers.
 
     Where `auto` would take OpenVINO and that does not work here, PyTorch is taken, with a warning.
     """
     cores.wait_passively()
-    choice = decide(settings, device, precision, engine)
+    choice = decide(settings, device, precision, engine, bool(ranges))
+    ranges = ranges if choice.precision == "int8" else ()
     if choice.engine == "openvino":
         from espcn_cli.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(settings, weights, choice.device, choice.precision, ensemble)
+        return OpenVinoEngine(settings, weights, choice.device, choice.precision, ensemble, ranges=ranges)
+    from torch import float32
+
     from espcn_cli.engines.device import PRECISIONS, choose_device
     from espcn_cli.engines.torch_engine import TorchEngine
     from espcn_cli.network import espcn
 
-    network = espcn.build(settings, weights)
-    return TorchEngine(network, choose_device(choice.device), PRECISIONS[choice.precision], ensemble)
+    network = espcn.build(settings, weights).quantise_(ranges)
+    return TorchEngine(network, choose_device(choice.device), PRECISIONS.get(choice.precision, float32), ensemble)
 
 
-def decide(settings: ModelSettings, device: str = "auto", precision: str = "auto", engine: str = "auto") -> Choice:
-    """What `open_engine` takes, and why. Raises what it raises."""
+def decide(
+    settings: ModelSettings,
+    device: str = "auto",
+    precision: str = "auto",
+    engine: str = "auto",
+    quantised: bool = False,
+) -> Choice:
+    """What `open_engine` takes, and why; `quantised`: it has ranges for int8. Raises what it raises."""
+    if precision == "int8" and not quantised:
+        raise UsageError(
+            "--precision int8 needs ranges, which this model has none of: `espcn train --quantise` finds them"
+        )
     if choose(engine, device, precision) == "openvino":
         from espcn_cli.engines.precision import choose_for_openvino
 
         place = openvino_device(device)
-        return Choice("openvino", place, *choose_for_openvino(precision, place, settings))
+        return Choice("openvino", place, *choose_for_openvino(precision, place, settings, quantised))
     from espcn_cli.engines.device import PRECISION_NAMES, choose_device, choose_precision
 
     chosen = choose_device(device)
+    if precision == "int8":
+        return Choice("torch", str(chosen), precision, "asked for; PyTorch simulates it in fp32")
     name = PRECISION_NAMES[choose_precision(precision, chosen)]
     reason = "asked for" if precision != "auto" else "PyTorch keeps the bits" if name == "fp32" else "the GPU's own"
     return Choice("torch", str(chosen), name, reason)
@@ -85,6 +105,8 @@ def choose(engine: str = "auto", device: str = "auto", precision: str = "auto") 
         raise UsageError(f"unknown precision {precision!r}: use {', '.join(get_args(Precision))}")
     if device == "cpu" and precision == "fp16":
         raise UsageError("fp16 needs a GPU: use --precision bf16 or fp32 on a CPU")
+    if precision == "int8" and not _is_cpu(device):
+        raise UsageError("int8 is for CPUs: use --device cpu, or --precision fp16 on a GPU")
     if engine == "torch":
         return _torch(device)
     if engine == "openvino" or is_gpu_of_openvino(device):
@@ -123,11 +145,13 @@ def precisions(name: str, device: str) -> list[Precision]:
     if device != "cpu":
         return ["fp32", "fp16", "bf16"] if name == "torch" else ["fp32", "fp16"]
     if name == "openvino":
-        native = _has_bf16()
-    else:
-        from espcn_cli.engines.device import has_native_bf16
+        from espcn_cli.engines.precision import int8_ratio
 
-        native = has_native_bf16()
+        halves: list[Precision] = ["bf16"] if _has_bf16() else []
+        return ["fp32", *halves, *(["int8"] if int8_ratio() < inf else [])]  # type: ignore[list-item]
+    from espcn_cli.engines.device import has_native_bf16
+
+    native = has_native_bf16()
     return ["fp32", "bf16"] if native else ["fp32"]
 
 

@@ -18,6 +18,7 @@ from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
 from espcn_cli.engines.shelf import Shelf, Size, room_in
 from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH
 from espcn_cli.maths.levels import Levels
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.memory import available_memory
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.settings import BICUBIC_REACH, ModelSettings
@@ -37,7 +38,8 @@ class OpenVinoEngine:
     """A network in OpenVINO; see `TorchEngine` for what it does with colours. Threads may share it.
 
     `device` is OpenVINO's name of one, `precision` that of the hidden layers: interpolation, the last layer and all
-    that is done with levels stay in fp32. Graphs are compiled when windows first ask for them, and the bytes are the
+    that is done with levels stay in fp32. In int8 all layers are done in bytes, by the `ranges` of what goes into them.
+    Graphs are compiled when windows first ask for them, and the bytes are the
     same whichever graph does the work.
     """
 
@@ -49,10 +51,12 @@ class OpenVinoEngine:
         precision: str = "fp32",
         ensemble: bool = False,
         of_halved: bool = False,
+        ranges: Ranges = (),
     ) -> None:
         self.device = device
         self.precision = precision
-        self._blueprint = Blueprint(settings, weights, ensemble, of_halved, rough=precision != "fp32")
+        rough = precision in runtime.HALVES
+        self._blueprint = Blueprint(settings, weights, ensemble, of_halved, rough, ranges)
         self._halved: Any = self if of_halved else None
         weakref.finalize(self, _forget, self._blueprint).atexit = False
 
@@ -101,7 +105,8 @@ class OpenVinoEngine:
 
     def _made_with(self, precision: str, halved: bool) -> tuple[Any, ...]:
         plan = self._blueprint
-        return plan.settings, plan.weights, self.device, precision, plan.ensemble, halved
+        ranges = plan.ranges if precision == "int8" else ()
+        return plan.settings, plan.weights, self.device, precision, plan.ensemble, halved, ranges
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Windows (H, W, 1 or 3) through the network: small ones side by side on a CPU, each on a thread of its own.

@@ -22,7 +22,7 @@ from espcn_cli.engines.engine import highest
 from espcn_cli.engines.openvino_runtime import op, opset1, ov
 from espcn_cli.maths.colour import EVENNESS, HALVED_REACH, LUMA, MIDDLE, SLOPE_REACH, STEEPEST
 from espcn_cli.maths.levels import Floats
-from espcn_cli.maths.quantisation import LARGEST, LEVELS, Grid, Range, grid, weight_steps
+from espcn_cli.maths.quantisation import LARGEST, LEVELS, Grid, Range, Ranges, grid, weight_steps
 from espcn_cli.maths.resize import cubic, phase_taps, triangle
 from espcn_cli.maths.turns import TURNS
 from espcn_cli.network.checkpoint import Weights
@@ -79,7 +79,7 @@ class Blueprint:
     ensemble: bool = False
     halved: bool = False
     rough: bool = False
-    ranges: tuple[Range, ...] = ()
+    ranges: Ranges = ()
 
 
 Around = Callable[[int], Node]
@@ -93,7 +93,7 @@ def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
     anything in it is not.
     """
     source = op.parameter(ov.PartialShape(list(shape)), np.dtype(form.dtype))
-    around = partial(_planes_around, source, form)
+    around = partial(_planes_around, source, form, bool(blueprint.ranges))
     if form.network:
         sr, found = _upscaled(around, blueprint, form)
         total = op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
@@ -106,15 +106,16 @@ def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
 # --- levels and planes -----------------------------------------------------------------------------------------------
 
 
-def _planes_around(source: Node, form: Form, edge: int) -> Node:
+def _planes_around(source: Node, form: Form, in_bytes: bool, edge: int) -> Node:
     """What goes in as float32 (N, C, H + 2·edge, W + 2·edge), 0 at black and 1 at white.
 
     Levels get their edge while they are levels, which are small, and are counted from black before they are turned into
-    planes: that is one pass.
+    planes: that is one pass. For layers `in_bytes`, OpenVINO would take this for a byte's own scale and move it.
     """
     if form.is_planes:
         return _padded(source, edge)
     x = op.convert(_padded(source, edge, (1, 2)), "f32")
+    x = op.clamp(x, 0, highest(form.white)) if in_bytes else x
     x = op.add(x, _number(-form.black)) if form.black else x
     return op.transpose(op.multiply(x, _number(1 / (form.white - form.black))), _whole(CHANNELS_FIRST))
 

@@ -26,7 +26,10 @@ from espcn_cli.errors import EspcnError
 CONVERTER = "openvino.tools.ovc"
 """Converts other frameworks' models. It takes longer to import than all else of OpenVINO, which goes without it."""
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+
+HALVES = ("bf16", "fp16")
+"""Precisions of which an operation has to be kept out."""
 
 CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """What a device says that it has."""
@@ -107,7 +110,7 @@ def requests(model: Any, precision: str, rough: str = "") -> list[Any]:
 def _compiled(model: Any, device: str, precision: str, rough: str, options: dict[str, Any]) -> Any:
     threads = {"INFERENCE_NUM_THREADS": cores.count()} if device == "CPU" else {}
     with LOCK:
-        if precision != "fp32":
+        if precision in HALVES:
             model = keep_in_fp32(model, rough)
         options = {**options, **threads, "INFERENCE_PRECISION_HINT": HINTS[precision]}
         try:
@@ -156,6 +159,20 @@ def fault() -> str | None:
     except Exception as error:  # whatever its library throws: nothing else is tried in here
         return " ".join(str(error).split())[:200] or type(error).__name__
     return None if result == 6 else f"2 times 3 are {result:g}"
+
+
+def adds_bytes_exactly() -> bool:
+    """Whether sums of products of bytes come out right here: without VNNI two such products overflow 16 bits."""
+    width = 32
+    x = op.parameter(ov.PartialShape([1, width, 8, 8]), ov.Type.f32)
+    bytes_ = op.fake_quantize(x, *[op.constant(np.float32(end)) for end in (0, 1, 0, 1)], 256)
+    kernel = op.constant(np.ones((width, width, 3, 3), np.float32))
+    kernel = op.fake_quantize(kernel, *[op.constant(np.float32(end)) for end in (-1, 1, -1, 1)], 255)
+    y = op.convolution(bytes_, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    tried = request(ov.Model([y], [x]), "CPU", "fp32")
+    with LOCK:
+        tried.infer([np.ones((1, width, 8, 8), np.float32)])
+        return bool(np.allclose(tried.get_output_tensor(0).data, width * 9, rtol=1e-3))
 
 
 def before_forks(drop: Callable[[], None]) -> None:

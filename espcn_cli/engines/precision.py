@@ -3,6 +3,8 @@
 The rule: at most 0.02 dB less than fp32, and on average 99.8 % of a photograph's samples within a level of 255. By
 `benchmarks/precision.py`, networks with a bicubic skip keep to it (0.003 dB; 99.80 to 99.95 %), but for wide ones at x4
 (99.78 %). A network without a skip has to bring the whole picture through 8 significant bits: too few (99.2 to 99.7 %).
+
+int8 is taken where there is no bf16, by a rule of its own: at most 0.05 dB less than fp32 (`benchmarks/precision.py`).
 """
 
 from __future__ import annotations
@@ -27,15 +29,21 @@ PROBE = (1, 3, 96, 256)
 """The RGB planes that arithmetics are compared on: they take a few milliseconds, and overhead does not count yet."""
 
 
-def choose_for_openvino(name: str, device: str, settings: ModelSettings) -> tuple[str, str]:
-    """fp32, bf16 or fp16, and the reason in a few words. `device` is OpenVINO's name of one.
+def choose_for_openvino(name: str, device: str, settings: ModelSettings, quantised: bool = False) -> tuple[str, str]:
+    """fp32, bf16, fp16 or int8, and the reason in a few words. `device` is OpenVINO's name of one.
+
+    `quantised`: whether the network has what int8 takes.
 
     Raises UsageError for what the device does not multiply by its own hardware: it would be done in fp32 in silence.
     """
     from espcn_cli.engines import openvino_runtime as runtime
 
     if name == "auto":
-        return _auto(device, settings)
+        return _auto(device, settings, quantised)
+    if name == "int8":
+        if int8_ratio() == inf:
+            raise UsageError(f"{runtime.name_of(device)} overflows in int8: use --precision auto or fp32")
+        return name, "asked for"
     if name == "fp16" and device == "CPU":
         raise UsageError("fp16 needs a GPU: use --precision bf16 or fp32 on a CPU")
     if not runtime.has(device, name):
@@ -43,11 +51,13 @@ def choose_for_openvino(name: str, device: str, settings: ModelSettings) -> tupl
     return name, "asked for"
 
 
-def _auto(device: str, settings: ModelSettings) -> tuple[str, str]:
+def _auto(device: str, settings: ModelSettings, quantised: bool) -> tuple[str, str]:
     from espcn_cli.engines import openvino_runtime as runtime
 
     half = "bf16" if device == "CPU" else "fp16"
     if not runtime.has(device, half):
+        if quantised and device == "CPU" and (ratio := int8_ratio()) < CLEARLY:
+            return "int8", f"it takes {ratio:.2f} of fp32's time here, and hardly anybody sees it"
         return "fp32", f"the processor has no {half}"
     if reason := _shows(settings):
         return "fp32", f"{reason}, {half} would show"
@@ -82,6 +92,17 @@ def bf16_ratio() -> float:
     return remembered("bf16-rgb", runtime.here(), lambda: round(measure("bf16") / measure("fp32"), 3))
 
 
+@cache
+def int8_ratio() -> float:
+    """Likewise of int8. Infinite where a processor adds products of bytes in 16 bits, which overflow: without VNNI."""
+    from espcn_cli.engines import openvino_runtime as runtime
+
+    def find() -> float:
+        return round(measure("int8") / measure("fp32"), 3) if runtime.adds_bytes_exactly() else inf
+
+    return remembered("int8", runtime.here(), find)
+
+
 def measure(precision: str) -> float:
     """Seconds that `espcn-m` takes for a few thousand pixels on this processor: the least of a few tries.
 
@@ -93,7 +114,8 @@ def measure(precision: str) -> float:
 
     settings = architecture("espcn-m")
     weights = {name: np.full(shape, 0.01, np.float32) for name, shape in settings.shapes.items()}
-    engine = OpenVinoEngine(settings, weights, precision=precision)
+    ranges = ((0.0, 1.0),) * len(settings.kernels) if precision == "int8" else ()
+    engine = OpenVinoEngine(settings, weights, precision=precision, ranges=ranges)
     x = np.full(PROBE, 0.5, np.float32)
     try:
         engine.planes(x)  # is compiled

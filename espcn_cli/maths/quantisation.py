@@ -24,6 +24,9 @@ LEAST = 1e-6
 Range = tuple[float, float]
 """The least and the greatest value that goes into a layer."""
 
+Ranges = tuple[Range, ...]
+"""Of all layers; none where nobody has measured them."""
+
 
 @dataclass(frozen=True)
 class Grid:

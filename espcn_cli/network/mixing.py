@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Floats
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network import checkpoint, named
 from espcn_cli.network.checkpoint import Sister, Weights, weights_folder
 from espcn_cli.settings import ModelSettings
@@ -28,6 +29,8 @@ class Pair:
     settings: ModelSettings
     clean: Weights
     real: Weights
+    clean_ranges: Ranges = ()
+    real_ranges: Ranges = ()
 
     def at(self, strength: float) -> Weights:
         """(1 - strength)·clean + strength·real: exactly the clean weights at 0 and the real ones at 1.
@@ -39,13 +42,20 @@ class Pair:
         clean, real = np.float32(1 - strength), np.float32(strength)
         return {name: clean * self.clean[name] + real * self.real[name] for name in self.clean}
 
+    def ranges_at(self, strength: float) -> Ranges:
+        """The layers' ranges, mixed as the weights are; none if either has none."""
+        if not (self.clean_ranges and self.real_ranges):
+            return ()
+        mixed = (1 - strength) * np.array(self.clean_ranges) + strength * np.array(self.real_ranges)
+        return tuple((float(least), float(greatest)) for least, greatest in mixed)
+
 
 def read_pair(clean: Path, real: Path) -> Pair:
     """Two checkpoints to be mixed. Raises EspcnError if one cannot be read, or they differ in their settings."""
     (card, weights), (other, real_weights) = checkpoint.read(clean), checkpoint.read(real)
     if card.settings != other.settings:
         raise EspcnError(f"{real} is another form of network than {clean}: they cannot be mixed", real)
-    return Pair(card.settings, weights, real_weights)
+    return Pair(card.settings, weights, real_weights, card.ranges, other.ranges)
 
 
 @cache

@@ -11,7 +11,7 @@ from espcn_cli.files import PART_SUFFIX, cache_folder, clean
 
 KINDS = {
     "pictures decoded for trainings": ("[0-9a-f]" * 64 + ".safetensors",),
-    "what was found out about this machine": ("openvino.json", "bf16.json", "bf16-rgb.json"),
+    "what was found out about this machine": ("openvino.json", "bf16.json", "bf16-rgb.json", "int8.json"),
     "files that are being written, or were when a run was killed": (f".*{PART_SUFFIX}",),
 }
 """What lies there, by the patterns of its names. Anything else in that folder is not ours."""

@@ -125,7 +125,7 @@ def ways(engine: str = "auto", device: str = "auto", precision: str = "auto") ->
     """
     from espcn_cli.engines import opening
 
-    opening.decide(PEAK, device, precision, engine)  # refuses what is not there
+    opening.decide(PEAK, device, precision, engine, quantised=True)  # refuses what is not there
     places = [("openvino", "cpu"), ("torch", "cpu"), ("torch", "cuda")] if device in ("auto", "cpu") else []
     there = [
         (name, place)
@@ -179,6 +179,8 @@ def measure(
     peaks: dict[Way, float] = {}
     for way in all_ways:
         for model, scale in models:
+            if way.precision == "int8" and len(all_ways) > 1 and not has_ranges(model, scale):
+                continue  # nobody has asked for it
             for size in sizes:
                 with ProcessPoolExecutor(1, mp_context=context) as process:
                     work = partial(_measure, model, scale, size, way, seconds, peaks.get(way))
@@ -189,6 +191,14 @@ def measure(
                         continue
                 peaks[way] = speed.peak_gflops
                 yield speed
+
+
+def has_ranges(model: str, scale: int) -> bool:
+    """Whether a model can be done in int8. Raises EspcnError if it is not there."""
+    from espcn_cli.exchange import importing
+    from espcn_cli.network import named
+
+    return bool(importing.read(named.find(model, scale))[0].ranges)
 
 
 def _measure(model: str, scale: int, size: Pixels, way: Way, seconds: float, peak: float | None) -> Speed:
@@ -244,7 +254,8 @@ def measure_peak(way: Way, seconds: float = SECONDS) -> float:
 
     rng = np.random.default_rng(0)
     weights = {name: rng.normal(0, 0.02, shape).astype(np.float32) for name, shape in PEAK.shapes.items()}
-    engine = open_engine(PEAK, weights, way.device, way.precision, engine=way.engine)
+    ranges = ((0.0, 1.0),) * len(PEAK.kernels)
+    engine = open_engine(PEAK, weights, way.device, way.precision, engine=way.engine, ranges=ranges)
     window = [picture(PEAK_SIZE)[..., :1].copy()]
     best = min(timed(lambda: engine.upscale(window, 0, 255), seconds))
     return 2 * PEAK.macs * PEAK_SIZE[0] * PEAK_SIZE[1] / best / 1e9

@@ -176,7 +176,8 @@ def choices(tell: Tell) -> None:
 
     for _, card in named.list_shipped():
         try:
-            tell((card.name, card.settings.scale, asdict(decide(card.settings)), None))
+            choice = decide(card.settings, quantised=bool(card.ranges))
+            tell((card.name, card.settings.scale, asdict(choice), None))
         except EspcnError as error:
             tell((card.name, card.settings.scale, None, str(error)))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.passes import Passes
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.mixing import Pair
 from espcn_cli.settings import STRENGTH_STEPS, ModelSettings
 
-Open = Callable[[ModelSettings, Weights], Engine]
-"""Makes an engine of a network's weights; picklable, if the mixture is to be."""
+
+class Open(Protocol):
+    """Makes an engine of a network's weights; picklable, if the mixture is to be."""
+
+    def __call__(self, settings: ModelSettings, weights: Weights, *, ranges: Ranges) -> Engine: ...
 
 
 class Mixture:
@@ -30,7 +33,8 @@ class Mixture:
         step = round(strength * STRENGTH_STEPS)
         with self._lock:
             if step not in self._engines:
-                self._engines[step] = self._open(self.pair.settings, self.pair.at(step / STRENGTH_STEPS))
+                at = step / STRENGTH_STEPS
+                self._engines[step] = self._open(self.pair.settings, self.pair.at(at), ranges=self.pair.ranges_at(at))
             return self._engines[step]
 
     def __reduce__(self) -> tuple[Any, ...]:
