@@ -175,7 +175,7 @@ def test_in_eight_bits_from_trained_weights(photos: Path) -> None:
     [
         ([], ["--quantise needs trained weights to start from: name them with --init"]),
         (["--init", "x2.safetensors", "-s", "3"], ["--quantise: x2.safetensors is another form of network"]),
-        (["--init", "tiny.safetensors"], ["--quantise: tiny.safetensors is another form of network"]),
+        (["--init", "m.safetensors"], ["--quantise: m.safetensors is another form of network"]),
         (["--init", "x2.safetensors", "--mixtures", "--degradation", "real"], ["--quantise is for one network"]),
     ],
     ids=["from nothing", "another scale", "another form", "mixtures"],
@@ -183,9 +183,9 @@ def test_in_eight_bits_from_trained_weights(photos: Path) -> None:
 def test_eight_bits_of_what_cannot_be_rounded_get_one_line(
     photos: Path, arguments: list[str], words: list[str]
 ) -> None:
-    save_checkpoint(photos.parent / "tiny.safetensors")
+    save_checkpoint(photos.parent / "m.safetensors", architecture("espcn-m"))
     save_checkpoint(photos.parent / "x2.safetensors", architecture("espcn-s"))
-    one_line(run("train", "photos", "--quantise", *QUICK, *arguments, cwd=photos.parent), 2, *words)
+    one_line(run("train", "photos", "--quantise", "--steps", 1, *QUICK, *arguments, cwd=photos.parent), 2, *words)
 
 
 def test_an_empty_name_of_a_folder_of_drawings_is_misuse_not_this_folder(photos: Path) -> None:
