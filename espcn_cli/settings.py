@@ -249,7 +249,8 @@ class TrainSettings:
     training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
     merged when saved. `mixtures` is for the degradation `real`, from a start of the same form: each step's network is
-    the start and the weights that are learned, mixed at the strength that the step's damage needs.
+    the start and the weights that are learned, mixed at the strength that the step's damage needs. `quantise` is for a
+    start of the same form, too: what goes into each layer, and its weights, are rounded to eight bits in every step.
     """
 
     steps: int = 20_000
@@ -266,6 +267,7 @@ class TrainSettings:
     clip: float = 0.1
     finish: float = 0.0
     mixtures: bool = False
+    quantise: bool = False
     patience: int = 0
     ema_decay: float = 0.999
     expansion: int = 128

@@ -227,7 +227,7 @@ def training_command(card: ModelCard) -> str | None:
     parts += [f"--precision {card.training['precision']}"] if "precision" in card.training else []
     for name, value in {**BEFORE_SETTINGS, **card.training["settings"]}.items():
         if value != getattr(TRAIN, name, None):
-            parts.append(f"--{name.replace('_', '-')} {value}")
+            parts.append(f"--{name.replace('_', '-')}{'' if value is True else f' {value}'}")
     return " ".join(parts)
 
 

@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 PANELS = {
     "Data": "valid lr outputs protocol degradation drawings mixtures workers cache hr rows",
     "Model": "model models scale scales strength ensemble alpha wrap",
-    "Network": "planes init expansion code upsampler range activation last",
+    "Network": "planes init quantise expansion code upsampler range activation last",
     "Schedule": "steps minutes epochs schedule warmup finish patience validate_every",
     "Optimiser": "loss optimiser learning_rate batch_size patch_size candidates clip ema_decay",
     "Output": "output size fit name beside format quality png_level depth dpi strip keep_time overwrite skip_existing "

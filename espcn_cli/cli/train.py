@@ -133,6 +133,10 @@ def train(
             "start's.",
         ),
     ] = TRAIN.mixtures,
+    quantise: Annotated[
+        bool,
+        typer.Option("--quantise", help="With --init: learn weights that lose least where they are rounded to int8."),
+    ] = TRAIN.quantise,
     finish: Annotated[
         float, typer.Option(help="Last share of the training, say 0.2, with MSE loss and patches twice as large.")
     ] = TRAIN.finish,

@@ -56,7 +56,8 @@ class Convolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight
         if self.grid is not None:
-            x = torch.fake_quantize_per_tensor_affine(x, self.grid.step, self.grid.zero, 0, LEVELS - 1)
+            wide = torch.fake_quantize_per_tensor_affine(x.float(), self.grid.step, self.grid.zero, 0, LEVELS - 1)
+            x = wide.to(x.dtype)
             weight = rounded(weight)
         if not wants_onednn(x):
             return F.conv2d(x, weight, self.bias, padding=self.pad)
@@ -69,7 +70,7 @@ def rounded(weight: Tensor) -> Tensor:
     """Weights (O, I, k, k) on the grids of eight bits that their channels have; differentiable as if they were not."""
     with torch.no_grad():
         steps = (weight.abs().amax(dim=(1, 2, 3)) / LARGEST).clamp_min(LEAST)
-        zeros = torch.zeros(len(steps), dtype=torch.int32, device=weight.device)
+        zeros = torch.zeros_like(steps)  # of whole numbers, a GPU would be asked whether they fit: see `cuda_graph`
     return torch.fake_quantize_per_channel_affine(weight, steps, zeros, 0, -LARGEST, LARGEST)
 
 

@@ -105,6 +105,7 @@ def make_job(
         check_start_stays(init, output)
     name, model = continued(name, model, init)
     check_mixtures(settings, model, init)
+    check_quantise(settings, model, init)
     notes += beside + others
     options |= {"notes": notes, "lr_folder": lr, "lr": given, "alone": alone}
     return Job(output, name, model, settings, pictures, validation, more, **options)
@@ -130,6 +131,18 @@ def check_mixtures(settings: TrainSettings, model: ModelSettings, init: Path | N
         raise UsageError("--mixtures needs clean weights to mix with: name them with --init")
     if checkpoint.read_card(init).settings != model:
         raise UsageError(f"--mixtures: {init} is another form of network; start from one of the same kind and scale")
+
+
+def check_quantise(settings: TrainSettings, model: ModelSettings, init: Path | None) -> None:
+    """Raises UsageError if eight bits are asked for without trained weights of the same form, or for mixtures."""
+    if not settings.quantise:
+        return
+    if settings.mixtures:
+        raise UsageError("--quantise is for one network, --mixtures trains several: leave one of them out")
+    if init is None:
+        raise UsageError("--quantise needs trained weights to start from: name them with --init")
+    if checkpoint.read_card(init).settings != model:
+        raise UsageError(f"--quantise: {init} is another form of network; start from one of the same kind and scale")
 
 
 def refuse_existing(output: Path, resume: bool) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +16,22 @@ import torch
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISIONS, choose_precision
+from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_there
+from espcn_cli.maths.quantisation import Range
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import given_lr
+from espcn_cli.training.calibration import calibrate
 from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
 from espcn_cli.training.job import Job, identity
-from espcn_cli.training.linear_blocks import TrainingForm
+from espcn_cli.training.linear_blocks import TrainingForm, plain_network
 from espcn_cli.training.objective import Mixture
 from espcn_cli.training.optimiser import OPTIMISERS
 from espcn_cli.training.parallel import Group, Threads
@@ -39,6 +45,9 @@ from espcn_cli.training.step import Replayed, Stepper, Stepwise
 from espcn_cli.training.warm_start import warm_start
 
 AnyPatches = Patches | ScenePatches
+
+CALIBRATING = 256
+"""Patches by which ranges are found."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,8 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         small = draw_scenes(pictures, drawings, job, device)
     else:
         small = make_patches(pictures, job.patch, job.settings, device)
+    if job.settings.quantise and not resume:
+        state.quantise_(calibrated(job, state, small, group, device))
     large = small.of_size(min(2 * job.patch, small.largest_patch))
     bicubic, _ = evaluation.mean(evaluation.evaluate(evaluation.interpolation("bicubic", scale), pairs, scale))
     return Run(
@@ -131,6 +142,27 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
         is_there(job.output),
         mixtures,
     )
+
+
+def calibrated(job: Job, state: State, patches: AnyPatches, group: Group, device: torch.device) -> list[Range]:
+    """Ranges for the state's weights, by patches as the training draws them, but from a generator of their own.
+
+    Rank 0's, at every rank. Raises EspcnError if the weights give NaN.
+    """
+    ranges: Sequence[Range] = ()
+    if group.leads:
+        generator = torch.Generator().manual_seed(job.settings.seed)
+        count = math.ceil(CALIBRATING / job.settings.batch_size)
+        with ExitStack() as stack:
+            stack.callback(patches.close)  # whoever stops it does not want to wait for scenes
+            batches = [patches.draw(generator, 0)[0].to(device) for _ in range(count)]
+            try:
+                ranges = calibrate(plain_network(state.network, job.model).to(device), batches)
+            except NotFiniteError:
+                raise EspcnError(f"{job.init} gives NaN on the training pictures: choose another --init") from None
+            stack.pop_all()
+    numbers = group.from_leader(*(chain.from_iterable(ranges) if ranges else [0.0] * 2 * len(job.model.kernels)))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +16,8 @@ from torch import Tensor
 from espcn_cli.errors import EspcnError
 from espcn_cli.figures import finite, to_json
 from espcn_cli.files import write_tensors
+from espcn_cli.maths.quantisation import Range
+from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.settings import Precision
 from espcn_cli.training.linear_blocks import TrainingForm
@@ -23,7 +25,7 @@ from espcn_cli.training.optimiser import Optimiser
 from espcn_cli.training.run_folder import COLUMNS
 
 STATE_FORMAT = "espcn-training-state"
-STATE_VERSION = "2"
+STATE_VERSION = "3"
 
 GENERATOR = "generator"
 
@@ -58,6 +60,17 @@ def is_history(value: Any) -> bool:
     )
 
 
+def is_ranges(value: Any) -> bool:
+    """Pairs of numbers, the second larger."""
+    return isinstance(value, list) and all(
+        isinstance(ends, list)
+        and len(ends) == 2
+        and all(map(is_number, ends))
+        and -math.inf < ends[0] < ends[1] < math.inf
+        for ends in value
+    )
+
+
 PROGRESS: dict[str, Callable[[Any], bool]] = {
     "step": is_count,
     "seconds": is_duration,
@@ -67,6 +80,7 @@ PROGRESS: dict[str, Callable[[Any], bool]] = {
     "drawing": is_duration,
     "precision": lambda value: value in get_args(Precision),
     "retreats": lambda value: is_count(value) and value <= MOST_RETREATS,
+    "ranges": is_ranges,
 }
 """What of a `State` is kept beside its tensors, and how to tell that a file holds nothing else."""
 
@@ -91,11 +105,20 @@ class State:
     """What `auto` came to, which goes on to hold."""
     retreats: int = 0
     """How often the training diverged and went back, each time to half the learning rate."""
+    ranges: tuple[Range, ...] = ()
+    """Of what goes into each layer, where that is rounded to eight bits."""
 
     @property
     def share(self) -> float:
         """What is left of the learning rate."""
         return 0.5**self.retreats
+
+    def quantise_(self, ranges: Sequence[Range]) -> None:
+        """Steps and scores are of a network in eight bits from now on. Raises ValueError as `ESPCN.quantise_` does."""
+        network = self.network.network
+        assert isinstance(network, ESPCN)
+        network.quantise_(ranges)
+        self.ranges = tuple(ranges)
 
     def tensors(self) -> dict[str, Tensor]:
         """What steps change, but for the generator, by name: the tensors themselves, which can be written to."""
@@ -146,6 +169,7 @@ def restore_(state: State, path: Path) -> None:
             found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dictionary
         check_progress(progress)
         check_tensors(found, {GENERATOR: state.generator.get_state(), **state.tensors()})
+        state.quantise_([(least, greatest) for least, greatest in progress.pop("ranges")])
         set_generator_(state.generator, found[GENERATOR])
     except UNREADABLE as error:
         raise damaged(path, error) from None

@@ -68,9 +68,10 @@ def score(run: Run) -> tuple[float, float]:
 
 
 def averaged(run: Run) -> list[TorchEngine]:
-    """The averaged network, or its mixtures, ready to run."""
+    """The averaged network, in eight bits if it is trained in them, or its mixtures, ready to run."""
     if not run.mixtures:
-        return [TorchEngine(plain_network(run.state.average, run.job.model), run.device)]
+        network = plain_network(run.state.average, run.job.model).quantise_(run.state.ranges)
+        return [TorchEngine(network, run.device)]
     engines = []
     for mixture in run.mixtures:
         mixed = ESPCN(run.job.model)
@@ -139,4 +140,4 @@ def describe(run: Run, result: Validation) -> checkpoint.ModelCard:
     }
     sister = mixing.sister_of(job.init, job.model) if job.init and job.settings.degradation == "real" else None
     name = f"{job.name}{REAL}" if sister and job.name in ARCHITECTURES else job.name
-    return checkpoint.Card(job.model, name, training, metrics, job.license, sister)
+    return checkpoint.Card(job.model, name, training, metrics, job.license, sister, state.ranges)

@@ -63,6 +63,12 @@ def test_models_names_the_command_that_makes_a_checkpoint_again(photos: Path) ->
     )
 
 
+def test_an_option_that_is_a_flag_has_no_value_in_the_command() -> None:
+    settings = TrainSettings(mixtures=True, degradation="real", steps=7).to_dict()
+    command = training_command(Card(architecture("espcn-s"), "espcn-s", {"settings": settings}))
+    assert command == "espcn train DATA --valid VALID -m espcn-s -s 2 --steps 7 --degradation real --mixtures"
+
+
 def test_the_command_of_an_older_checkpoint_does_as_was_done_then() -> None:
     settings = TrainSettings(steps=7).to_dict()
     del settings["candidates"], settings["clip"]  # which came later: any patch was taken, any gradient followed

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from command import COMMAND, QUICK, one_line, run
-from making import save_picture
+from making import save_checkpoint, save_picture
 from PIL import Image
 from safetensors.torch import load_file
+
+from espcn_cli.network.checkpoint import read_card
+from espcn_cli.settings import architecture
 
 
 def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
@@ -154,6 +157,35 @@ def test_bad_training_input_gets_one_line(photos: Path, arguments: list[str], co
         save_picture(folder / "small" / f"{index}.png", 9, 9)
     one_line(run("train", *arguments, "-q", cwd=folder), code, *words)
     assert not list(folder.glob("*.safetensors"))
+
+
+def test_in_eight_bits_from_trained_weights(photos: Path) -> None:
+    folder = photos.parent
+    command = ("train", "photos", "--steps", 4, *QUICK)
+    assert run(*command, "-o", "plain.safetensors", cwd=folder).code == 0
+    assert run(*command, "-o", "m.safetensors", "--init", "plain.safetensors", "--quantise", cwd=folder).code == 0
+    assert len(read_card(folder / "m.safetensors").ranges) == 6
+    [card] = json.loads(run("models", "m.safetensors", "--json", cwd=folder).stdout)
+    assert card["command"].endswith(" --quantise --expansion 4 --validate-every 4")
+    assert run("upscale", "photos/0.png", "out.png", "-m", "m.safetensors", cwd=folder).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--quantise needs trained weights to start from: name them with --init"]),
+        (["--init", "x2.safetensors", "-s", "3"], ["--quantise: x2.safetensors is another form of network"]),
+        (["--init", "m.safetensors"], ["--quantise: m.safetensors is another form of network"]),
+        (["--init", "x2.safetensors", "--mixtures", "--degradation", "real"], ["--quantise is for one network"]),
+    ],
+    ids=["from nothing", "another scale", "another form", "mixtures"],
+)
+def test_eight_bits_of_what_cannot_be_rounded_get_one_line(
+    photos: Path, arguments: list[str], words: list[str]
+) -> None:
+    save_checkpoint(photos.parent / "m.safetensors", architecture("espcn-m"))
+    save_checkpoint(photos.parent / "x2.safetensors", architecture("espcn-s"))
+    one_line(run("train", "photos", "--quantise", "--steps", 1, *QUICK, *arguments, cwd=photos.parent), 2, *words)
 
 
 def test_an_empty_name_of_a_folder_of_drawings_is_misuse_not_this_folder(photos: Path) -> None:

@@ -181,3 +181,24 @@ def test_mixtures_need_clean_weights_of_the_same_form_and_real_damage(tmp_path: 
     ):
         with pytest.raises(UsageError, match=message):
             make(settings, init)
+
+
+def test_eight_bits_need_trained_weights_of_the_same_form(tmp_path: Path) -> None:
+    save_picture(tmp_path / "data" / "a.png")
+    same = save_checkpoint(tmp_path / "same.safetensors", TINY)
+    wider = save_checkpoint(tmp_path / "wider.safetensors", replace(TINY, widths=(9, *TINY.widths[1:])))
+    tripled = save_checkpoint(tmp_path / "tripled.safetensors", replace(TINY, scale=3))
+    quantised = replace(QUICK, quantise=True)
+
+    def make(settings: TrainSettings, init: Path | None) -> Job:
+        return make_job([tmp_path / "data"], tmp_path / "o.safetensors", "tiny", TINY, settings, init=init)
+
+    assert make(quantised, same).settings.quantise
+    for settings, init, message in (
+        (quantised, None, "--quantise needs trained weights to start from: name them with --init"),
+        (quantised, wider, r"--quantise: .*wider.safetensors is another form of network"),
+        (quantised, tripled, r"--quantise: .*tripled.safetensors is another form of network"),
+        (replace(quantised, degradation="real", mixtures=True), same, "--quantise is for one network, --mixtures"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            make(settings, init)

@@ -67,7 +67,7 @@ def test_a_state_of_another_training_is_refused_with_the_difference(job: Job) ->
     with pytest.raises(EspcnError, match="had files 4, now 3"):
         loop.carry_out(replace(job, pictures=job.pictures[:3]), resume=True)
     state = RunFolder.of(job.output).state
-    state.write_bytes(state.read_bytes().replace(b'"format_version":"2"', b'"format_version":"9"'))
+    state.write_bytes(state.read_bytes().replace(b'"format_version":"3"', b'"format_version":"9"'))
     with pytest.raises(EspcnError, match="not a training state that this espcn can read"):
         loop.carry_out(job, resume=True)
     state.write_bytes(b"\0" * 40)
@@ -122,6 +122,16 @@ def test_a_state_comes_back_as_it_was(job: Job, saved: Path) -> None:
     assert (restored.step, restored.history) == (2, [{"step": 1, "psnr": 30.5}])
 
 
+def test_ranges_come_back_to_the_last_bit(job: Job, saved: Path) -> None:
+    state, restored = make_state(job, CPU), make_state(job, CPU)
+    state.quantise_([(0.0, 1.0), (-1 / 3, 2 / 3), (0.0, 1e-6 / 7)])
+    save_state(state, saved, identity(job))
+    restore_(restored, saved)
+    assert restored.ranges == state.ranges
+    lr = torch.rand(1, 1, 8, 8)
+    assert torch.equal(restored.network(lr), state.network(lr))
+
+
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
@@ -170,6 +180,12 @@ def test_whatever_else_a_state_was_made_with_is_named(
         {"progress.history": [{"step": 5, "psnr": 30, "colour": 1}]},
         {"progress.precision": "fp8"},
         {"progress.precision": ["bf16"]},
+        {"progress.ranges": None},
+        {"progress.ranges": [[0, 1], [0, 1]]},
+        {"progress.ranges": [[0, 1], [0, 1], [1, 0]]},
+        {"progress.ranges": [[0, 1], [0, 1], [0, float("inf")]]},
+        {"progress.ranges": [[0, 1], [0, 1], [0, 1, 2]]},
+        {"progress.ranges": [0, 1, 2]},
     ],
     ids=str,
 )

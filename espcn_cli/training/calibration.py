@@ -1,0 +1,94 @@
+"""Between which values the layers of a network in eight bits round what goes into them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from espcn_cli.engines.engine import NotFiniteError
+from espcn_cli.maths.quantisation import LEAST, Range
+from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import Convolution
+
+EXTREME = 1e-4
+"""The share of values at each end that a range leaves out: they are clipped, and all others rounded more finely."""
+
+FACTORS = (0.7, 0.8, 0.9, 1.1, 1.2)
+"""By which the greatest value is multiplied on trial."""
+
+ROUNDS = 2
+"""How often each layer has its turn."""
+
+EVERY = 4
+"""Of how many batches one is enough for the trials."""
+
+
+@torch.no_grad()
+def calibrate(network: ESPCN, batches: Sequence[Tensor]) -> tuple[Range, ...]:
+    """A range for each layer, with which the network in eight bits differs little from itself on LR (N, C, H, W).
+
+    They are first measured, and then each greatest value is moved to where the mean squared difference is least. The
+    network stays as it is. Raises NotFiniteError if it gives NaN or infinity.
+    """
+    plain = copy.deepcopy(network).quantise_(())
+    return refined(plain, measured(plain, batches), batches[::EVERY])
+
+
+def measured(network: ESPCN, batches: Sequence[Tensor]) -> tuple[Range, ...]:
+    """Between which values nearly all are that go into each layer; into the first, between black and white."""
+    layers = [layer for layer in network.body if isinstance(layer, Convolution)]
+    pixels = sum(len(lr) * lr[0, 0].numel() for lr in batches)
+    ends = [Ends(math.ceil(EXTREME * pixels * layer.in_channels)) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(end) for layer, end in zip(layers, ends, strict=True)]
+    for lr in batches:
+        if not network.detail(lr).sum().isfinite():
+            raise NotFiniteError("the network gives NaN or infinity")
+    for hook in hooks:
+        hook.remove()
+    return (network.settings.value_range, *(end.range for end in ends[1:]))
+
+
+class Ends:
+    """The least and the greatest of all values that go into a layer, `count` of each."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.least = self.greatest = torch.zeros(0)
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        values = inputs[0].flatten()
+        self.least = self._first(self.least, values, largest=False)
+        self.greatest = self._first(self.greatest, values, largest=True)
+
+    @property
+    def range(self) -> Range:
+        """Without the others. It holds 0, and more than that."""
+        return min(float(self.least[-1]), 0.0), max(float(self.greatest[-1]), LEAST)
+
+    def _first(self, before: Tensor, values: Tensor, largest: bool) -> Tensor:
+        both = torch.cat([before.to(values), values])
+        return both.topk(min(self.count, len(both)), largest=largest).values
+
+
+def refined(network: ESPCN, ranges: Sequence[Range], batches: Sequence[Tensor]) -> tuple[Range, ...]:
+    """The ranges with each greatest value multiplied by that one of FACTORS, or 1, which makes the least difference."""
+    wanted = [network.quantise_(()).detail(lr) for lr in batches]
+
+    def difference(tried: Sequence[Range]) -> float:
+        network.quantise_(tried)
+        squares = [(network.detail(lr) - exact).square().sum() for lr, exact in zip(batches, wanted, strict=True)]
+        return float(torch.stack(squares).sum())
+
+    best = list(ranges)
+    least = difference(best)
+    for layer in [*range(1, len(best))] * ROUNDS:  # into the first go pixels: none of their levels is to be clipped
+        low, high = best[layer]
+        for factor in FACTORS:
+            tried = [*best[:layer], (low, factor * high), *best[layer + 1 :]]
+            if (squares := difference(tried)) < least:
+                best, least = tried, squares
+    return tuple(best)
