@@ -52,6 +52,13 @@ def export(
             "own planes. Default: rgb."
         ),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        typer.Option(
+            help="With int8, .onnx and .xml round to eight bits what goes into layers, and their weights. It takes a "
+            "checkpoint of `espcn train --quantise`."
+        ),
+    ] = "fp32",
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
     quiet: Quiet = False,
@@ -64,9 +71,10 @@ def export(
 
     choose_existing(overwrite, skip_existing)
     place = file_of(output)
-    make = formats.find(place.suffix, input)
+    make = formats.find(place.suffix, input, precision)
     inputs = [named.find(model, scale) for model in models]
-    networks = [exported.read(path, None if strength is None else parse_strength(strength)) for path in inputs]
+    share = None if strength is None else parse_strength(strength)
+    networks = [exported.read(path, share, precision) for path in inputs]
     for network, model in zip(networks, models, strict=True):
         check_scale(model, network.settings.scale, scale)
     files = {beside(place, suffix): data for suffix, data in make(networks).items()}

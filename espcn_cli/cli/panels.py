@@ -26,6 +26,7 @@ PANELS = {
 OF = {name: panel for panel, names in PANELS.items() for name in names.split()}
 MOVED = {
     "upscale": {"resume": "Video"},
+    "export": {"precision": "Output"},
     "train": {"model": "Network", "scale": "Network"}
     | dict.fromkeys(("output", "overwrite", "skip_existing", "license", "device", "precision"), "Run")
     | {"max_pixels": "Data"},

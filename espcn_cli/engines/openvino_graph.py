@@ -129,7 +129,8 @@ def _shifted(sr: Node, scale: int, form: Form) -> Node:
     """The phase shift, (N, scale·scale·C, H, W) -> what the form wants: levels rounded once, or planes as they are."""
     if not form.is_planes:
         sr = op.add(op.multiply(sr, _number(form.white - form.black)), _number(form.black + 0.5))
-        sr = op.convert(op.clamp(sr, 0, highest(form.white)), "u8" if form.dtype == "uint8" else "u16")
+        most = highest(form.white) + 0.5  # behind layers in bytes OpenVINO may give a hair less: 254 of 255
+        sr = op.convert(op.clamp(sr, 0, most), "u8" if form.dtype == "uint8" else "u16")
     pixels = op.transpose(sr, _whole(CHANNELS_LAST))  # as they lie in memory already
     count, rows, columns = (op.gather(op.shape_of(pixels), _whole(axis), _whole(0)) for axis in range(3))
     parted = op.concat([_one(count), _one(rows), _one(columns), _whole([scale, scale * form.channels])], 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from espcn_cli.errors import UsageError
-from espcn_cli.exchange.exported import Files, Network
+from espcn_cli.exchange.exported import Files, Network, Precision
 from espcn_cli.exchange.ncnn_writing import ncnn
 from espcn_cli.exchange.onnx import Input, onnx
 from espcn_cli.exchange.openvino_ir import openvino_ir
@@ -37,13 +37,13 @@ FORMATS: dict[str, Make] = {
 }
 
 GRAPHS: dict[str, Callable[[Network, Input], Files]] = {".onnx": onnx, ".xml": openvino_ir}
-"""Those that can take pictures as they are, or what the network itself sees."""
+"""Those that can take pictures as they are, or what the network itself sees; and those that can be in int8."""
 
 
-def find(suffix: str, form: Input | None = None) -> Make:
+def find(suffix: str, form: Input | None = None, precision: Precision = "fp32") -> Make:
     """What makes the files of a format; a graph takes rgb unless another form is named.
 
-    Raises UsageError if there is none of that suffix, and for a form of a format that has just one.
+    Raises UsageError if there is none of that suffix, and for a form or precision of a format that has just one.
     """
     kind = suffix.lower()
     if kind in GRAPHS:
@@ -52,6 +52,7 @@ def find(suffix: str, form: Input | None = None) -> Make:
     if kind not in FORMATS:
         there = ", ".join([*FORMATS, *GRAPHS])
         raise UsageError(f"{suffix or 'a name without a suffix'} is no format of export: use {there}")
-    if form is not None:
-        raise UsageError(f"--input is for {' and '.join(GRAPHS)}: leave it out")
+    for option, is_given in (("--input", form is not None), ("--precision int8", precision != "fp32")):
+        if is_given:
+            raise UsageError(f"{option} is for {' and '.join(GRAPHS)}: leave it out")
     return FORMATS[kind]

@@ -17,9 +17,9 @@ from espcn_cli.exchange.exported import Files, Network
 from espcn_cli.exchange.protobuf import Value, field
 from espcn_cli.maths.colour import EVENNESS, LUMA, MIDDLE, STEEPEST
 from espcn_cli.maths.levels import Floats
+from espcn_cli.maths.quantisation import Grid, Range, grid, weight_bytes, weight_steps
 from espcn_cli.maths.resize import cubic, phase_kernels, triangle
-from espcn_cli.network.checkpoint import Weights
-from espcn_cli.settings import BICUBIC_REACH, LastActivation, ModelSettings
+from espcn_cli.settings import BICUBIC_REACH, LastActivation
 
 Input = Literal["rgb", "plane"]
 """What goes in and comes out: `rgb`, pictures as they are, uint8 (N, H, W, 3), colours inside; or `plane`, what the
@@ -28,10 +28,10 @@ network itself sees, float32 (N, 1 or 3, H, W) in [0, 1], not clipped."""
 OPSET, IR_VERSION = 17, 8
 """Old enough for OpenCV, TensorRT and ONNX Runtime of the last years, and with all that is needed."""
 
-FLOAT, UINT8, INT64 = 1, 2, 7
+FLOAT, UINT8, INT8, INT64 = 1, 2, 3, 7
 """Types of values."""
 
-DTYPES = {"float32": FLOAT, "uint8": UINT8, "int64": INT64}
+DTYPES = {"float32": FLOAT, "uint8": UINT8, "int8": INT8, "int64": INT64}
 
 ATTRIBUTES: dict[type, tuple[int, int]] = {float: (2, 1), int: (3, 2), str: (4, 3), list: (8, 7)}
 """Where an attribute of a type stands, and the number of the type; lists are of whole numbers."""
@@ -64,9 +64,10 @@ class Graph:
         self.nodes.append(message)
 
     def constant(self, values: NDArray[Any] | Sequence[int] | float) -> str:
-        """Floats are stored in 32 bits, whole numbers in 64."""
+        """Floats are stored in 32 bits, whole numbers in 64, and bytes as they are."""
         array = np.asarray(values)
-        array = array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32)
+        if array.itemsize > 1:
+            array = array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32)
         name = f"constant_{len(self.constants)}"
         dims = b"".join(field(1, size) for size in array.shape)
         data = field(2, DTYPES[array.dtype.name]) + field(8, name) + field(9, array.tobytes())
@@ -79,10 +80,35 @@ class Graph:
         x = self.add("Mul", x, self.constant(float(factor))) if factor != 1 else x
         return self.add("Add", x, self.constant(float(offset))) if offset else x
 
-    def convolution(self, x: str, weight: Floats, bias: Floats | None = None, groups: int = 1, pads: int = 0) -> str:
-        """`weight` (O, I, k, k), of each of the groups (O in all, 1, k, k); `pads` zeros on all sides."""
-        inputs = [x, self.constant(weight), *([] if bias is None else [self.constant(bias)])]
+    def convolution(
+        self,
+        x: str,
+        weight: Floats,
+        bias: Floats | None = None,
+        groups: int = 1,
+        pads: int = 0,
+        values: Range | None = None,
+    ) -> str:
+        """`weight` (O, I, k, k), of each of the groups (O in all, 1, k, k); `pads` zeros on all sides.
+
+        With the range of what goes in, that is rounded to bytes and weights are stored as bytes: whoever can multiplies
+        those.
+        """
+        if values is None:
+            kernel = self.constant(weight)
+        else:
+            x, kernel = self._in_bytes(x, grid(values)), self._kernel_in_bytes(weight)
+        inputs = [x, kernel, *([] if bias is None else [self.constant(bias)])]
         return self.add("Conv", *inputs, kernel_shape=list(weight.shape[2:]), group=groups, pads=[pads] * 4)
+
+    def _in_bytes(self, x: str, values: Grid) -> str:
+        ends = self.constant(values.step), self.constant(np.array(values.zero, np.uint8))
+        return self.add("DequantizeLinear", self.add("QuantizeLinear", x, *ends), *ends)
+
+    def _kernel_in_bytes(self, weight: Floats) -> str:
+        weight = weight.astype(np.float32)
+        steps, zeros = self.constant(weight_steps(weight)), self.constant(np.zeros(len(weight), np.int8))
+        return self.add("DequantizeLinear", self.constant(weight_bytes(weight)), steps, zeros, axis=0)
 
     def with_edge(self, x: str, pixels: int) -> str:
         """The picture goes on beyond its border with the edge pixel."""
@@ -120,15 +146,15 @@ def facts_of(network: Network, form: Input) -> dict[str, str]:
 
 
 def _model(network: Network, form: Input) -> bytes:
-    settings, weights, graph = network.settings, network.weights, Graph()
+    settings, graph = network.settings, Graph()
     facts, scale = facts_of(network, form), settings.scale
     if form == "plane":
-        graph.result("DepthToSpace", _planes(graph, "input", settings, weights), "output", blocksize=scale, mode="CRD")
+        graph.result("DepthToSpace", _planes(graph, "input", network), "output", blocksize=scale, mode="CRD")
         ends = (_value(name, FLOAT, ("N", settings.planes, *sides)) for name, sides in _ENDS)
     else:
         x = graph.add("Transpose", graph.add("Cast", "input", to=FLOAT), perm=CHANNELS_FIRST)
         x = graph.add("Div", x, graph.constant(255.0))
-        planes = _planes(graph, x, settings, weights) if settings.planes == 3 else _colours(graph, x, settings, weights)
+        planes = _planes(graph, x, network) if settings.planes == 3 else _colours(graph, x, network)
         large = graph.add("DepthToSpace", planes, blocksize=scale, mode="CRD")
         levels = graph.affine(large, 255.0, 0.5)  # and cut off: rounded to the nearest
         levels = graph.add("Clip", levels, graph.constant(0.0), graph.constant(255.0))
@@ -141,10 +167,11 @@ def _model(network: Network, form: Input) -> bytes:
 _ENDS = ("input", ("H", "W")), ("output", ("H_large", "W_large"))
 
 
-def _planes(graph: Graph, x: str, settings: ModelSettings, weights: Weights) -> str:
+def _planes(graph: Graph, x: str, network: Network) -> str:
     """The network with its skip, before the phase shift; values in [0, 1] go in and come out."""
+    settings = network.settings
     (black, white), skip = settings.value_range, settings.skip
-    found = _stack(graph, x, settings, weights)
+    found = _stack(graph, x, network)
     if skip == "none":
         return graph.affine(found, 1 / (white - black), -black / (white - black))
     found = graph.affine(found, 1 / (white - black), 0)
@@ -154,15 +181,17 @@ def _planes(graph: Graph, x: str, settings: ModelSettings, weights: Weights) -> 
     return graph.add("Add", found, _bicubic(graph, x, settings.planes, settings.scale))
 
 
-def _stack(graph: Graph, x: str, settings: ModelSettings, weights: Weights) -> str:
+def _stack(graph: Graph, x: str, network: Network) -> str:
     """The layers alone, in the network's own range."""
+    settings, weights = network.settings, network.weights
     black, white = settings.value_range
     x = graph.affine(x, white - black, black)
     edge = settings.border == "edge"
     x = graph.with_edge(x, settings.reach) if edge else x
     for layer, activation in enumerate(settings.activations):
         weight, bias = weights[f"body.{2 * layer}.weight"], weights[f"body.{2 * layer}.bias"]
-        x = graph.convolution(x, weight, bias, pads=0 if edge else weight.shape[2] // 2)
+        values = network.ranges[layer] if network.ranges else None
+        x = graph.convolution(x, weight, bias, pads=0 if edge else weight.shape[2] // 2, values=values)
         if activation == "prelu":
             x = graph.add("PRelu", x, graph.constant(weights[f"body.{2 * layer + 1}.weight"].reshape(-1, 1, 1)))
         elif activation != "none":
@@ -174,18 +203,18 @@ def _bicubic(graph: Graph, x: str, planes: int, scale: int) -> str:
     return graph.at_phases(x, phase_kernels(scale, BICUBIC_REACH, cubic), planes)
 
 
-def _colours(graph: Graph, x: str, settings: ModelSettings, weights: Weights) -> str:
+def _colours(graph: Graph, x: str, network: Network) -> str:
     """RGB by a network on luma: bicubic(C) + slope·(network(Y) - bicubic(Y)), before the phase shift.
 
     See `engines/torch_engine`.
     """
-    scale = settings.scale
+    settings, scale = network.settings, network.settings.scale
     y = _luma(graph, x)
     black, white = settings.value_range
     if settings.skip == "bicubic":
-        change = graph.affine(_stack(graph, y, settings, weights), 1 / (white - black), 0)
+        change = graph.affine(_stack(graph, y, network), 1 / (white - black), 0)
     else:
-        change = graph.add("Sub", _planes(graph, y, settings, weights), _bicubic(graph, y, 1, scale))
+        change = graph.add("Sub", _planes(graph, y, network), _bicubic(graph, y, 1, scale))
     for_each = graph.add("Concat", change, change, change, axis=1)
     slopes = graph.at_phases(_slopes(graph, x, y), phase_kernels(scale, 1, triangle), 3)
     return graph.add("Add", _bicubic(graph, x, 3, scale), graph.add("Mul", slopes, for_each))

@@ -26,7 +26,7 @@ def openvino_ir(network: Network, form: Input) -> Files:
     rgb = form == "rgb"
     kind = openvino_graph.Form(3) if rgb else openvino_graph.Form(planes, "float32")
     shape = (-1, -1, -1, 3) if rgb else (-1, planes, -1, -1)
-    blueprint = openvino_graph.Blueprint(network.settings, network.weights)
+    blueprint = openvino_graph.Blueprint(network.settings, network.weights, ranges=network.ranges)
     graph = openvino_graph.build(blueprint, kind, shape)
     model = ov.Model([graph.output(0)], graph.get_parameters(), "espcn")  # not whether it is finite
     for port, name in ((model.input(0), "input"), (model.output(0), "output")):

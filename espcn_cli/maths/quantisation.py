@@ -51,3 +51,9 @@ def weight_steps(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """The step of each output channel's grid: weights (O, I, k, k) -> (O,)."""
     steps = np.abs(weight).max(axis=(1, 2, 3)) / LARGEST
     return np.asarray(np.maximum(steps, LEAST), np.float32)
+
+
+def weight_bytes(weight: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Where weights (O, I, k, k) stand on their channels' grids: the nearest point, of two as near the even one."""
+    factors = 1 / weight_steps(weight)  # as PyTorch does it: a quotient may round to the other side
+    return np.rint(weight * factors[:, None, None, None]).astype(np.int8)

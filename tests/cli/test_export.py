@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from command import one_line, run
 from making import save_checkpoint, save_pair
 from making_foreign import compact, save_ncnn_compact
 
+from espcn_cli.network import checkpoint
 from espcn_cli.settings import ModelSettings
 
 
@@ -47,6 +49,31 @@ def test_a_graph_takes_pictures_or_planes_and_nothing_else_has_a_choice(tmp_path
     one_line(run("export", "espcn-s", "a.param", "--input", "rgb", cwd=tmp_path), 2, "--input is for .onnx and .xml")
 
 
+def with_ranges(path: Path) -> Path:
+    """As if it had been trained for int8."""
+    card, arrays = checkpoint.read(path)
+    checkpoint.write(path, arrays, replace(card, ranges=((0, 1), (-0.5, 2))))
+    return path
+
+
+def test_int8_is_what_was_trained_for_it_and_asked_for(tmp_path: Path) -> None:
+    with_ranges(save_checkpoint(tmp_path / "tiny.safetensors"))
+    for precision, said in (("fp32", "tiny x2,"), ("int8", "tiny x2, int8,")):
+        result = run("export", "tiny.safetensors", f"{precision}.onnx", "--precision", precision, cwd=tmp_path)
+        assert result.code == 0 and said in result.stdout, result.stderr
+        assert (b"QuantizeLinear" in (tmp_path / f"{precision}.onnx").read_bytes()) == (precision == "int8")
+    assert run("export", "tiny.safetensors", "plain.onnx", cwd=tmp_path).code == 0
+    assert (tmp_path / "plain.onnx").read_bytes() == (tmp_path / "fp32.onnx").read_bytes()
+
+
+def test_int8_has_the_strength_that_its_ranges_were_measured_at(tmp_path: Path) -> None:
+    with_ranges(save_pair(tmp_path)[1])
+    words = ("export", "tiny-real_x2.safetensors", "out.onnx", "--precision", "int8", "--overwrite")
+    for options in ((), ("--strength", 1)):
+        assert "tiny-real x2, strength 1, int8," in run(*words, *options, cwd=tmp_path).stdout
+    one_line(run(*words, "--strength", 0.5, cwd=tmp_path), 2, "strength 0.5", "int8 has strength 1 alone")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -60,6 +87,9 @@ def test_a_graph_takes_pictures_or_planes_and_nothing_else_has_a_choice(tmp_path
         ("espcn-s-real out.glsl --strength nan", 2, "from 0 to 1"),
         ("espcn-s-real out.glsl --strength much", 2, "from 0 to 1"),
         ("espcn-s-real out.glsl --strength auto", 2, "only a page (.html) can choose"),
+        ("tiny.safetensors out.onnx --precision int8", 2, "train --init tiny.safetensors --quantise"),
+        ("tiny.safetensors out.param --precision int8", 2, "--precision int8 is for .onnx and .xml: leave it out"),
+        ("tiny.safetensors out.html --precision int8", 2, "--precision int8 is for .onnx and .xml: leave it out"),
         ("wide.safetensors out.glsl", 1, "too wide for a player"),
         ("espcn-s nowhere/out.glsl", 1, "no folder nowhere"),
     ],

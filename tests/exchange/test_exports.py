@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from making import natural
 from numpy.typing import NDArray
 from running import by_ncnn
+from torch import nn
 
 from espcn_cli.engines.torch_engine import TorchEngine
 from espcn_cli.errors import EspcnError, UsageError
@@ -21,6 +22,7 @@ from espcn_cli.exchange import formats, importing
 from espcn_cli.exchange.exported import Network
 from espcn_cli.network.checkpoint import Card
 from espcn_cli.network.espcn import ESPCN
+from espcn_cli.network.layers import Convolution, rounded
 from espcn_cli.network.weights import to_arrays
 from espcn_cli.settings import ARCHITECTURES, ModelSettings, architecture
 
@@ -158,6 +160,113 @@ def test_openvino_s_own_files(module: ESPCN, form: str, tmp_path: Path) -> None:
     else:
         x = planes_of(picture, module.settings.planes)
         close(compiled({"input": x})["output"], module, x)
+
+
+# --- eight bits ------------------------------------------------------------------------------------------------------
+
+
+def in_bytes(module: ESPCN, *pictures: NDArray[np.uint8]) -> Network:
+    """Rounds to eight bits from now on, in ranges that hold what pictures bring about."""
+    found: dict[nn.Module, tuple[float, float]] = {}
+
+    def look(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        least, greatest = found.get(layer, (0.0, 0.0))
+        found[layer] = min(least, inputs[0].min().item()), max(greatest, inputs[0].max().item())
+
+    hooks = [layer.register_forward_pre_hook(look) for layer in module.body if isinstance(layer, Convolution)]
+    for picture in pictures:
+        ours(module, picture)
+    for hook in hooks:
+        hook.remove()
+    ranges = tuple(found.values())
+    module.quantise_(ranges)
+    return replace(network_of(module), ranges=ranges)
+
+
+def nearly(found: NDArray[Any], expected: NDArray[Any], level: float = 1) -> None:
+    """Of a thousand samples all but one are within a level: sums in another order may end up in the next byte."""
+    assert np.mean(np.abs(found.astype(float) - expected) <= level) >= 0.999
+
+
+def test_onnx_in_bytes_takes_and_gives_pictures(module: ESPCN) -> None:
+    picture = natural(46, 34)
+    network = in_bytes(module, picture)
+    nearly(run_onnx(made(network, ".onnx")[".onnx"], picture[None])[0], ours(module, picture))
+
+
+def test_onnx_in_bytes_takes_and_gives_what_the_network_sees(module: ESPCN) -> None:
+    picture = natural(46, 34)
+    network, x = in_bytes(module, picture), planes_of(picture, module.settings.planes)
+    found = run_onnx(made(network, ".onnx", form="plane")[".onnx"], x)
+    nearly(found, TorchEngine(module).planes(torch.from_numpy(x)).numpy(), 1 / 255)
+
+
+def test_onnx_in_bytes_stores_bytes(make_network: Make) -> None:
+    """The same that PyTorch takes, also for weights halfway between two."""
+    onnx = pytest.importorskip("onnx")
+    module = make_network(architecture("espcn-m"))
+    with torch.no_grad():
+        module.tail.weight[0, 0] = torch.arange(-4.5, 4.5).reshape(3, 3) / 127
+        module.tail.weight[0, 1] = 1
+    plain, network = network_of(module), in_bytes(module, natural(23, 17))
+    data = made(network, ".onnx")[".onnx"]
+    graph = onnx.load_from_string(data).graph
+    assert len(data) < len(made(plain, ".onnx")[".onnx"]) / 2
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    taken = [node.input for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in stored]
+    layers = [layer for layer in module.body if isinstance(layer, Convolution)]
+    for (weight, steps, _), layer in zip(taken, layers, strict=True):
+        assert stored[weight].dtype == np.int8
+        values = stored[weight] * stored[steps][:, None, None, None]
+        np.testing.assert_array_equal(values, rounded(layer.weight).detach().numpy())
+
+
+def compiled_by_openvino(model: Any) -> Any:
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    return pytest.importorskip("openvino").compile_model(model, "CPU", options)
+
+
+def multiplies_bytes(compiled: Any, module: ESPCN) -> None:
+    """By OpenVINO's own word, as many convolutions as there are layers: others mix colours and interpolate."""
+    if "INT8" not in pytest.importorskip("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("the processor does not multiply bytes")
+    found = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    kinds = [about["runtimePrecision"].value for about in found if about["layerType"].value == "Convolution"]
+    assert sum(kind in ("u8", "i8") for kind in kinds) == len(module.settings.kernels)
+
+
+@pytest.mark.parametrize("form", ["rgb", "plane"])
+def test_openvino_s_own_files_in_bytes(module: ESPCN, form: str, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    from espcn_cli.engines.openvino_graph import Blueprint, Form, build
+
+    picture = natural(46, 34)
+    network, planes = in_bytes(module, picture), module.settings.planes
+    for suffix, data in made(network, ".xml", form=form).items():
+        (tmp_path / f"n{suffix}").write_bytes(data)
+    compiled = compiled_by_openvino(openvino.Core().read_model(tmp_path / "n.xml"))
+    blueprint = Blueprint(network.settings, network.weights, ranges=network.ranges)
+    x: NDArray[Any]
+    expected: NDArray[Any]
+    if form == "rgb":
+        kind, shape, x = Form(3), (-1, -1, -1, 3), picture[None]
+        expected, level = ours(module, picture)[None], 1.0
+    else:
+        kind, shape, x = Form(planes, "float32"), (-1, planes, -1, -1), planes_of(picture, planes)
+        expected, level = TorchEngine(module).planes(torch.from_numpy(x)).numpy(), 1 / 255
+    found = compiled(x)["output"]
+    np.testing.assert_array_equal(found, compiled_by_openvino(build(blueprint, kind, shape))(x)[0])
+    nearly(found, expected, level)
+    multiplies_bytes(compiled, module)
+
+
+def test_openvino_multiplies_bytes_of_onnx(module: ESPCN, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    picture = natural(46, 34)
+    (tmp_path / "n.onnx").write_bytes(made(in_bytes(module, picture), ".onnx")[".onnx"])
+    compiled = compiled_by_openvino(openvino.Core().read_model(tmp_path / "n.onnx"))
+    nearly(compiled(picture[None])["output"][0], ours(module, picture))
+    multiplies_bytes(compiled, module)
 
 
 # --- ncnn ------------------------------------------------------------------------------------------------------------
