@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from making import save_picture
 from PIL import Image
 
 from espcn_cli.engines import opening
+from espcn_cli.engines.precision import int8_ratio
+from espcn_cli.network import checkpoint
 
 pytest.importorskip("openvino")
 
@@ -48,6 +52,24 @@ def test_engines_give_one_picture_within_a_level(folder: Path, tiny: Path, preci
 def test_what_cannot_be_is_one_line(folder: Path, options: list[str], code: int, said: str) -> None:
     one_line(run("upscale", "in.png", "out.png", *options, cwd=folder), code, said)
     assert not (folder / "out.png").exists()
+
+
+def test_int8_takes_a_model_with_ranges(folder: Path, tiny: Path) -> None:
+    refused = run("upscale", "in.png", "out.png", "-m", tiny, "--precision", "int8", cwd=folder)
+    one_line(refused, 2, "--precision int8 needs ranges, which this model has none of: `espcn train --quantise`")
+    assert not (folder / "out.png").exists()
+    card, weights = checkpoint.read(tiny)
+    with_ranges = folder / "quantised.safetensors"
+    checkpoint.write(with_ranges, weights, replace(card, ranges=((0.0, 1.0), (-2.0, 2.0))))
+    for engine in ("torch", *(["openvino"] if int8_ratio() < inf else [])):
+        options = ["-m", with_ranges, "--precision", "int8", "--engine", engine, "--device", "cpu"]
+        assert run("upscale", "in.png", f"{engine}.png", *options, cwd=folder).code == 0
+        assert np.abs(levels(folder / "torch.png") - levels(folder / f"{engine}.png")).max() <= 1
+    plain = run(
+        "upscale", "in.png", "plain.png", "-m", with_ranges, "--precision", "fp32", "--device", "cpu", cwd=folder
+    )
+    assert plain.code == 0
+    assert 0 < np.abs(levels(folder / "torch.png") - levels(folder / "plain.png")).max() < 8
 
 
 def test_without_the_extra_there_is_one_hint(folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -316,6 +316,79 @@ def test_bf16_is_for_hidden_layers_alone_in_graphs_for_one_shape_and_for_any(
     assert found[0] == found[1]
 
 
+@pytest.fixture
+def exact_bytes() -> None:
+    """Only where products of bytes are added without overflow: with VNNI."""
+    runtime = pytest.importorskip("espcn_cli.engines.openvino_runtime")
+    if not runtime.adds_bytes_exactly():
+        pytest.skip("the processor has no VNNI")
+
+
+def int8_ranges(settings: ModelSettings) -> tuple[tuple[float, float], ...]:
+    """Wide enough for a small network's values."""
+    return (settings.value_range, *((-1.0, 2.0) for _ in settings.widths))
+
+
+@pytest.mark.usefixtures("exact_bytes")
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["espcn-s", "espcn-m"])
+def test_int8_is_what_pytorch_simulates_within_a_level(
+    name: str, channels: int, ensemble: bool, make_network: Make
+) -> None:
+    openvino_engine = pytest.importorskip("espcn_cli.engines.openvino_engine")
+    settings = architecture(name)
+    ranges = int8_ranges(settings)
+    network = make_network(settings, tail=0.02)
+    weights = to_arrays(network.state_dict())
+    plain = openvino_engine.OpenVinoEngine(settings, weights, ensemble=ensemble)
+    in_bytes = openvino_engine.OpenVinoEngine(settings, weights, "CPU", "int8", ensemble, ranges=ranges)
+    simulated = TorchEngine(network.quantise_(ranges), ensemble=ensemble)
+    window = picture(channels, 60, 50)
+    expected, found, exact = (each.upscale([window], 0, 255)[0].astype(int) for each in (simulated, in_bytes, plain))
+    assert np.mean(np.abs(found - expected) <= 1) >= 0.999
+    assert np.any(found != exact)
+    assert np.array_equal(in_bytes.exact().upscale([window], 0, 255)[0], exact)
+    assert np.array_equal(pickle.loads(pickle.dumps(in_bytes)).upscale([window], 0, 255)[0], found)
+
+
+@pytest.mark.usefixtures("exact_bytes")
+@pytest.mark.parametrize("halved", [False, True])
+def test_however_it_is_cut_the_bytes_are_the_same_in_int8(halved: bool, make_network: Make) -> None:
+    openvino_engine = pytest.importorskip("espcn_cli.engines.openvino_engine")
+    weights = to_arrays(make_network(SMALL, tail=0.1).state_dict())
+    engine = openvino_engine.OpenVinoEngine(
+        SMALL, weights, precision="int8", of_halved=halved, ranges=int8_ranges(SMALL)
+    )
+    whole = picture(3, 61, 47)
+    large = engine.upscale([whole], 0, 255)[0]
+    halo = engine.halo
+    for top, left, bottom, right in [(0, 0, 30, 40), (10, 20, 47, 61), (13, 7, 40, 50)]:
+        inside = whole[top:bottom, left:right]
+        cut = engine.upscale([np.ascontiguousarray(inside)], 0, 255)[0]
+        y, x = (0 if top == 0 else halo), (0 if left == 0 else halo)
+        y_end, x_end = (bottom - top - (0 if bottom == 47 else halo)), (right - left - (0 if right == 61 else halo))
+        expected = large[2 * (top + y) : 2 * (top + y_end), 2 * (left + x) : 2 * (left + x_end)]
+        assert np.array_equal(cut[2 * y : 2 * y_end, 2 * x : 2 * x_end], expected)
+
+
+@pytest.mark.usefixtures("exact_bytes")
+def test_layers_in_int8_multiply_bytes(make_network: Make) -> None:
+    runtime = pytest.importorskip("espcn_cli.engines.openvino_runtime")
+    graph = pytest.importorskip("espcn_cli.engines.openvino_graph")
+    settings = architecture("espcn-m")
+    weights = to_arrays(make_network(settings, tail=0.1).state_dict())
+    blueprint = graph.Blueprint(settings, weights, ranges=int8_ranges(settings))
+    request = runtime.request(graph.build(blueprint, graph.Form(3), (1, 40, 56, 3)), "CPU", "int8")
+    nodes = [node.get_rt_info() for node in request.get_compiled_model().get_runtime_model().get_ordered_ops()]
+    kinds = [
+        str(getattr(each["runtimePrecision"], "value", each["runtimePrecision"]))
+        for each in nodes
+        if str(getattr(each["layerType"], "value", each["layerType"])) == "Convolution"
+    ]
+    assert sum(kind in ("u8", "i8") for kind in kinds) == len(settings.kernels)
+
+
 def test_the_engine_for_halved_chroma_is_one_and_differs_in_colour_alone(make_engine: MakeEngine) -> None:
     engine = make_engine()
     halved = engine.halved()

@@ -103,7 +103,8 @@ def test_bf16_is_emulated_by_pytorch_where_the_processor_has_none(monkeypatch: p
     ("engine", "device", "precision", "said"),
     [
         ("onnx", "auto", "auto", "unknown engine 'onnx': use auto, torch, openvino"),
-        ("auto", "auto", "fp8", "unknown precision 'fp8': use auto, fp32, bf16, fp16"),
+        ("auto", "auto", "fp8", "unknown precision 'fp8': use auto, fp32, bf16, fp16, int8"),
+        ("auto", "cuda", "int8", "int8 is for CPUs: use --device cpu, or --precision fp16 on a GPU"),
         ("auto", "cpu", "fp16", "fp16 needs a GPU: use --precision bf16 or fp32 on a CPU"),
         ("openvino", "fpga", "auto", "OpenVINO does not run on 'fpga'"),
     ],

@@ -27,8 +27,9 @@ def processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Processor:
     """Sets what the processor has and how long arithmetics take on it; nothing is remembered from before."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def answer(*has: str, bf16: float = 0.5, name: str = "a processor") -> None:
+    def answer(*has: str, bf16: float = 0.5, int8: float = inf, name: str = "a processor") -> None:
         precision.bf16_ratio.cache_clear()
+        monkeypatch.setattr(precision, "int8_ratio", lambda: int8)
         monkeypatch.setattr(runtime, "has", lambda device, kind: kind in ("fp32", *has))
         monkeypatch.setattr(runtime, "name_of", lambda device: name)
         monkeypatch.setattr(precision, "measure", {"bf16": bf16, "fp32": 1.0}.__getitem__)
@@ -79,6 +80,28 @@ def test_a_network_without_a_skip_stays_in_fp32(processor: Processor) -> None:
 def test_a_wide_network_stays_in_fp32_at_x4(processor: Processor, name: str, scale: int, chosen: str) -> None:
     processor("bf16")
     assert auto(architecture(name, scale)) == chosen
+
+
+def test_int8_where_there_is_no_bf16_and_the_network_has_ranges(processor: Processor) -> None:
+    processor(int8=0.5)
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "int8"
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=False)[0] == "fp32"
+    assert precision.choose_for_openvino("auto", "GPU", SKIP, quantised=True)[0] == "fp32"
+    processor("bf16", int8=0.4)
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "bf16"
+    assert precision.choose_for_openvino("int8", "CPU", SKIP, quantised=True) == ("int8", "asked for")
+
+
+@pytest.mark.parametrize("ratio", [0.95, inf])
+def test_int8_has_to_be_faster(processor: Processor, ratio: float) -> None:
+    processor(int8=ratio)
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "fp32"
+
+
+def test_int8_is_refused_where_it_overflows(processor: Processor) -> None:
+    processor(name="An old one")
+    with pytest.raises(UsageError, match="An old one overflows in int8: use --precision auto or fp32"):
+        precision.choose_for_openvino("int8", "CPU", SKIP, quantised=True)
 
 
 def test_gpus_take_fp16(processor: Processor) -> None:

@@ -103,3 +103,20 @@ def test_weights_are_mixed_without_torch(tmp_path: Path) -> None:
     )
     assert subprocess.check_output([sys.executable, "-c", code, real], text=True).strip() == "False"
     assert clean.is_file()
+
+
+def test_ranges_are_mixed_as_weights_are(tmp_path: Path) -> None:
+    clean, real = save_pair(tmp_path)
+    assert read_pair(clean, real).ranges_at(0.5) == ()
+    for path, greatest in ((clean, 2.0), (real, 4.0)):
+        card, weights = checkpoint.read(path)
+        checkpoint.write(path, weights, replace(card, ranges=((0.0, 1.0), (-1.0, greatest))))
+    pair = read_pair(clean, real)
+    assert [pair.ranges_at(strength)[1] for strength in (0, 0.25, 1)] == [(-1, 2), (-1, 2.5), (-1, 4)]
+
+
+def test_ranges_of_one_alone_are_none_of_the_mixture(tmp_path: Path) -> None:
+    clean, real = save_pair(tmp_path)
+    card, weights = checkpoint.read(real)
+    checkpoint.write(real, weights, replace(card, ranges=((0.0, 1.0), (-1.0, 4.0))))
+    assert read_pair(clean, real).ranges_at(1) == ()
