@@ -39,6 +39,9 @@ from espcn_cli.upscaling.upscaler import Upscaler
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cat.png"
 WIDTH, HEIGHT = 960, 540
 PRECISIONS = ("fp32", "bf16")
+INT8 = {"fp32": 0.5, "bf16": 1.0}
+"""The share of their time that int8 may take with `espcn-m`."""
+
 BEST = {("espcn-s", "fp32"): 3.5, ("espcn-s", "bf16"): 5.5, ("espcn-m", "fp32"): 1.8, ("espcn-m", "bf16"): 3.2}
 """How many times OpenCV's speed is wanted."""
 
@@ -80,7 +83,9 @@ def photograph(width: int, height: int) -> Levels:
 
 def engine(name: str, precision: str) -> OpenVinoEngine:
     card, weights = checkpoint.read(named.find(name, 2))
-    return OpenVinoEngine(card.settings, weights, precision=precision)
+    return OpenVinoEngine(
+        card.settings, weights, precision=precision, ranges=card.ranges if precision == "int8" else ()
+    )
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
@@ -160,6 +165,18 @@ def against_bare(rounds: int, peers: Path | None) -> Iterator[Row]:
                 yield row(f"{name} 540p RGB, {precision}, against the bare network", found["whole"], found["bare"], 1.4)
 
 
+def in_bytes(rounds: int, peers: Path | None) -> Iterator[Row]:
+    picture = from_array(photograph(WIDTH, HEIGHT))
+    if not openvino_runtime.adds_bytes_exactly():
+        return
+    others = [each for each in PRECISIONS if openvino_runtime.has("CPU", each)]
+    for name in ("espcn-s", "espcn-m"):
+        found = medians({each: by(engine(name, each), picture) for each in (*others, "int8")}, rounds)
+        for other in others:
+            wanted = INT8[other] if name == "espcn-m" else 1.0
+            yield row(f"{name} 540p RGB, int8 against {other}", found["int8"], found[other], wanted)
+
+
 def colours(rounds: int, peers: Path | None) -> Iterator[Row]:
     picture = from_array(photograph(WIDTH, HEIGHT))
     following, alike = engine("espcn-s", "fp32"), engine("espcn-s", "fp32")
@@ -207,13 +224,19 @@ def main() -> None:
     parser.add_argument("peers", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--large", action="store_true", help="1 to 64 megapixels too: minutes")
-    parser.add_argument("--only", choices=["command", "memory", "bare", "colours"], help="one part alone")
+    parser.add_argument("--only", choices=["command", "memory", "bare", "int8", "colours"], help="one part alone")
     parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         one_large(arguments.side)
         return
-    parts = {"command": whole_command, "memory": in_memory, "bare": against_bare, "colours": colours}
+    parts = {
+        "command": whole_command,
+        "memory": in_memory,
+        "bare": against_bare,
+        "int8": in_bytes,
+        "colours": colours,
+    }
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     name = openvino_runtime.name_of("CPU")
     print(f"{name}, {os.cpu_count()} threads{load}, Python {platform.python_version()}, OpenVINO ", end="")
