@@ -20,9 +20,6 @@ EXTREME = 1e-4
 FACTORS = (0.7, 0.8, 0.9, 1.1, 1.2)
 """By which the greatest value is multiplied on trial."""
 
-ROUNDS = 2
-"""How often each layer has its turn."""
-
 EVERY = 4
 """Of how many batches one is enough for the trials."""
 
@@ -85,7 +82,7 @@ def refined(network: ESPCN, ranges: Sequence[Range], batches: Sequence[Tensor]) 
 
     best = list(ranges)
     least = difference(best)
-    for layer in [*range(1, len(best))] * ROUNDS:  # into the first go pixels: none of their levels is to be clipped
+    for layer in range(1, len(best)):  # into the first go pixels: none of their levels is to be clipped
         low, high = best[layer]
         for factor in FACTORS:
             tried = [*best[:layer], (low, factor * high), *best[layer + 1 :]]
