@@ -90,16 +90,16 @@ def build(blueprint: Blueprint, form: Form, shape: Shape) -> Any:
     """The graph of a form; `shape` is that of what goes in.
 
     Its outputs: the picture, scale times larger, and the sum of all that the network gave, which is not finite if
-    anything in it is not.
+    anything in it is not; in bytes everything is.
     """
     source = op.parameter(ov.PartialShape(list(shape)), np.dtype(form.dtype))
     around = partial(_planes_around, source, form, bool(blueprint.ranges))
     if form.network:
         sr, found = _upscaled(around, blueprint, form)
-        total = op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
+        total = _number(0) if blueprint.ranges else op.reduce_sum(found, _whole([0, 1, 2, 3]), keep_dims=False)
     else:
         sr = _interpolated(around, form.channels, blueprint.settings.scale)
-        total = op.constant(np.float32(0))
+        total = _number(0)
     return ov.Model([_shifted(sr, blueprint.settings.scale, form), total], [source], "espcn")
 
 
