@@ -4,7 +4,8 @@ The rule: at most 0.02 dB less than fp32, and on average 99.8 % of a photograph'
 `benchmarks/precision.py`, networks with a bicubic skip keep to it (0.003 dB; 99.80 to 99.95 %), but for wide ones at x4
 (99.78 %). A network without a skip has to bring the whole picture through 8 significant bits: too few (99.2 to 99.7 %).
 
-int8 is taken where there is no bf16, by a rule of its own: at most 0.05 dB less than fp32 (`benchmarks/precision.py`).
+int8 is taken where there is no bf16, by a rule of its own: at most 0.05 dB less than fp32 on average, at the strengths
+that real weights are used at.
 """
 
 from __future__ import annotations
