@@ -62,13 +62,15 @@ def forget(folder: Path) -> None:
 class Parts:
     """The parts of one video. `done`: those without a gap before them.
 
-    `identity` tells what they are made of: others are not gone on from.
+    `identity` tells what they are made of: others are not gone on from. Nothing goes on from any if the source is not
+    `lasting`, and cannot be read again.
 
     Raises EspcnError if nothing can be written there, or with `resume` what is there was made of something else.
     """
 
-    def __init__(self, output: Path, identity: dict[str, Any], resume: bool) -> None:
+    def __init__(self, output: Path, identity: dict[str, Any], resume: bool, lasting: bool = True) -> None:
         self.output = output
+        self.lasting = lasting
         self.folder = folder_of(output)
         self.done: list[Part] = []
         stamp, text = self.folder / "made-of.json", json.dumps(identity, sort_keys=True)
@@ -123,7 +125,8 @@ class Parts:
                     yield number, key, file.read(size)
 
     def _cannot(self, error: OSError) -> EspcnError:
-        kept = f"{self.frames} frames are kept: make room, and add --resume" if self.done else "nothing was changed"
+        useful = self.done and self.lasting
+        kept = f"{self.frames} frames are kept: make room, and add --resume" if useful else "nothing was changed"
         return EspcnError(f"cannot write {self.output} ({error.strerror or error}): {kept}", self.output)
 
     def writer(self, encoder: Encoder) -> Writer:

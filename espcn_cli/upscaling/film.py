@@ -412,7 +412,8 @@ class _Film:
         self, source: Source, video: Video | None, used: Upscaler | None, target: Clip
     ) -> tuple[int, Scenes]:
         task, output, muxer = self.task, self.task.output, self.muxer
-        if self.options.resume and pipes.reads_once(task.source):
+        lasting = not pipes.reads_once(task.source)
+        if self.options.resume and not lasting:
             raise UsageError("--resume needs a file to go on with: what came through a pipe is gone")
         containers.need_av(output, task.output_name)
         encoder, notes = choose(self.options.coding, target, video, muxer)
@@ -421,8 +422,10 @@ class _Film:
         output.parent.mkdir(parents=True, exist_ok=True)
         if self.options.tidy:
             clean(output.parent)
-        with claimed(output):
-            parts = Parts(output, self._identity(encoder, used), self.options.resume)
+        with claimed(output), ExitStack() as leaving:
+            parts = Parts(output, self._identity(encoder, used), self.options.resume, lasting)
+            if not lasting:
+                leaving.callback(parts.remove)
             scenes = self._scenes(source.clip, video, used)
             try:
                 if self.make_parts and video is not None:
@@ -467,6 +470,7 @@ class _Film:
             "source": [os.path.realpath(source), stat.st_size, stat.st_mtime_ns] if stat else None,
             "model": [used.name, used.scale, str(used.strength)] if used else None,
             "settings": repr(used.engine.settings) if used else None,
+            "precision": str(getattr(used.engine, "precision", None)) if used else None,
             "encoder": [encoder.name, encoder.options, encoder.format, str(encoder.clip), str(encoder.rate)],
             "span": repr(self.options.span),
             "deinterlace": self.options.deinterlace,

@@ -213,6 +213,25 @@ def test_a_reader_that_leaves_ends_it_without_a_word(tmp_path: Path, tiny: Path)
         assert process.wait(60) in (0, 1, 141)
 
 
+@needs_named_pipes
+def test_nothing_is_kept_of_what_cannot_be_gone_on_with(
+    tmp_path: Path, upscale: Upscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came through a pipe is gone: --resume refuses it, and is not offered."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("espcn_cli.upscaling.film.join", interrupted)
+    data = film(tmp_path / "a.mkv").read_bytes()
+    with fed(tmp_path / "in", data):
+        result = upscale("in", "b.mkv")
+    assert result.code == 130
+    assert "--resume" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "in"]
+    assert "--resume" in upscale("a.mkv", "b.mkv").stderr  # a file is there to go on with
+
+
 def test_what_cannot_go_into_a_pipe_is_one_line(tmp_path: Path, upscale: Upscale) -> None:
     film(tmp_path / "a.mkv")
     one_line(upscale("a.mkv", "-", "-f", "avi"), 2, "AVI", "-f mkv")
