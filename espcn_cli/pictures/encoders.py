@@ -91,7 +91,7 @@ class Encoder:
 
         os.environ.setdefault("SVT_LOG", "1")  # or it tells of itself on standard error
         context: Any = av.CodecContext.create(self.name, "w")
-        context.options = self.options | _same_everywhere(self.name)
+        context.options = self.options | same_everywhere(self.name)
         context.time_base, context.framerate = 1 / self.rate, self.rate
         if self.header:
             context.flags |= GLOBAL_HEADER
@@ -255,7 +255,7 @@ def _light_options(encoder: str, light: Light) -> dict[str, str]:
     return {}
 
 
-def _same_everywhere(encoder: str) -> dict[str, str]:
+def same_everywhere(encoder: str) -> dict[str, str]:
     """Options of this machine that keep an encoder from giving other bytes each time.
 
     x264's macroblock tree (as PyAV 18 has it) reads past its rows with AVX-512, unless they are of whole eights: the

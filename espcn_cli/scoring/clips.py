@@ -13,6 +13,7 @@ import numpy as np
 
 from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
+from espcn_cli.pictures.encoders import same_everywhere
 
 SUFFIXES = frozenset(f".{name}" for name in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "ts", "y4m"))
 """What counts as a video, by its name: nothing is opened."""
@@ -60,7 +61,7 @@ def through_h264(frames: Sequence[Levels], crf: int) -> list[Levels]:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         try:
-            options = {"preset": PRESET, "crf": str(crf), "threads": "1"}
+            options = {"preset": PRESET, "crf": str(crf), "threads": "1"} | same_everywhere("libx264")
             stream: Any = container.add_stream("libx264", FRAMES_PER_SECOND, options)
         except ValueError:
             raise EspcnError("this PyAV comes without x264: the wheels of PyPI have it") from None

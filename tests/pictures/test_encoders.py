@@ -50,5 +50,5 @@ def test_a_machine_is_asked_before_its_instructions_are_named(
 ) -> None:
     """x264 believes what it is told, and ends a process that has no AVX2."""
     monkeypatch.setattr(encoders, "_has_avx512", lambda: has)
-    assert encoders._same_everywhere("libx264") == expected
-    assert encoders._same_everywhere("libx265") == {}
+    assert encoders.same_everywhere("libx264") == expected
+    assert encoders.same_everywhere("libx265") == {}

@@ -13,6 +13,7 @@ from making import natural, save_pair
 
 from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.opening import open_engine
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network.checkpoint import Weights
 from espcn_cli.network.mixing import Pair, read_pair
 from espcn_cli.settings import ModelSettings
@@ -26,9 +27,9 @@ def pair(tmp_path: Path) -> Pair:
     return read_pair(*save_pair(tmp_path))
 
 
-def counting(opened: list[int], settings: ModelSettings, weights: Weights) -> Engine:
+def counting(opened: list[int], settings: ModelSettings, weights: Weights, ranges: Ranges) -> Engine:
     opened.append(1)
-    return open_engine(settings, weights, "cpu")
+    return open_engine(settings, weights, "cpu", ranges=ranges)
 
 
 def test_each_strength_is_opened_once_whoever_asks(pair: Pair) -> None:
