@@ -191,7 +191,7 @@ def look_closer(path: Path, card: ModelCard) -> dict[str, Any]:
     """What a model runs by on this machine; and its checkerboard, which PyTorch measures."""
     from espcn_cli.engines.opening import decide, is_installed
 
-    runs = {"runs": asdict(decide(card.settings, quantised=bool(card.ranges)))}
+    runs = {"runs": asdict(decide(card.settings, quantised=bool(card.ranges), steady=bool(card.sister)))}
     return runs | (measure_checkerboard(path) if is_installed("torch") else {})
 
 

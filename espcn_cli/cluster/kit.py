@@ -29,6 +29,7 @@ class Sealed:
     settings: ModelSettings
     weights: Weights
     ranges: Ranges = ()
+    steady: bool = False
     halo: int = 0
     window: int = 1
     takes_padded: bool = False
@@ -114,7 +115,7 @@ class Kit:
         engine = (
             Mixture(network.weights, make)
             if isinstance(network.weights, Pair)
-            else make(network.settings, network.weights, ranges=network.ranges)
+            else make(network.settings, network.weights, ranges=network.ranges, steady=False)
         )
         return Upscaler(engine, self.tile, tuple(self.networks), at, self.strength, network.name, self.alpha, self.wrap)
 
@@ -164,7 +165,7 @@ def _network(opened: Upscaler, place: Place, engine: str, precision: str) -> Net
     if place == "cuda":
         name, chosen = _on_gpu(engine, precision)
     else:
-        choice = opening.decide(sealed.settings, "cpu", precision, engine, bool(sealed.ranges))
+        choice = opening.decide(sealed.settings, "cpu", precision, engine, bool(sealed.ranges), sealed.steady)
         name, chosen = choice.engine, choice.precision
     weights = opened.mixture.pair if opened.mixture else sealed.weights
     return Network(opened.name, sealed.settings, weights, name, chosen, sealed.ranges)

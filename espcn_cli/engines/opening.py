@@ -43,15 +43,17 @@ def open_engine(
     ensemble: bool = False,
     engine: str = "auto",
     ranges: Ranges = (),
+    steady: bool = False,
 ) -> Engine:
     """A network's engine. Raises EspcnError if the engine, the device or the precision is not there.
 
-    int8 takes the `ranges` of what goes into its layers.
+    int8 takes the `ranges` of what goes into its layers; `steady`: they hold for pictures of all kinds, and `auto` may
+    take it.
 
     Where `auto` would take OpenVINO and that does not work here, PyTorch is taken, with a warning.
     """
     cores.wait_passively()
-    choice = decide(settings, device, precision, engine, bool(ranges))
+    choice = decide(settings, device, precision, engine, bool(ranges), steady)
     ranges = ranges if choice.precision == "int8" else ()
     if choice.engine == "openvino":
         from espcn_cli.engines.openvino_engine import OpenVinoEngine
@@ -73,17 +75,19 @@ def decide(
     precision: str = "auto",
     engine: str = "auto",
     quantised: bool = False,
+    steady: bool = False,
 ) -> Choice:
-    """What `open_engine` takes, and why; `quantised`: it has ranges for int8. Raises what it raises."""
+    """What `open_engine` takes, and why; `quantised`: it gets ranges for int8. Raises what it raises."""
     if precision == "int8" and not quantised:
         raise UsageError(
-            "--precision int8 needs ranges, which this model has none of: `espcn train --quantise` finds them"
+            "--precision int8 needs ranges, which this model has none of: espcn-s and espcn-m have them, and "
+            "`espcn train --init MODEL --quantise` finds them"
         )
     if choose(engine, device, precision) == "openvino":
         from espcn_cli.engines.precision import choose_for_openvino
 
         place = openvino_device(device)
-        return Choice("openvino", place, *choose_for_openvino(precision, place, settings, quantised))
+        return Choice("openvino", place, *choose_for_openvino(precision, place, settings, quantised and steady))
     from espcn_cli.engines.device import PRECISION_NAMES, choose_device, choose_precision
 
     chosen = choose_device(device)

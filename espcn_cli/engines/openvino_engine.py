@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -38,7 +39,8 @@ class OpenVinoEngine:
     """A network in OpenVINO; see `TorchEngine` for what it does with colours. Threads may share it.
 
     `device` is OpenVINO's name of one, `precision` that of the hidden layers: interpolation, the last layer and all
-    that is done with levels stay in fp32. In int8 all layers are done in bytes, by the `ranges` of what goes into them.
+    that is done with levels stay in fp32. In int8 all layers are done in bytes, by the `ranges` of what goes into them,
+    but for pictures of 16 bits.
     Graphs are compiled when windows first ask for them, and the bytes are the
     same whichever graph does the work.
     """
@@ -176,7 +178,10 @@ class OpenVinoEngine:
         return runtime.requests(self._model(form, size), self.precision, HIDDEN)
 
     def _model(self, form: Form, size: Size) -> Any:
-        return build(self._blueprint, form, (1, form.channels, *size) if form.is_planes else (1, *size, form.channels))
+        plan = self._blueprint
+        if form.dtype == "uint16":  # 16 bits deserve more than bytes, and some of such graphs cannot be made
+            plan = replace(plan, ranges=())
+        return build(plan, form, (1, form.channels, *size) if form.is_planes else (1, *size, form.channels))
 
 
 def _form(levels: Levels, black: int, white: int, network: bool = True) -> Form:

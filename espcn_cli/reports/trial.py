@@ -176,7 +176,7 @@ def choices(tell: Tell) -> None:
 
     for _, card in named.list_shipped():
         try:
-            choice = decide(card.settings, quantised=bool(card.ranges))
+            choice = decide(card.settings, quantised=bool(card.ranges), steady=bool(card.sister))
             tell((card.name, card.settings.scale, asdict(choice), None))
         except EspcnError as error:
             tell((card.name, card.settings.scale, None, str(error)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from espcn_cli.engines.engine import NotFiniteError
@@ -20,8 +22,47 @@ EXTREME = 1e-4
 FACTORS = (0.7, 0.8, 0.9, 1.1, 1.2)
 """By which the greatest value is multiplied on trial."""
 
+FAR = 0.5
+"""How far a range is widened towards the extremes that patterns reach: all the way, photographs would lose too much."""
+
 EVERY = 4
 """Of how many batches one is enough for the trials."""
+
+
+@torch.no_grad()
+def widened(network: ESPCN, ranges: Sequence[Range]) -> tuple[Range, ...]:
+    """Ranges with more room for patterns of single pixels, dither and text, whose values photographs do not have.
+
+    Without it they come out too dark or too bright. The network stays as it is.
+    """
+    plain = copy.deepcopy(network).quantise_(())
+    layers = [layer for layer in plain.body if isinstance(layer, Convolution)]
+    ends = [Ends(1) for _ in layers]
+    for layer, end in zip(layers, ends, strict=True):
+        layer.register_forward_pre_hook(end)
+    for pattern in patterns():
+        plain.detail(pattern.expand(1, plain.settings.planes, -1, -1).to(plain.tail.weight))
+    found = []
+    for (low, high), end in zip(ranges, ends, strict=True):
+        least, greatest = end.range
+        found.append((low + FAR * min(least - low, 0.0), high + FAR * max(greatest - high, 0.0)))
+    return (ranges[0], *found[1:])
+
+
+def patterns() -> Iterator[Tensor]:
+    """Chequerboards, lines, noise, dots, dithered shades and text, black and white: (1, 1, H, W) in [0, 1]."""
+    y, x = np.mgrid[0:64, 0:64]
+    shades = np.random.default_rng(0).random((64, 64))
+    drawn = [(x + y) % 2, x % 2, y % 2, (x // 2 + y // 2) % 2, x % 3 == 0, (x + y) % 3 == 0]
+    drawn += [shades < 0.5, shades < 0.1, shades < 0.9, shades]
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 2, np.uint8), (64, 1)))
+    drawn.append(np.asarray(ramp.convert("1")))
+    page = Image.new("L", (128, 64), 255)
+    for line in range(5):
+        ImageDraw.Draw(page).text((2, 12 * line), "The quick brown fox 0123", fill=0)
+    text = np.asarray(page) / 255
+    for pattern in (*drawn, text, 1 - text):
+        yield torch.from_numpy(np.asarray(pattern, np.float32))[None, None]
 
 
 @torch.no_grad()

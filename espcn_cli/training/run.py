@@ -26,7 +26,7 @@ from espcn_cli.scoring import evaluation
 from espcn_cli.scoring.tensors import to_bytes
 from espcn_cli.settings import TrainSettings
 from espcn_cli.training import given_lr
-from espcn_cli.training.calibration import calibrate
+from espcn_cli.training.calibration import calibrate, widened
 from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
@@ -157,7 +157,9 @@ def calibrated(job: Job, state: State, patches: AnyPatches, group: Group, device
             stack.callback(patches.close)  # whoever stops it does not want to wait for scenes
             batches = [patches.draw(generator, 0)[0].to(device) for _ in range(count)]
             try:
-                ranges = calibrate(plain_network(state.network, job.model).to(device), batches)
+                plain = plain_network(state.network, job.model).to(device)
+                ranges = calibrate(plain, batches)
+                ranges = widened(plain, ranges) if job.settings.degradation == "real" else ranges
             except NotFiniteError:
                 raise EspcnError(f"{job.init} gives NaN on the training pictures: choose another --init") from None
             stack.pop_all()

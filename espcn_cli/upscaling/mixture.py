@@ -16,7 +16,7 @@ from espcn_cli.settings import STRENGTH_STEPS, ModelSettings
 class Open(Protocol):
     """Makes an engine of a network's weights; picklable, if the mixture is to be."""
 
-    def __call__(self, settings: ModelSettings, weights: Weights, *, ranges: Ranges) -> Engine: ...
+    def __call__(self, settings: ModelSettings, weights: Weights, *, ranges: Ranges, steady: bool) -> Engine: ...
 
 
 class Mixture:
@@ -34,7 +34,8 @@ class Mixture:
         with self._lock:
             if step not in self._engines:
                 at = step / STRENGTH_STEPS
-                self._engines[step] = self._open(self.pair.settings, self.pair.at(at), ranges=self.pair.ranges_at(at))
+                weights, ranges = self.pair.at(at), self.pair.ranges_at(at)
+                self._engines[step] = self._open(self.pair.settings, weights, ranges=ranges, steady=True)
             return self._engines[step]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -429,7 +429,7 @@ def assemble(
     if card.sister and (sister := mixing.find_sister(path)):
         opened = Mixture(mixing.read_pair(sister, path), open_weights)
     elif strength == "auto":
-        opened = open_weights(card.settings, weights, ranges=card.ranges)
+        opened = open_weights(card.settings, weights, ranges=card.ranges, steady=False)
     else:
         raise UsageError(f"strength {strength:g}: {_why_not_mixed(model, card)}", path)
     if scale is not None or (model is not None and path == Path(model)):

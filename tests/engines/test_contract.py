@@ -373,6 +373,18 @@ def test_however_it_is_cut_the_bytes_are_the_same_in_int8(halved: bool, make_net
 
 
 @pytest.mark.usefixtures("exact_bytes")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_are_done_in_fp32_where_8_are_in_int8(channels: int, make_network: Make) -> None:
+    openvino_engine = pytest.importorskip("espcn_cli.engines.openvino_engine")
+    settings = architecture("espcn-m")
+    weights = to_arrays(make_network(settings, tail=0.1).state_dict())
+    in_bytes = openvino_engine.OpenVinoEngine(settings, weights, precision="int8", ranges=int8_ranges(settings))
+    deep = picture(channels, 40, 30, deep=True)
+    found, exact = (each.upscale([deep], 0, 65535)[0] for each in (in_bytes, in_bytes.exact()))
+    assert np.array_equal(found, exact)
+
+
+@pytest.mark.usefixtures("exact_bytes")
 def test_layers_in_int8_multiply_bytes(make_network: Make) -> None:
     runtime = pytest.importorskip("espcn_cli.engines.openvino_runtime")
     graph = pytest.importorskip("espcn_cli.engines.openvino_graph")

@@ -84,24 +84,26 @@ def test_a_wide_network_stays_in_fp32_at_x4(processor: Processor, name: str, sca
 
 def test_int8_where_there_is_no_bf16_and_the_network_has_ranges(processor: Processor) -> None:
     processor(int8=0.5)
-    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "int8"
-    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=False)[0] == "fp32"
-    assert precision.choose_for_openvino("auto", "GPU", SKIP, quantised=True)[0] == "fp32"
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, in_bytes=True)[0] == "int8"
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, in_bytes=False)[0] == "fp32"
+    assert precision.choose_for_openvino("auto", "GPU", SKIP, in_bytes=True)[0] == "fp32"
     processor("bf16", int8=0.4)
-    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "bf16"
-    assert precision.choose_for_openvino("int8", "CPU", SKIP, quantised=True) == ("int8", "asked for")
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, in_bytes=True)[0] == "bf16"
+    assert precision.choose_for_openvino("int8", "CPU", SKIP, in_bytes=True) == ("int8", "asked for")
 
 
 @pytest.mark.parametrize("ratio", [0.95, inf])
 def test_int8_has_to_be_faster(processor: Processor, ratio: float) -> None:
     processor(int8=ratio)
-    assert precision.choose_for_openvino("auto", "CPU", SKIP, quantised=True)[0] == "fp32"
+    assert precision.choose_for_openvino("auto", "CPU", SKIP, in_bytes=True)[0] == "fp32"
 
 
 def test_int8_is_refused_where_it_overflows(processor: Processor) -> None:
     processor(name="An old one")
-    with pytest.raises(UsageError, match="An old one overflows in int8: use --precision auto or fp32"):
-        precision.choose_for_openvino("int8", "CPU", SKIP, quantised=True)
+    with pytest.raises(
+        UsageError, match="An old one overflows in int8, as it has no VNNI: use --precision auto or fp32"
+    ):
+        precision.choose_for_openvino("int8", "CPU", SKIP, in_bytes=True)
 
 
 def test_gpus_take_fp16(processor: Processor) -> None:

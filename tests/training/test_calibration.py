@@ -14,7 +14,7 @@ from espcn_cli.maths.quantisation import Range
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import Convolution
 from espcn_cli.settings import Activation, ModelSettings
-from espcn_cli.training.calibration import EXTREME, calibrate, measured, refined
+from espcn_cli.training.calibration import EXTREME, calibrate, measured, refined, widened
 
 
 def made(settings: ModelSettings = TINY) -> ESPCN:
@@ -115,3 +115,12 @@ def test_what_is_not_finite_is_refused() -> None:
     network.tail.weight.fill_(float("nan"))
     with pytest.raises(NotFiniteError):
         calibrate(network, drawn())
+
+
+def test_patterns_widen_ranges_and_no_range_gets_narrower() -> None:
+    network = made(ModelSettings(widths=(4, 4), kernels=(3, 3, 3)))
+    narrow = ((0.0, 1.0), (-0.01, 0.01), (-0.01, 0.01))
+    wide = widened(network, narrow)
+    assert wide[0] == (0, 1)
+    assert all(low <= -0.01 and high > 0.01 for low, high in wide[1:])
+    assert widened(network, ((0.0, 1.0), (-99.0, 99.0), (-99.0, 99.0))) == ((0, 1), (-99, 99), (-99, 99))

@@ -27,7 +27,7 @@ def pair(tmp_path: Path) -> Pair:
     return read_pair(*save_pair(tmp_path))
 
 
-def counting(opened: list[int], settings: ModelSettings, weights: Weights, ranges: Ranges) -> Engine:
+def counting(opened: list[int], settings: ModelSettings, weights: Weights, ranges: Ranges, steady: bool) -> Engine:
     opened.append(1)
     return open_engine(settings, weights, "cpu", ranges=ranges)
 
