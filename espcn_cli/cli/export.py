@@ -55,8 +55,8 @@ def export(
     precision: Annotated[
         Literal["fp32", "int8"],
         typer.Option(
-            help="With int8, .onnx and .xml round to eight bits what goes into layers, and their weights. It takes a "
-            "checkpoint of `espcn train --quantise`."
+            help="With int8, .onnx and .xml round to eight bits what goes into layers, and their weights. espcn-s and "
+            "espcn-m have the ranges that it takes, clean and real, as have checkpoints of `espcn train --quantise`."
         ),
     ] = "fp32",
     overwrite: Overwrite = False,

@@ -68,8 +68,8 @@ class Network:
 def read(path: Path, strength: float | Literal["auto"] | None = None, precision: Precision = "fp32") -> Network:
     """A checkpoint, its weights mixed with their clean sister's at a strength in [0, 1].
 
-    By default real weights are mixed at STRENGTH, others taken as they are. `auto` keeps the pair. In int8 all are
-    taken as they are: the ranges are theirs, not a mixture's. Raises EspcnError if the file cannot be read, UsageError
+    By default real weights are mixed at STRENGTH, others taken as they are. `auto` keeps the pair. In int8 ranges are
+    mixed too, and weights whose sister has none are taken as they are. Raises EspcnError if the file cannot be read, UsageError
     for a strength of weights that cannot be mixed, or that is none, and for int8 without ranges.
     """
     if strength not in (None, "auto") and not 0 <= float(strength) <= 1:
@@ -86,12 +86,15 @@ def read(path: Path, strength: float | Literal["auto"] | None = None, precision:
             else f"it has no clean sister to be mixed with: leave it out, or choose weights ending in {REAL}"
         )
         raise UsageError(f"strength {strength} of {path.name}: {way}", path)
-    if ranges and strength not in (None, 1):
-        raise UsageError(
-            f"strength {strength} of {path.name}: int8 has strength 1 alone, leave it out or use fp32", path
-        )
     pair = mixing.read_pair(sister, path)
-    value = 1.0 if ranges else STRENGTH if strength in (None, "auto") else float(strength)
+    value = STRENGTH if strength in (None, "auto") else float(strength)
+    if ranges and pair.clean_ranges:
+        ranges = pair.ranges_at(value)
+    elif ranges:
+        if strength not in (None, 1):
+            reason = f"{sister.name} has no ranges for int8, so that strength 1 alone has: leave it out or use fp32"
+            raise UsageError(f"strength {strength} of {path.name}: {reason}", path)
+        value = 1.0
     return Network(card, pair.at(value), value, pair if strength == "auto" else None, ranges)
 
 
@@ -99,6 +102,6 @@ def _ranges_of(card: ModelCard, path: Path) -> tuple[Range, ...]:
     if not card.ranges:
         source = shlex.quote(str(path))
         raise UsageError(
-            f"{path.name} was not trained for int8: `espcn train --init {source} --quantise` does that", path
+            f"{path.name} has no ranges for int8: `espcn train --init {source} --quantise` finds them", path
         )
     return card.ranges

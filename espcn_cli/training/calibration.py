@@ -55,7 +55,7 @@ def patterns() -> Iterator[Tensor]:
     shades = np.random.default_rng(0).random((64, 64))
     drawn = [(x + y) % 2, x % 2, y % 2, (x // 2 + y // 2) % 2, x % 3 == 0, (x + y) % 3 == 0]
     drawn += [shades < 0.5, shades < 0.1, shades < 0.9, shades]
-    ramp = Image.fromarray(np.tile(np.arange(0, 256, 2, np.uint8), (64, 1)))
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 2).astype(np.uint8), (64, 1)))
     drawn.append(np.asarray(ramp.convert("1")))
     page = Image.new("L", (128, 64), 255)
     for line in range(5):

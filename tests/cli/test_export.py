@@ -66,12 +66,16 @@ def test_int8_is_what_was_trained_for_it_and_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "plain.onnx").read_bytes() == (tmp_path / "fp32.onnx").read_bytes()
 
 
-def test_int8_has_the_strength_that_its_ranges_were_measured_at(tmp_path: Path) -> None:
-    with_ranges(save_pair(tmp_path)[1])
+def test_int8_has_the_strengths_that_have_ranges(tmp_path: Path) -> None:
+    clean, real = save_pair(tmp_path)
+    with_ranges(real)
     words = ("export", "tiny-real_x2.safetensors", "out.onnx", "--precision", "int8", "--overwrite")
     for options in ((), ("--strength", 1)):
         assert "tiny-real x2, strength 1, int8," in run(*words, *options, cwd=tmp_path).stdout
-    one_line(run(*words, "--strength", 0.5, cwd=tmp_path), 2, "strength 0.5", "int8 has strength 1 alone")
+    one_line(run(*words, "--strength", 0.5, cwd=tmp_path), 2, "strength 0.5", "has no ranges for int8")
+    with_ranges(clean)
+    for options, strength in (((), "0.75"), (("--strength", 0.5), "0.5")):
+        assert f"tiny-real x2, strength {strength}, int8," in run(*words, *options, cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(
