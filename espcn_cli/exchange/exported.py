@@ -69,8 +69,8 @@ def read(path: Path, strength: float | Literal["auto"] | None = None, precision:
     """A checkpoint, its weights mixed with their clean sister's at a strength in [0, 1].
 
     By default real weights are mixed at STRENGTH, others taken as they are. `auto` keeps the pair. In int8 ranges are
-    mixed too, and weights whose sister has none are taken as they are. Raises EspcnError if the file cannot be read, UsageError
-    for a strength of weights that cannot be mixed, or that is none, and for int8 without ranges.
+    mixed too, and weights whose sister has none are taken as they are. Raises EspcnError if the file cannot be read,
+    UsageError for a strength of weights that cannot be mixed, or that is none, and for int8 without ranges.
     """
     if strength not in (None, "auto") and not 0 <= float(strength) <= 1:
         raise UsageError(f"strength {strength}: use auto, or a number from 0 to 1")
