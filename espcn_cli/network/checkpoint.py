@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from espcn_cli.errors import EspcnError
 from espcn_cli.figures import to_json
 from espcn_cli.files import write_tensors
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.settings import AutoencoderSettings, ModelSettings, check_range
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
@@ -76,7 +77,7 @@ class Card(Generic[S]):
     metrics: dict[str, Any] = field(default_factory=dict)
     license: str = ""
     sister: Sister | None = None
-    ranges: tuple[tuple[float, float], ...] = ()
+    ranges: Ranges = ()
 
     def __post_init__(self) -> None:
         for values in self.ranges:
@@ -152,13 +153,21 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
             metrics=dict(json.loads(metadata["metrics"])),
             license=metadata["license"],
             sister=Sister(**json.loads(metadata["sister"])) if "sister" in metadata else None,
-            ranges=tuple(tuple(values) for values in json.loads(metadata.get("ranges", "[]"))),
+            ranges=_ranges(metadata.get("ranges", "[]")),
         )
         if card.format_version > int(version):
             raise ValueError(f"format {version} has no such settings")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
     return card
+
+
+def _ranges(text: str) -> Ranges:
+    """Raises ValueError for what is no list of pairs."""
+    values = json.loads(text)
+    if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
+        raise ValueError("ranges are pairs of numbers")
+    return tuple((least, greatest) for least, greatest in values)
 
 
 def read(path: Path) -> tuple[ModelCard, Weights]:

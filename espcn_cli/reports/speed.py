@@ -177,9 +177,10 @@ def measure(
     """
     context = multiprocessing.get_context("spawn")
     peaks: dict[Way, float] = {}
+    kinds = {way.precision for way in all_ways}
     for way in all_ways:
         for model, scale in models:
-            if way.precision == "int8" and len(all_ways) > 1 and not has_ranges(model, scale):
+            if way.precision == "int8" and len(kinds) > 1 and not has_ranges(model, scale):
                 continue  # nobody has asked for it
             for size in sizes:
                 with ProcessPoolExecutor(1, mp_context=context) as process:

@@ -171,7 +171,17 @@ def test_format_1_holds_nothing_new(change: dict[str, Any], path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ranges", ["[[0, 1]]", "[[0, 1], [1, 0], [0, 1]]", "[[0, 1], [0, NaN], [0, 1]]", "[[0, 1], [0], [0, 1]]", "5", "{"]
+    "ranges",
+    [
+        "[[0, 1]]",
+        "[[0, 1], [1, 0], [0, 1]]",
+        "[[0, 1], [0, NaN], [0, 1]]",
+        "[[0, 1], [0], [0, 1]]",
+        "5",
+        "{",
+        "{}",
+        "null",
+    ],
 )
 def test_ranges_that_are_none_are_refused(ranges: str, path: Path) -> None:
     rewrite(path, lambda tensors, metadata: metadata.update(ranges=ranges, format_version="2"))
