@@ -97,4 +97,4 @@ def test_models_tells_what_each_runs_by(tiny: Path) -> None:
     """And why; here on whatever processor this is."""
     lines = run("models", "-v").stdout.splitlines()
     [*_, last] = [line for line in lines if line.startswith("Here ")]
-    assert "espcn" in last and (" in fp32 (" in last or " in bf16 (" in last or " in fp16 (" in last)
+    assert "espcn" in last and any(f" in {kind} (" in last for kind in ("fp32", "bf16", "fp16", "int8"))
