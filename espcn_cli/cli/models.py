@@ -189,9 +189,9 @@ def format_choices(models: list[dict[str, Any]]) -> list[str]:
 
 def look_closer(path: Path, card: ModelCard) -> dict[str, Any]:
     """What a model runs by on this machine; and its checkerboard, which PyTorch measures."""
-    from espcn_cli.engines.opening import decide, is_installed
+    from espcn_cli.engines.opening import decide_for, is_installed
 
-    runs = {"runs": asdict(decide(card.settings, quantised=bool(card.ranges), steady=bool(card.sister)))}
+    runs = {"runs": asdict(decide_for(card))}
     return runs | (measure_checkerboard(path) if is_installed("torch") else {})
 
 

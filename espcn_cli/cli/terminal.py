@@ -52,6 +52,7 @@ Engine = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")]
 AnyDevice = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or OpenVINO's gpu or gpu.N")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8")]
+TrainingPrecision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -9,7 +9,6 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from math import inf
 from typing import Literal, get_args
 
 from espcn_cli import cores
@@ -17,7 +16,7 @@ from espcn_cli.engines.engine import Engine
 from espcn_cli.engines.remembered import remembered
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.maths.quantisation import Ranges
-from espcn_cli.network.checkpoint import Weights
+from espcn_cli.network.checkpoint import ModelCard, Weights
 from espcn_cli.settings import EngineName, ModelSettings, Precision
 
 Name = Literal["torch", "openvino"]
@@ -98,6 +97,11 @@ def decide(
     return Choice("torch", str(chosen), name, reason)
 
 
+def decide_for(card: ModelCard) -> Choice:
+    """What a checkpoint's network is taken for by itself; only real weights' ranges are steady."""
+    return decide(card.settings, quantised=bool(card.ranges), steady=bool(card.sister))
+
+
 def choose(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Name:
     """Which engine runs on a device: `auto` takes OpenVINO on a CPU, where it is installed and works.
 
@@ -149,14 +153,14 @@ def precisions(name: str, device: str) -> list[Precision]:
     if device != "cpu":
         return ["fp32", "fp16", "bf16"] if name == "torch" else ["fp32", "fp16"]
     if name == "openvino":
-        from espcn_cli.engines.precision import int8_ratio
+        from espcn_cli.engines.openvino_runtime import adds_bytes_exactly
 
-        halves: list[Precision] = ["bf16"] if _has_bf16() else []
-        return ["fp32", *halves, *(["int8"] if int8_ratio() < inf else [])]  # type: ignore[list-item]
-    from espcn_cli.engines.device import has_native_bf16
+        there = {"fp32": True, "bf16": _has_bf16(), "int8": adds_bytes_exactly()}
+    else:
+        from espcn_cli.engines.device import has_native_bf16
 
-    native = has_native_bf16()
-    return ["fp32", "bf16"] if native else ["fp32"]
+        there = {"fp32": True, "bf16": has_native_bf16()}
+    return [name for name in get_args(Precision) if there.get(name)]
 
 
 # --- OpenVINO --------------------------------------------------------------------------------------------------------

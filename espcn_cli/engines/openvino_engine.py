@@ -40,9 +40,8 @@ class OpenVinoEngine:
 
     `device` is OpenVINO's name of one, `precision` that of the hidden layers: interpolation, the last layer and all
     that is done with levels stay in fp32. In int8 all layers are done in bytes, by the `ranges` of what goes into them,
-    but for pictures of 16 bits.
-    Graphs are compiled when windows first ask for them, and the bytes are the
-    same whichever graph does the work.
+    but for pictures of 16 bits. Graphs are compiled when windows first ask for them, and what comes out is the same to
+    the byte whichever graph does the work.
     """
 
     def __init__(

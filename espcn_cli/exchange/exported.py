@@ -10,7 +10,7 @@ from typing import Literal
 from espcn_cli.errors import UsageError
 from espcn_cli.exchange import importing
 from espcn_cli.figures import to_json
-from espcn_cli.maths.quantisation import Range
+from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.network import checkpoint, mixing
 from espcn_cli.network.checkpoint import ModelCard, Weights
 from espcn_cli.network.mixing import Pair
@@ -39,7 +39,7 @@ class Network:
     weights: Weights
     strength: float | None = None
     pair: Pair | None = None
-    ranges: tuple[Range, ...] = ()
+    ranges: Ranges = ()
 
     @property
     def settings(self) -> ModelSettings:
@@ -98,7 +98,7 @@ def read(path: Path, strength: float | Literal["auto"] | None = None, precision:
     return Network(card, pair.at(value), value, pair if strength == "auto" else None, ranges)
 
 
-def _ranges_of(card: ModelCard, path: Path) -> tuple[Range, ...]:
+def _ranges_of(card: ModelCard, path: Path) -> Ranges:
     if not card.ranges:
         source = shlex.quote(str(path))
         raise UsageError(

@@ -170,14 +170,13 @@ def pytorch(tell: Tell) -> None:
 
 def choices(tell: Tell) -> None:
     """Tell of each shipped model its name, its scale, and what it runs by or why by nothing."""
-    from espcn_cli.engines.opening import decide
+    from espcn_cli.engines.opening import decide_for
     from espcn_cli.errors import EspcnError
     from espcn_cli.network import named
 
     for _, card in named.list_shipped():
         try:
-            choice = decide(card.settings, quantised=bool(card.ranges), steady=bool(card.sister))
-            tell((card.name, card.settings.scale, asdict(choice), None))
+            tell((card.name, card.settings.scale, asdict(decide_for(card)), None))
         except EspcnError as error:
             tell((card.name, card.settings.scale, None, str(error)))
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from espcn_cli.engines.engine import NotFiniteError
-from espcn_cli.maths.quantisation import LEAST, Range
+from espcn_cli.maths.quantisation import LEAST, Range, Ranges
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.layers import Convolution
 
@@ -30,43 +30,7 @@ EVERY = 4
 
 
 @torch.no_grad()
-def widened(network: ESPCN, ranges: Sequence[Range]) -> tuple[Range, ...]:
-    """Ranges with more room for patterns of single pixels, dither and text, whose values photographs do not have.
-
-    Without it they come out too dark or too bright. The network stays as it is.
-    """
-    plain = copy.deepcopy(network).quantise_(())
-    layers = [layer for layer in plain.body if isinstance(layer, Convolution)]
-    ends = [Ends(1) for _ in layers]
-    for layer, end in zip(layers, ends, strict=True):
-        layer.register_forward_pre_hook(end)
-    for pattern in patterns():
-        plain.detail(pattern.expand(1, plain.settings.planes, -1, -1).to(plain.tail.weight))
-    found = []
-    for (low, high), end in zip(ranges, ends, strict=True):
-        least, greatest = end.range
-        found.append((low + FAR * min(least - low, 0.0), high + FAR * max(greatest - high, 0.0)))
-    return (ranges[0], *found[1:])
-
-
-def patterns() -> Iterator[Tensor]:
-    """Chequerboards, lines, noise, dots, dithered shades and text, black and white: (1, 1, H, W) in [0, 1]."""
-    y, x = np.mgrid[0:64, 0:64]
-    shades = np.random.default_rng(0).random((64, 64))
-    drawn = [(x + y) % 2, x % 2, y % 2, (x // 2 + y // 2) % 2, x % 3 == 0, (x + y) % 3 == 0]
-    drawn += [shades < 0.5, shades < 0.1, shades < 0.9, shades]
-    ramp = Image.fromarray(np.tile(np.arange(0, 256, 2).astype(np.uint8), (64, 1)))
-    drawn.append(np.asarray(ramp.convert("1")))
-    page = Image.new("L", (128, 64), 255)
-    for line in range(5):
-        ImageDraw.Draw(page).text((2, 12 * line), "The quick brown fox 0123", fill=0)
-    text = np.asarray(page) / 255
-    for pattern in (*drawn, text, 1 - text):
-        yield torch.from_numpy(np.asarray(pattern, np.float32))[None, None]
-
-
-@torch.no_grad()
-def calibrate(network: ESPCN, batches: Sequence[Tensor]) -> tuple[Range, ...]:
+def calibrate(network: ESPCN, batches: Sequence[Tensor]) -> Ranges:
     """A range for each layer, with which the network in eight bits differs little from itself on LR (N, C, H, W).
 
     They are first measured, and then each greatest value is moved to where the mean squared difference is least. The
@@ -76,18 +40,43 @@ def calibrate(network: ESPCN, batches: Sequence[Tensor]) -> tuple[Range, ...]:
     return refined(plain, measured(plain, batches), batches[::EVERY])
 
 
-def measured(network: ESPCN, batches: Sequence[Tensor]) -> tuple[Range, ...]:
+@torch.no_grad()
+def widened(network: ESPCN, ranges: Ranges) -> Ranges:
+    """Ranges with more room for patterns of single pixels, dither and text, whose values photographs do not have.
+
+    Without it they come out too dark or too bright. The network stays as it is.
+    """
+    plain = copy.deepcopy(network).quantise_(())
+    like = plain.tail.weight
+    drawn = [pattern.expand(1, plain.settings.planes, -1, -1).to(like) for pattern in patterns()]
+    found = []
+    for (low, high), end in zip(ranges, looked_at(plain, drawn, [1] * len(ranges)), strict=True):
+        least, greatest = end.range
+        found.append((low + FAR * min(least - low, 0.0), high + FAR * max(greatest - high, 0.0)))
+    return (ranges[0], *found[1:])
+
+
+def measured(network: ESPCN, batches: Sequence[Tensor]) -> Ranges:
     """Between which values nearly all are that go into each layer; into the first, between black and white."""
-    layers = [layer for layer in network.body if isinstance(layer, Convolution)]
     pixels = sum(len(lr) * lr[0, 0].numel() for lr in batches)
-    ends = [Ends(math.ceil(EXTREME * pixels * layer.in_channels)) for layer in layers]
-    hooks = [layer.register_forward_pre_hook(end) for layer, end in zip(layers, ends, strict=True)]
+    counts = [math.ceil(EXTREME * pixels * layer.in_channels) for layer in convolutions(network)]
+    return (network.settings.value_range, *(end.range for end in looked_at(network, batches, counts)[1:]))
+
+
+def looked_at(network: ESPCN, batches: Sequence[Tensor], counts: Sequence[int]) -> list[Ends]:
+    """The ends of what goes into each layer, so many values of each. Raises NotFiniteError if NaN or infinity is."""
+    ends = [Ends(count) for count in counts]
+    hooks = [layer.register_forward_pre_hook(end) for layer, end in zip(convolutions(network), ends, strict=True)]
     for lr in batches:
         if not network.detail(lr).sum().isfinite():
             raise NotFiniteError("the network gives NaN or infinity")
     for hook in hooks:
         hook.remove()
-    return (network.settings.value_range, *(end.range for end in ends[1:]))
+    return ends
+
+
+def convolutions(network: ESPCN) -> list[Convolution]:
+    return [layer for layer in network.body if isinstance(layer, Convolution)]
 
 
 class Ends:
@@ -112,7 +101,23 @@ class Ends:
         return both.topk(min(self.count, len(both)), largest=largest).values
 
 
-def refined(network: ESPCN, ranges: Sequence[Range], batches: Sequence[Tensor]) -> tuple[Range, ...]:
+def patterns() -> Iterator[Tensor]:
+    """Chequerboards, lines, noise, dots, dithered shades and text, black and white: (1, 1, H, W) in [0, 1]."""
+    y, x = np.mgrid[0:64, 0:64]
+    shades = np.random.default_rng(0).random((64, 64))
+    drawn = [(x + y) % 2, x % 2, y % 2, (x // 2 + y // 2) % 2, x % 3 == 0, (x + y) % 3 == 0]
+    drawn += [shades < 0.5, shades < 0.1, shades < 0.9, shades]
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 2).astype(np.uint8), (64, 1)))
+    drawn.append(np.asarray(ramp.convert("1")))
+    page = Image.new("L", (128, 64), 255)
+    for line in range(5):
+        ImageDraw.Draw(page).text((2, 12 * line), "The quick brown fox 0123", fill=0)
+    text = np.asarray(page) / 255
+    for pattern in (*drawn, text, 1 - text):
+        yield torch.from_numpy(np.asarray(pattern, np.float32))[None, None]
+
+
+def refined(network: ESPCN, ranges: Sequence[Range], batches: Sequence[Tensor]) -> Ranges:
     """The ranges with each greatest value multiplied by that one of FACTORS, or 1, which makes the least difference."""
     wanted = [network.quantise_(()).detail(lr) for lr in batches]
 
