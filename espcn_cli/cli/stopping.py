@@ -5,24 +5,35 @@ Imports next to nothing, so that it can be there before anything else is.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from espcn_cli import files
 from espcn_cli.interruption import SIGNALS, as_exception, is_waiting
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 PATIENCE = 3.0
 """Seconds that a command may take to stop before a line tells of the quicker way."""
 
 DELAY = 1.0
 """Seconds that the last words may take: standard error may be a pipe that nobody reads."""
+
+LOST = b"\0"
+"""No signal's number: written where the numbers of signals are when the exception of one was lost."""
+
+MOMENT = 0.01
+"""Seconds until a signal whose exception was lost is sent again."""
 
 CODES = tuple(128 + number for number in SIGNALS)
 """The exit codes after Ctrl-C and SIGTERM, as a shell has them: 130 and 143."""
@@ -37,6 +48,8 @@ class _Stopping:
     def __init__(self) -> None:
         self.watched = False
         self.heeded = 0
+        self.raised: BaseException | None = None
+        self.lost = 0
         self.spoken = False
         self.words: Words = lambda: ["espcn: interrupted"]
         self.lock = threading.Lock()
@@ -45,10 +58,14 @@ class _Stopping:
         """The first signal stops what the main thread is at. A second one is left to `watch`."""
         if not self.heeded:
             self.heeded = number
-            raise as_exception(number)
+            self.raised = as_exception(number)
+            raise self.raised
 
     def watch(self, signals: socket.socket) -> None:
-        """Count the signals in a thread of its own: the main one may be in a long operation, where Python is not."""
+        """Count the signals in a thread of its own: the main one may be in a long operation, where Python is not.
+
+        One whose exception was lost is sent once more, from here: what loses them ends in a moment.
+        """
         count = 0
         while True:
             try:
@@ -60,11 +77,22 @@ class _Stopping:
                 continue
             if not received:
                 return
-            if received[0] in SIGNALS:
+            if received == LOST:
+                count -= 1
+                time.sleep(MOMENT)
+                _send_to_main_thread(self.lost)
+            elif received[0] in SIGNALS:
                 count += 1
                 signals.settimeout(PATIENCE)
             if count > 1:
                 self.end(128 + received[0])
+
+    def has_lost(self, error: BaseException | None) -> bool:
+        """Whether Python drops the exception of a signal, which came within a destructor or a callback."""
+        if error is None or error is not self.raised:
+            return False
+        self.lost, self.heeded, self.raised = self.heeded, 0, None
+        return True
 
     def end(self, code: int) -> None:
         """End the process with nothing half written."""
@@ -110,6 +138,15 @@ def watching(whole: bool = False) -> Iterator[None]:
     written.setblocking(False)
     before = {number: signal.signal(number, stopping.heed) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    told = sys.unraisablehook
+
+    def ignored(what: UnraisableHookArgs) -> None:
+        if stopping.has_lost(what.exc_value):
+            written.send(LOST)
+        else:
+            told(what)
+
+    sys.unraisablehook = ignored
     watcher = threading.Thread(target=stopping.watch, args=[reading], daemon=True)
     watcher.start()
     stopping.watched = True
@@ -129,6 +166,7 @@ def watching(whole: bool = False) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, _end if whole else handler)
         signal.set_wakeup_fd(wakeup)
+        sys.unraisablehook = told
         stopping.watched = False
         written.close()
         watcher.join(DELAY)
@@ -151,6 +189,13 @@ def last_words(words: Words) -> Iterator[None]:
 def end_at_once(code: int) -> NoReturn:
     files.abandon()
     os._exit(code)
+
+
+def _send_to_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # which ends what the thread waits for
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from command import COMMAND, PLAIN, QUICK, Result, run
 from digits import save_mnist
 from PIL import Image
 
+from espcn_cli.cli import stopping
 from espcn_cli.files import PART_SUFFIX
 from espcn_cli.network import checkpoint
 from espcn_cli.training import loop
@@ -290,3 +293,77 @@ def test_a_command_that_is_still_being_imported_can_be_stopped(tmp_path: Path) -
     with started(tmp_path, "benchmark", ".", "-m", "espcn-s", patch=patch) as process:
         assert ended(process, signal.SIGTERM) == ["espcn: interrupted"]
     assert process.returncode == 143
+
+
+# --- where Python drops exceptions -----------------------------------------------------------------------------------
+
+
+def within_a_destructor(signalled: Callable[[], None]) -> None:
+    class Left:
+        def __del__(self) -> None:
+            signalled()
+
+    Left()
+
+
+def within_a_callback_of_a_weak_reference(signalled: Callable[[], None]) -> None:
+    class Left:
+        pass
+
+    left = Left()
+    reference = weakref.ref(left, lambda _: signalled())
+    del left
+    assert reference() is None
+
+
+def within_a_callback_of_a_library(signalled: Callable[[], None]) -> None:
+    ctypes.CFUNCTYPE(None)(signalled)()
+
+
+@pytest.mark.parametrize(
+    "place", [within_a_destructor, within_a_callback_of_a_weak_reference, within_a_callback_of_a_library]
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_heeded_that_comes_where_exceptions_are_dropped(
+    place: Callable[[Callable[[], None]], None], number: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as stop, stopping.watching():
+        place(lambda: signal.raise_signal(number))
+        time.sleep(20)
+    assert stop.value.code == code and time.monotonic() - began < 10
+    assert capsys.readouterr().err == "espcn: interrupted\n"
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_is_dropped_is_told_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_value))
+        with stopping.watching():
+            within_a_destructor(lambda: exec("raise KeyboardInterrupt"))
+    assert [type(error) for error in told] == [KeyboardInterrupt]
+
+
+def test_a_second_signal_ends_at_once_where_the_first_was_dropped(photos: Path) -> None:
+    """The destructor of something takes long, in which two signals come."""
+    patch = """
+from espcn_cli.training import loop
+
+class Left:
+    def __del__(self):
+        try:
+            stay(0.1)
+            time.sleep(60)
+        finally:
+            time.sleep(60)
+
+def step(*arguments):
+    Left()
+
+loop.take_step = step
+"""
+    with started(photos.parent, *TRAIN, patch=patch) as process:
+        assert ended(process, signal.SIGINT, signal.SIGINT) == ["espcn: stopped; nothing was saved yet"]
+    assert process.returncode == 130
