@@ -195,7 +195,7 @@ def _send_to_main_thread(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # which ends what the thread waits for
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _end(number: int, frame: FrameType | None) -> None:
