@@ -249,8 +249,9 @@ class TrainSettings:
     training takes MSE loss and patches twice as large. `clip` is the greatest norm of the gradient (0: any).
     `expansion` is the inner width of the linear blocks beside the convolutions while training (0: none); they are
     merged when saved. `mixtures` is for the degradation `real`, from a start of the same form: each step's network is
-    the start and the weights that are learned, mixed at the strength that the step's damage needs. `quantise` is for a
-    start of the same form, too: what goes into each layer, and its weights, are rounded to eight bits in every step.
+    the start and the weights that are learned, mixed at the strength that the step's damage needs; real weights as a
+    start go on being mixed with their clean sister. `quantise` is for a start of the same form, too: what goes into
+    each layer, and its weights, are rounded to eight bits in every step.
     """
 
     steps: int = 20_000

@@ -130,7 +130,7 @@ def train(
         typer.Option(
             "--mixtures",
             help="With --degradation real and --init: learn weights that are good at every strength, mixed with the "
-            "start's.",
+            "start's, or with its sister's if it is real.",
         ),
     ] = TRAIN.mixtures,
     quantise: Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 from espcn_cli import files
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.files import check_destination, existing, is_file, is_folder, is_there
-from espcn_cli.network import checkpoint
+from espcn_cli.network import checkpoint, mixing
 from espcn_cli.scoring import layouts
 from espcn_cli.settings import Cache, ModelSettings, TrainSettings, check_choices, has_layers, has_name
 from espcn_cli.training import given_lr
@@ -131,6 +131,23 @@ def check_mixtures(settings: TrainSettings, model: ModelSettings, init: Path | N
         raise UsageError("--mixtures needs clean weights to mix with: name them with --init")
     if checkpoint.read_card(init).settings != model:
         raise UsageError(f"--mixtures: {init} is another form of network; start from one of the same kind and scale")
+    clean_of(init)
+
+
+def clean_of(init: Path) -> Path:
+    """What a training of mixtures mixes with: the start, or where that is real itself, its clean sister.
+
+    Raises EspcnError if that is nowhere to be found.
+    """
+    sister = checkpoint.read_card(init).sister
+    if sister is None:
+        return init
+    path = mixing.find_sister(init)
+    if path is None:
+        raise EspcnError(
+            f"{init} was trained from {sister.name}, which is not there: put {sister.name} beside it", init
+        )
+    return path
 
 
 def check_quantise(settings: TrainSettings, model: ModelSettings, init: Path | None) -> None:

@@ -35,21 +35,21 @@ LOSSES = {"l1": l1, "mse": mse, "charbonnier": charbonnier}
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A strength at which the weights that are learned are mixed with those that a training starts from."""
+    """A strength at which the weights that are learned are mixed with clean ones."""
 
-    start: Mapping[str, Tensor]
+    clean: Mapping[str, Tensor]
     strength: float
 
     def of(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """(1 - strength)·start + strength·parameters, by name."""
-        return {name: torch.lerp(self.start[name], own, self.strength) for name, own in parameters.items()}
+        """(1 - strength)·clean + strength·parameters, by name."""
+        return {name: torch.lerp(self.clean[name], own, self.strength) for name, own in parameters.items()}
 
 
 @cache
 def make_loss(name: str, device: str, precision: torch.dtype, mixture: Mixture | None = None) -> Loss:
     """One of the losses on a network's output, worked out in a precision: always the same function for the same.
 
-    With a mixture, the network is that of the start and its own weights.
+    With a mixture, the network is that of the clean weights and its own.
     """
 
     def loss(network: nn.Module, parameters: dict[str, Tensor], lr: Tensor, hr: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
 from espcn_cli.files import is_there
 from espcn_cli.maths.quantisation import Range
+from espcn_cli.network import checkpoint
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.linear_path import follows, linear_path
 from espcn_cli.scoring import evaluation
@@ -30,7 +31,7 @@ from espcn_cli.training.calibration import calibrate, widened
 from espcn_cli.training.cuda_graph import Recorded
 from espcn_cli.training.device_scenes import DeviceScenePatches, fits_scenes
 from espcn_cli.training.events import Loaded, Loading, Report, Saved, Skipped
-from espcn_cli.training.job import Job, identity
+from espcn_cli.training.job import Job, clean_of, identity
 from espcn_cli.training.linear_blocks import TrainingForm, plain_network
 from espcn_cli.training.objective import Mixture
 from espcn_cli.training.optimiser import OPTIMISERS
@@ -39,7 +40,7 @@ from espcn_cli.training.patches import DataSet, Patches, hold_out, load_data, ma
 from espcn_cli.training.pool import Pool, ScenePatches
 from espcn_cli.training.run_folder import EventWriter, RunFolder
 from espcn_cli.training.samples import Recipe, choose_cache
-from espcn_cli.training.scenes import STRENGTHS, Scenes
+from espcn_cli.training.scenes import ROUND, STRENGTHS, Scenes
 from espcn_cli.training.state import State, check_state, restore_
 from espcn_cli.training.step import Replayed, Stepper, Stepwise
 from espcn_cli.training.warm_start import warm_start
@@ -109,7 +110,7 @@ def prepare(job: Job, device: torch.device, group: Group, resume: bool, report: 
     report(Loaded(len(together.samples), len(pairs), skipped, warnings, kept.reason))
     fingerprint = together.fingerprint
     state = make_state(job, device, start)
-    mixtures = make_mixtures(state) if job.settings.mixtures else ()
+    mixtures = make_mixtures(job.init, device) if job.init and job.settings.mixtures else ()
     if resume:
         check_state(folder.state, {"data": fingerprint})
         restore_(state, folder.state)
@@ -167,11 +168,12 @@ def calibrated(job: Job, state: State, patches: AnyPatches, group: Group, device
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-@torch.no_grad()
-def make_mixtures(state: State) -> tuple[Mixture, ...]:
-    """What a step's network is in turn, if the state's weights now are the start."""
-    start = {name: weights.clone() for name, weights in state.network.merged().items()}
-    return tuple(Mixture(start, strength) for strength in STRENGTHS)
+def make_mixtures(init: Path, device: torch.device) -> tuple[Mixture, ...]:
+    """What a step's network is in turn: the weights that are learned, mixed with the clean ones of a start."""
+    _, weights = checkpoint.read(clean_of(init))
+    clean = {name: torch.from_numpy(array).to(device) for name, array in weights.items()}
+    of_strength = {strength: Mixture(clean, strength) for strength in STRENGTHS}
+    return tuple(of_strength[strength] for strength in ROUND)
 
 
 def make_stepper(state: State, settings: TrainSettings, device: torch.device, group: Group) -> Stepper:
@@ -189,7 +191,7 @@ def draw_scenes(pictures: DataSet, drawings: DataSet | None, job: Job, device: t
     scenes = Scenes(pictures.samples, more, model.scale, model.planes, settings.seed, in_turn=settings.mixtures)
     pool = Pool(scenes.make, job.workers, processes=device.type == "cuda")
     kind = partial(DeviceScenePatches, device=device) if fits_scenes(pool, model.scale, device) else ScenePatches
-    turns_of = len(STRENGTHS) if settings.mixtures else 1
+    turns_of = len(ROUND) if settings.mixtures else 1
     return kind(pool, model.scale, job.patch, settings.batch_size, settings.candidates, turns_of)
 
 

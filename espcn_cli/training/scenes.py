@@ -28,8 +28,11 @@ DRAWN_HERE: dict[Kind, float] = {"single pixels": 0.02, "text at both sizes": 0.
 """Shares of scenes that the tool draws by itself; the rest are photographs and drawings."""
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-"""How much of the learned weights a network has in a training of mixtures. Scene n is one that needs the n-th of them,
-counted in a circle."""
+"""How much of the learned weights a network has in a training of mixtures ..."""
+
+ROUND = (0.25, 1.0, 0.5, 1.0, 0.75, 1.0)
+"""... and in which order: scene n is one that needs the n-th of these, counted in a circle. Drawings all need the last,
+and are as many as without mixtures."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Scenes:
         """
         rng = np.random.default_rng((self.seed, number))
         damage, kind = any_damage(rng), self._kind(rng)
-        while self.in_turn and strength_for(kind, damage) != STRENGTHS[number % len(STRENGTHS)]:
+        while self.in_turn and strength_for(kind, damage) != ROUND[number % len(ROUND)]:
             damage, kind = any_damage(rng), self._kind(rng)
         hr, lr = self._levels(kind, damage, rng)
         return Scene.of(self._planes(hr), self._planes(lr))

@@ -73,7 +73,7 @@ def averaged(run: Run) -> list[TorchEngine]:
         network = plain_network(run.state.average, run.job.model).quantise_(run.state.ranges)
         return [TorchEngine(network, run.device)]
     engines = []
-    for mixture in run.mixtures:
+    for mixture in dict.fromkeys(run.mixtures):
         mixed = ESPCN(run.job.model)
         mixed.load_state_dict(mixture.of(run.state.average.merged()))
         engines.append(TorchEngine(mixed, run.device))

@@ -273,4 +273,30 @@ def test_steps_of_mixtures_take_turns(job: Job, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(loop, "make_loss", make_loss)
     settings = replace(QUICK, degradation="real", mixtures=True)
     loop.carry_out(replace(job, settings=settings, init=start.output, output=tmp_path / "real.safetensors"))
-    assert strengths[:5] == [0.25, 0.5, 0.75, 1, 0.25]
+    assert strengths[:7] == [0.25, 1, 0.5, 1, 0.75, 1, 0.25]
+
+
+def test_real_weights_go_on_being_mixed_with_their_clean_sister(job: Job, tmp_path: Path) -> None:
+    clean = replace(job, output=tmp_path / "clean.safetensors")
+    loop.carry_out(clean)
+    settings = replace(QUICK, degradation="real", mixtures=True)
+    real = replace(job, settings=settings, init=clean.output, output=tmp_path / "real.safetensors")
+    loop.carry_out(real)
+    again = replace(real, init=real.output, output=tmp_path / "again.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        mixed: list[objective.Mixture] = []
+
+        def make_loss(*arguments: Any) -> parallel.Loss:
+            mixed.append(arguments[3])
+            return objective.make_loss(*arguments)
+
+        patch.setattr(loop, "make_loss", make_loss)
+        loop.carry_out(again)
+    weights = checkpoint.read(clean.output)[1]
+    assert all(np.array_equal(weights[name], tensor.numpy()) for name, tensor in mixed[0].clean.items())
+    assert checkpoint.read_card(again.output).sister == checkpoint.read_card(real.output).sister
+    clean.output.unlink()
+    with pytest.raises(
+        EspcnError, match=r"real.safetensors was trained from tiny, which is not there: put tiny beside"
+    ):
+        loop.carry_out(replace(again, output=tmp_path / "more.safetensors"))

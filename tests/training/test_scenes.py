@@ -13,7 +13,7 @@ from espcn_cli.scoring import damages
 from espcn_cli.scoring.damages import Damage, Jpeg, Rng
 from espcn_cli.training import scenes
 from espcn_cli.training.samples import Sample
-from espcn_cli.training.scenes import SIDE, STRENGTHS, Kind, Scene, Scenes
+from espcn_cli.training.scenes import ROUND, SIDE, STRENGTHS, Kind, Scene, Scenes
 
 
 def flat(level: int, height: int = 300, width: int = 400) -> Sample:
@@ -104,9 +104,14 @@ def test_strengths_take_turns_where_mixtures_are_trained(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(scenes, "strength_for", note)
     row = replace(of(100, drawings=(50,)), in_turn=True)
-    for number in range(8):
+    for number in range(12):
         row.make(number)
-        assert made[-1] == STRENGTHS[number % 4]
+        assert made[-1] == ROUND[number % 6]
+
+
+def test_a_round_has_every_strength_and_the_last_half_the_time() -> None:
+    assert sorted(set(ROUND)) == list(STRENGTHS)
+    assert ROUND.count(1.0) == len(ROUND) / 2
 
 
 @pytest.mark.parametrize(
