@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NoReturn, Self
 
 from espcn_cli.engines import opening
+from espcn_cli.engines.engine import arithmetic_of
 from espcn_cli.errors import UsageError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.maths.quantisation import Ranges
@@ -34,6 +35,7 @@ class Sealed:
     window: int = 1
     takes_padded: bool = False
     together: int = 1
+    arithmetic: str = ""
 
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """Raises TypeError, as everything that computes."""
@@ -108,7 +110,8 @@ class Kit:
     def _sealed_at(self, scale: int) -> Upscaler:
         if scale not in self.networks:
             return in_two(*(self._sealed_at(each) for each in PASSES[scale]))
-        return self._assembled(scale, Sealed, self._sealed_at)
+        arithmetic = arithmetic_of(self.networks[scale].precision, self.ensemble)
+        return self._assembled(scale, partial(Sealed, arithmetic=arithmetic), self._sealed_at)
 
     def _assembled(self, scale: int, make: Open, at: Callable[[int], Upscaler]) -> Upscaler:
         network = self.networks[scale]

@@ -48,6 +48,10 @@ class Engine(Protocol):
     def together(self) -> int:
         """Windows as large as a video's frame that are worth a call: one where each keeps all of it busy."""
 
+    @property
+    def arithmetic(self) -> str:
+        """What results depend on beside settings and weights: `fp32`, `int8`, `bf16, ensemble`; of two passes, both."""
+
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through the network. Raises NotFiniteError if it gives NaN or infinity."""
 
@@ -77,6 +81,11 @@ class PlaneEngine(Engine, Protocol):
 
 E = TypeVar("E", bound=Engine)
 T = TypeVar("T")
+
+
+def arithmetic_of(precision: str, ensemble: bool) -> str:
+    """An engine's `arithmetic`."""
+    return f"{precision}, ensemble" if ensemble else precision
 
 
 def highest(white: int) -> int:

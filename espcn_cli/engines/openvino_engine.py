@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from espcn_cli import cores
 from espcn_cli.engines import openvino_runtime as runtime
-from espcn_cli.engines.engine import SMALL, NotFiniteError
+from espcn_cli.engines.engine import SMALL, NotFiniteError, arithmetic_of
 from espcn_cli.engines.openvino_graph import HIDDEN, Blueprint, Form, build
 from espcn_cli.engines.shelf import Shelf, Size, room_in
 from espcn_cli.maths.colour import HALVED_REACH, SLOPE_REACH
@@ -82,6 +82,10 @@ class OpenVinoEngine:
     @property
     def together(self) -> int:
         return 1
+
+    @property
+    def arithmetic(self) -> str:
+        return arithmetic_of(self.precision, self._blueprint.ensemble)
 
     @property
     def _widest(self) -> int:

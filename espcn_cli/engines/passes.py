@@ -63,6 +63,10 @@ class Passes:
     def together(self) -> int:
         return self.first.together
 
+    @property
+    def arithmetic(self) -> str:
+        return f"{self.first.arithmetic}; {self.second.arithmetic}"
+
     def upscale(self, windows: Sequence[Levels], black: int, white: int) -> list[Levels]:
         """The windows through both networks. Raises NotFiniteError if either gives NaN or infinity."""
         between = self.first.upscale(windows, black, white)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from espcn_cli.engines.device import PRECISION_NAMES, settle_threads, side_by_side, survive_forks
-from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, highest
+from espcn_cli.engines.engine import SMALL, NotFiniteError, PlaneEngine, arithmetic_of, highest
 from espcn_cli.engines.passes import Passes
 from espcn_cli.engines.scheduler import through
 from espcn_cli.engines.tiles import fill
@@ -105,6 +105,11 @@ class TorchEngine:
     def together(self) -> int:
         """On a card one comes up while one runs and one goes down."""
         return TOGETHER if self.device.type == "cuda" else 1
+
+    @property
+    def arithmetic(self) -> str:
+        quantised = self.network.tail.grid is not None
+        return arithmetic_of("int8" if quantised else PRECISION_NAMES[self.precision], self.ensemble)
 
     def exact(self) -> Self:
         """The same network in fp32; itself if it is in fp32."""

@@ -470,7 +470,7 @@ class _Film:
             "source": [os.path.realpath(source), stat.st_size, stat.st_mtime_ns] if stat else None,
             "model": [used.name, used.scale, str(used.strength)] if used else None,
             "settings": repr(used.engine.settings) if used else None,
-            "precision": str(getattr(used.engine, "precision", None)) if used else None,
+            "arithmetic": used.engine.arithmetic if used else None,
             "encoder": [encoder.name, encoder.options, encoder.format, str(encoder.clip), str(encoder.rate)],
             "span": repr(self.options.span),
             "deinterlace": self.options.deinterlace,

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from command import COMMAND, one_line, run, run_process, strict_json, texts
 from making import save_picture
 
 from espcn_cli.maths.sited import Step, resample
+from espcn_cli.network import checkpoint
 from espcn_cli.pictures import parts
 from espcn_cli.pictures.planes import Clip, Colours, layout_of
 from espcn_cli.upscaling.upscaler import Upscaler, load
@@ -595,6 +597,26 @@ def test_parts_of_something_else_are_not_gone_on_from(tmp_path: Path, upscale: U
     one_line(upscale("a.mkv", "b.mkv", "--resume"), 1, "b.mkv", "other options")
     assert upscale("a.mkv", "b.mkv").code == 0
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("other", ["--precision fp32", "--precision int8 --ensemble"])
+def test_parts_of_another_arithmetic_are_not_gone_on_from(
+    other: str, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch only simulates int8, in fp32."""
+    card, weights = checkpoint.read(tiny)
+    checkpoint.write(tmp_path / "m.safetensors", weights, replace(card, ranges=((0.0, 1.0), (-2.0, 2.0))))
+    film(tmp_path / "a.mkv")
+    command = ["upscale", "a.mkv", "b.mkv", "-m", "m.safetensors", "--device", "cpu", "--engine", "torch", "--resume"]
+    with monkeypatch.context() as patch:
+        patch.setattr("espcn_cli.upscaling.film.join", cut_off)
+        assert run(*command, "--precision", "int8", cwd=tmp_path).code == 1
+    one_line(run(*command, *other.split(), cwd=tmp_path), 1, "b.mkv", "other options")
+    assert run(*command, "--precision", "int8", cwd=tmp_path).code == 0
+
+
+def cut_off(*_: object) -> NoReturn:
+    raise OSError("no space left")
 
 
 def test_without_anything_to_go_on_from_it_begins(tmp_path: Path, upscale: Upscale) -> None:

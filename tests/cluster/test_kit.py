@@ -77,8 +77,9 @@ def test_a_gpu_that_no_machine_has() -> None:
 
 
 def test_a_sealed_model_knows_sizes_and_computes_nothing() -> None:
-    sealed = pack("espcn-s", None, "cpu", all_scales=True).sealed()
+    sealed = pack("espcn-s", None, "cpu", all_scales=True, precision="int8", ensemble=True).sealed()
     assert sealed.output_size((10, 20)) == (20, 40) and sealed.at(4).scale == 4 and sealed.name == "espcn-s"
+    assert sealed.engine.arithmetic == "int8, ensemble"
     with pytest.raises(TypeError):
         sealed(natural(20, 14))
 

@@ -268,6 +268,7 @@ def test_the_input_is_left_alone_and_may_be_read_only(make_engine: MakeEngine) -
 def test_an_exact_engine_is_its_own_exact_twin(make_engine: MakeEngine) -> None:
     engine = make_engine()
     assert engine.exact() is engine
+    assert engine.arithmetic == "fp32"
 
 
 @pytest.mark.parametrize("halved", [False, True])
@@ -344,6 +345,7 @@ def test_int8_is_what_pytorch_simulates_within_a_level(
     plain = openvino_engine.OpenVinoEngine(settings, weights, ensemble=ensemble)
     in_bytes = openvino_engine.OpenVinoEngine(settings, weights, "CPU", "int8", ensemble, ranges=ranges)
     simulated = TorchEngine(network.quantise_(ranges), ensemble=ensemble)
+    assert simulated.arithmetic == in_bytes.arithmetic == ("int8, ensemble" if ensemble else "int8")
     window = picture(channels, 60, 50)
     expected, found, exact = (each.upscale([window], 0, 255)[0].astype(int) for each in (simulated, in_bytes, plain))
     assert np.mean(np.abs(found - expected) <= 1) >= 0.999

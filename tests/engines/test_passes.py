@@ -116,9 +116,8 @@ def test_in_fp32_where_both_are(make_network: Make) -> None:
     first, second = (make_network(replace(SMALL, scale=each)) for each in (2, 3))
     exact = Passes(TorchEngine(first), TorchEngine(second))
     assert exact.exact() is exact
-    low = Passes(TorchEngine(first, precision=torch.bfloat16), TorchEngine(second)).exact()
-    assert isinstance(low.first, TorchEngine)
-    assert low.first.precision == torch.float32
+    low = Passes(TorchEngine(first, precision=torch.bfloat16), TorchEngine(second))
+    assert (low.arithmetic, low.exact().arithmetic) == ("bf16; fp32", "fp32; fp32")
 
 
 def test_its_settings_tell_both_networks_apart(make_passes: Callable[[int, int], Passes]) -> None:
