@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from making import natural
 
 from espcn_cli import cores
 from espcn_cli.engines.engine import NotFiniteError
+from espcn_cli.errors import EspcnError
 from espcn_cli.maths.levels import Levels
 from espcn_cli.network.espcn import ESPCN
 from espcn_cli.network.weights import to_arrays
@@ -107,3 +111,20 @@ def test_one_that_overflows_among_many_leaves_the_engine_as_it_was(
     assert all(
         np.array_equal(one, other) for one, other in zip(before, engine.upscale([dark] * 3, 0, 255), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("Exception from core.cpp:109:\n[CPU] no AVX2\n", "[CPU] no AVX2"), ("", "RuntimeError")]
+)
+def test_why_it_does_not_work_is_in_one_line_and_names_no_remedy(
+    text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for it adds one."""
+
+    def fails(*_: object) -> NoReturn:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(openvino_runtime, "core", lambda: SimpleNamespace(compile_model=fails))
+    assert openvino_runtime.fault.__wrapped__() == said
+    with pytest.raises(EspcnError, match=f"{re.escape(f'({said})')}: use --engine torch$"):
+        openvino_runtime.request(None, "CPU", "fp32")
