@@ -204,7 +204,7 @@ def check_range(values: Any, name: str) -> None:
     """Raises ValueError for what is not two finite numbers, the second larger."""
     numbers = isinstance(values, tuple) and all(type(value) in (int, float) for value in values)
     if not (numbers and len(values) == 2 and -math.inf < values[0] < values[1] < math.inf):
-        raise ValueError(f"{name} must be two numbers, the second larger, not {values!r}")
+        raise ValueError(f"{name} must be two numbers, the second larger")
 
 
 ARCHITECTURES: dict[str, ModelSettings] = {

@@ -22,12 +22,16 @@ from espcn_cli.maths.quantisation import Ranges
 from espcn_cli.settings import AutoencoderSettings, ModelSettings, check_range
 
 S = TypeVar("S", ModelSettings, AutoencoderSettings)
+T = TypeVar("T")
 
 FORMATS: dict[type, str] = {ModelSettings: "espcn", AutoencoderSettings: "espcn-autoencoder"}
 """What a checkpoint's metadata calls itself, by the settings that rebuild its network."""
 
 NEWEST: dict[type, int] = {ModelSettings: 2, AutoencoderSettings: 1}
 """The newest format of each. A file is written in the oldest that holds it, and all are read for ever."""
+
+PARTS = ("settings", "name", "training", "metrics", "license")
+"""What every checkpoint's metadata hold beside the format and its version."""
 
 NATURES = {
     "espcn": "a super-resolution checkpoint: give it to `espcn upscale`",
@@ -146,27 +150,46 @@ def read_card_of(kind: type[S], path: Path) -> Card[S]:
             f"{path} has checkpoint format {version or '?'}, this espcn reads up to {NEWEST[kind]}: upgrade", path
         )
     try:
+        if missing := [part for part in PARTS if part not in metadata]:
+            raise ValueError(f"no {', '.join(missing)}")
         card = Card(
-            settings=kind.from_dict(json.loads(metadata["settings"])),
+            settings=kind.from_dict(_parsed(metadata, "settings", dict)),
             name=metadata["name"],
-            training=dict(json.loads(metadata["training"])),
-            metrics=dict(json.loads(metadata["metrics"])),
+            training=_parsed(metadata, "training", dict),
+            metrics=_parsed(metadata, "metrics", dict),
             license=metadata["license"],
-            sister=Sister(**json.loads(metadata["sister"])) if "sister" in metadata else None,
-            ranges=_ranges(metadata.get("ranges", "[]")),
+            sister=_sister(_parsed(metadata, "sister", dict)) if "sister" in metadata else None,
+            ranges=_ranges(_parsed(metadata, "ranges", list)) if "ranges" in metadata else (),
         )
         if card.format_version > int(version):
             raise ValueError(f"format {version} has no such settings")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise EspcnError(f"{path} has damaged metadata ({error}): get a fresh copy", path) from None
     return card
 
 
-def _ranges(text: str) -> Ranges:
+def _parsed(metadata: Mapping[str, str], part: str, kind: type[T]) -> T:
+    """Raises ValueError for what is not JSON of that kind."""
+    try:
+        value = json.loads(metadata[part])
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind):
+        raise ValueError(f"{part} cannot be read")
+    return value
+
+
+def _sister(values: dict[str, Any]) -> Sister:
+    """Raises ValueError for what is none."""
+    if values.keys() != {"name", "sha256"} or not all(isinstance(value, str) for value in values.values()):
+        raise ValueError("sister cannot be read")
+    return Sister(**values)
+
+
+def _ranges(values: list[Any]) -> Ranges:
     """Raises ValueError for what is no list of pairs."""
-    values = json.loads(text)
-    if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
-        raise ValueError("ranges are pairs of numbers")
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
+        raise ValueError("ranges must be pairs of numbers")
     return tuple((least, greatest) for least, greatest in values)
 
 

@@ -171,21 +171,22 @@ def test_format_1_holds_nothing_new(change: dict[str, Any], path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ranges",
+    ("ranges", "said"),
     [
-        "[[0, 1]]",
-        "[[0, 1], [1, 0], [0, 1]]",
-        "[[0, 1], [0, NaN], [0, 1]]",
-        "[[0, 1], [0], [0, 1]]",
-        "5",
-        "{",
-        "{}",
-        "null",
+        ("[[0, 1]]", "3 layers need as many ranges, not 1"),
+        ("[[0, 1], [1, 0], [0, 1]]", "ranges must be two numbers, the second larger"),
+        ("[[0, 1], [0, NaN], [0, 1]]", "ranges must be two numbers, the second larger"),
+        ("[[0, 1], [0, null], [0, 1]]", "ranges must be two numbers, the second larger"),
+        ("[[0, 1], [0], [0, 1]]", "ranges must be pairs of numbers"),
+        ("5", "ranges cannot be read"),
+        ("{", "ranges cannot be read"),
+        ("{}", "ranges cannot be read"),
+        ("null", "ranges cannot be read"),
     ],
 )
-def test_ranges_that_are_none_are_refused(ranges: str, path: Path) -> None:
+def test_ranges_that_are_none_are_refused(ranges: str, said: str, path: Path) -> None:
     rewrite(path, lambda tensors, metadata: metadata.update(ranges=ranges, format_version="2"))
-    assert "damaged metadata" in refusal(path)
+    assert refusal(path) == f"{path} has damaged metadata ({said}): get a fresh copy"
 
 
 @pytest.mark.parametrize("value", [[0], [1, 0], [0, float("inf")], ["0", "1"], [True, 2], 1, "01", [0, 1, 2]])
@@ -338,14 +339,20 @@ def test_a_tensor_that_is_not_float32_is_named(path: Path) -> None:
 @pytest.mark.parametrize("key", ["settings", "name", "training", "metrics", "license"])
 def test_missing_metadata(key: str, path: Path) -> None:
     rewrite(path, lambda tensors, metadata: metadata.pop(key))
-    assert "damaged metadata" in refusal(path)
+    assert refusal(path) == f"{path} has damaged metadata (no {key}): get a fresh copy"
 
 
-@pytest.mark.parametrize("key", ["settings", "training", "metrics"])
-@pytest.mark.parametrize("text", ["", "{", "nonsense", "5", "null", '["a"]', "[" * 100_000])
+@pytest.mark.parametrize("key", ["settings", "training", "metrics", "sister"])
+@pytest.mark.parametrize("text", ["", "{", "nonsense", "5", "null", '["a"]', "[]", "[" * 100_000])
 def test_metadata_that_is_no_json_object(key: str, text: str, path: Path) -> None:
     rewrite(path, lambda tensors, metadata: metadata.update({key: text}))
-    assert "damaged metadata" in refusal(path)
+    assert refusal(path) == f"{path} has damaged metadata ({key} cannot be read): get a fresh copy"
+
+
+@pytest.mark.parametrize("text", ["{}", '{"name": "a"}', '{"name": "a", "sha256": null}'])
+def test_a_sister_that_is_none(text: str, path: Path) -> None:
+    rewrite(path, lambda tensors, metadata: metadata.update(sister=text))
+    assert refusal(path) == f"{path} has damaged metadata (sister cannot be read): get a fresh copy"
 
 
 @pytest.mark.parametrize(
