@@ -122,7 +122,8 @@ def format_card(model: dict[str, Any]) -> str:
         "For": describe_purpose(model),
         "Cost": [
             f"{model['parameters']:,} parameters, {model['macs_per_lr_pixel']:,} multiply-adds per LR pixel, "
-            f"{model['bytes'] / 1000:.0f} kB"
+            f"{model['bytes'] / 1000:.0f} kB",
+            f"has {'ranges' if model['int8'] else 'no ranges'} for --precision int8",
         ],
         "Scores": [
             describe_scores(name, scores) for name, scores in model["metrics"].items() if isinstance(scores, dict)
@@ -246,6 +247,7 @@ def card_to_dict(model: Named) -> dict[str, Any]:
         "scale": settings.scale,
         "parameters": settings.parameters,
         "macs_per_lr_pixel": settings.macs,
+        "int8": bool(card.ranges),
         "settings": settings.to_dict(),
         "metrics": card.metrics,
         "command": training_command(card),

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 def test_models_describes_a_checkpoint(tiny: Path) -> None:
     [card] = json.loads(run("models", tiny, "--json").stdout)
     assert (card["name"], card["scale"], card["parameters"]) == ("tiny", 2, 40 + 148)
+    assert card["int8"] is False and "has no ranges for --precision int8" in run("models", tiny).stdout
     one_line(run("models", ROOT / "pyproject.toml"), 1, "not a readable safetensors file")
 
 
@@ -34,6 +35,7 @@ def test_a_file_is_shown_as_a_card_that_people_read() -> None:
     assert card["For"].startswith("pictures as people have them")
     assert "  mixes with espcn-m: --strength says how much damage it undoes" in "\n".join(lines)
     assert card["Cost"] == "23,940 parameters, 23,760 multiply-adds per LR pixel, 103 kB"
+    assert "  has ranges for --precision int8" in "\n".join(lines)
     assert card["Scores"] == "validation: 28.40 dB, SSIM 0.7998 (bicubic 27.42 dB)"
     assert card["Made"].startswith(
         "trained on 665 pictures (DIV2K, General100, T91, free-photos): 16,000 steps in 60 min"
