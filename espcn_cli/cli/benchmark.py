@@ -266,9 +266,11 @@ def measure_speed(
     wanted = [parse_size(size) for size in sizes] or [speed.SIZE]
     named = [(name, scale) for scale, names in found.items() for name in names.values()]
     ways = speed.ways(*way)
+    left_out = speed.without_int8(named, ways)
+    rows = len(named) * len(ways) - len(left_out) * sum(each.precision == "int8" for each in ways)
     measured: list[Speed] = []
     failed = False
-    with progress(len(named) * len(wanted) * len(ways), "row", quiet) as bar:
+    with progress(rows * len(wanted), "row", quiet) as bar:
         for result in speed.measure(named, wanted, ways):
             bar.update()
             if isinstance(result, EspcnError):
@@ -277,13 +279,14 @@ def measure_speed(
             else:
                 measured.append(result)
     if measured:
-        how = speed.describe()
+        names = ", ".join(f"{name} x{scale}" for name, scale in left_out)
+        notes = [speed.describe(), *([f"not in int8, having no ranges for it: {names}"] if names else [])]
         if printed == "json":
-            show_json({"how": how, "rows": [each.to_dict() for each in measured]})
+            show_json({"how": "; ".join(notes), "rows": [each.to_dict() for each in measured]})
         elif printed == "csv":
             show(tables.format_csv(tables.speeds_to_rows(measured)))
         else:
-            show(tables.format_speeds(measured, how, in_markdown=printed == "markdown"))
+            show(tables.format_speeds(measured, notes, in_markdown=printed == "markdown"))
     return measured, failed
 
 

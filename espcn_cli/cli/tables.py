@@ -49,18 +49,19 @@ def format_csv(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def format_speeds(speeds: Sequence[Speed], note: str, in_markdown: bool = False) -> str:
-    """Speeds as a table, of text or in Markdown: a line each, and how they were measured."""
+def format_speeds(speeds: Sequence[Speed], notes: Sequence[str], in_markdown: bool = False) -> str:
+    """Speeds as a table, of text or in Markdown: a line each, and below them how they were measured."""
     titles, *lines = _speed_lines(speeds)
     if in_markdown:
         rule = "".join("---|" if number in WORDS else "---:|" for number in range(len(titles)))
-        return "\n".join([_in_bars(titles), f"|{rule}", *map(_in_bars, lines), "", _escaped(note)])
+        below = [line for note in notes for line in ("", _escaped(note))]
+        return "\n".join([_in_bars(titles), f"|{rule}", *map(_in_bars, lines), *below])
     widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     shown = [
         "  ".join(f"{cell:{'<' if number in WORDS else '>'}{widths[number]}}" for number, cell in enumerate(line))
         for line in (titles, *lines)
     ]
-    return "\n".join([*(line.rstrip() for line in shown), "", note])
+    return "\n".join([*(line.rstrip() for line in shown), "", *map(printable, notes)])
 
 
 def speeds_to_rows(speeds: Sequence[Speed]) -> Iterator[list[object]]:

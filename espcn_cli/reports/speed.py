@@ -177,11 +177,11 @@ def measure(
     """
     context = multiprocessing.get_context("spawn")
     peaks: dict[Way, float] = {}
-    kinds = {way.precision for way in all_ways}
+    left_out = without_int8(models, all_ways)
     for way in all_ways:
         for model, scale in models:
-            if way.precision == "int8" and len(kinds) > 1 and not has_ranges(model, scale):
-                continue  # nobody has asked for it
+            if way.precision == "int8" and (model, scale) in left_out:
+                continue
             for size in sizes:
                 with ProcessPoolExecutor(1, mp_context=context) as process:
                     work = partial(_measure, model, scale, size, way, seconds, peaks.get(way))
@@ -194,12 +194,18 @@ def measure(
                 yield speed
 
 
-def has_ranges(model: str, scale: int) -> bool:
-    """Whether a model can be done in int8. Raises EspcnError if it is not there."""
+def without_int8(models: Sequence[tuple[str, int]], all_ways: Sequence[Way]) -> list[tuple[str, int]]:
+    """The models that are not measured in int8: they have no ranges, and nobody asked for it alone.
+
+    Raises EspcnError if one is not there.
+    """
     from espcn_cli.exchange import importing
     from espcn_cli.network import named
 
-    return bool(importing.read(named.find(model, scale))[0].ranges)
+    kinds = {way.precision for way in all_ways}
+    if "int8" not in kinds or len(kinds) == 1:
+        return []
+    return [(name, scale) for name, scale in models if not importing.read_card(named.find(name, scale)).ranges]
 
 
 def _measure(model: str, scale: int, size: Pixels, way: Way, seconds: float, peak: float | None) -> Speed:

@@ -14,7 +14,7 @@ from command import one_line, run, strict_json
 from espcn_cli.errors import EspcnError, UsageError
 from espcn_cli.memory import peak_memory
 from espcn_cli.reports import speed
-from espcn_cli.reports.speed import LEAST, WARM_UP, Speed, Timing, Way, measure, picture, timed, ways
+from espcn_cli.reports.speed import LEAST, WARM_UP, Speed, Timing, Way, measure, picture, timed, ways, without_int8
 
 CPU = Way("torch", "cpu", "fp32")
 ROW = Speed(
@@ -73,6 +73,12 @@ def test_a_model_is_measured_and_one_that_is_not_there_is_named(tiny_model: Path
     assert "nowhere/x.safetensors" in str(missing)
 
 
+def test_only_what_has_ranges_is_measured_in_int8_unless_that_alone_is_asked_for(tiny_model: Path) -> None:
+    models, bytes_ = [("espcn-s", 2), (str(tiny_model), 2)], Way("openvino", "cpu", "int8")
+    assert without_int8(models, [CPU, bytes_]) == [(str(tiny_model), 2)]
+    assert without_int8(models, [CPU]) == without_int8(models, [bytes_]) == []
+
+
 # --- on the command line ---------------------------------------------------------------------------------------------
 
 
@@ -111,6 +117,16 @@ def test_speed_as_csv_and_in_markdown(monkeypatch: pytest.MonkeyPatch, tmp_path:
     head, rule, line, _, note = run(*call, "--markdown").stdout.splitlines()
     assert head.startswith("| model | scale |") and rule.startswith("|---|---:|---:|---|---:|")
     assert head.count("|") == rule.count("|") == line.count("|") and "own process" in note
+
+
+def test_a_model_that_is_left_out_of_int8_is_named(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    monkeypatch.setattr(speed, "measure", lambda *_: iter([ROW]))
+    monkeypatch.setattr(speed, "ways", lambda *_: [CPU, Way("openvino", "cpu", "int8")])
+    call, said = ("benchmark", "--speed", "-m", tiny_model), f"not in int8, having no ranges for it: {tiny_model} x2"
+    assert run(*call).stdout.splitlines()[-1] == said
+    assert run(*call, "--markdown").stdout.splitlines()[-2] == ""
+    assert strict_json(run(*call, "--json").stdout)["how"].endswith(said)
+    assert "int8" not in run(*call[:3], "espcn-s").stdout
 
 
 @pytest.mark.parametrize(
