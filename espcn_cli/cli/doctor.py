@@ -84,7 +84,7 @@ def describe_package(package: Package) -> str:
 
 def describe_extra(extra: Extra) -> str:
     """What is there of it, what it is for, and how to get the rest."""
-    there = ", ".join(describe_package(each) for each in extra.packages)
+    there = ", ".join(describe_package(each) for each in extra.packages) or "newer than this installation"
     return f"{extra.name}: {there}" + (f" ({extra.purpose}: {extra.remedy})" if extra.remedy else "")
 
 

@@ -60,7 +60,10 @@ class Package:
 
 @dataclass(frozen=True)
 class Extra:
-    """An extra of espcn's: `pip install 'espcn[name]'`."""
+    """An extra of espcn's: `pip install 'espcn[name]'`.
+
+    No `packages` are known where espcn was installed when it had no such extra, or never was.
+    """
 
     name: str
     purpose: str
@@ -68,7 +71,7 @@ class Extra:
 
     @property
     def works(self) -> bool:
-        return all(package.works for package in self.packages)
+        return bool(self.packages) and all(package.works for package in self.packages)
 
     @property
     def remedy(self) -> str | None:
@@ -97,7 +100,7 @@ def extras() -> list[Extra]:
     for name, least, extra in _requirements():
         if extra in by_name:
             by_name[extra].append(_package(name, least))
-    return [Extra(name, PURPOSES[name], tuple(packages)) for name, packages in by_name.items() if packages]
+    return [Extra(name, PURPOSES[name], tuple(packages)) for name, packages in by_name.items()]
 
 
 def _package(name: str, least: str) -> Package:

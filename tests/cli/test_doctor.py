@@ -142,6 +142,15 @@ def test_an_extra_that_is_not_there_is_no_problem(monkeypatch: pytest.MonkeyPatc
     assert result.code == 0
 
 
+def test_an_extra_that_came_after_the_installation_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working copy has new extras at once, its metadata only when it is installed again."""
+    known = [line for line in metadata.requires("espcn") or [] if "video" not in line]
+    monkeypatch.setattr(metadata, "requires", lambda _: known)
+    result = run("doctor")
+    assert "video: newer than this installation (videos: pip install --upgrade 'espcn[video]')" in result.stdout
+    assert "fast: isal" in result.stdout and result.code == 0
+
+
 def test_what_is_too_old_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "pillow", "9.5.0")
     result = run("doctor")
