@@ -24,10 +24,12 @@ def print_line(outcome: Outcome) -> None:
 
 
 def report(outcome: Outcome, quiet: bool, verbose: bool, in_a_log: bool = False) -> None:
-    """The error or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it.
+    """Errors, or the warnings of a picture, on stderr; in a log, which shows no bar, also what became of it.
 
     With `verbose`, what made it as well.
     """
+    for page in outcome.failed_pages:
+        say(f"espcn: {printable(outcome.task.source)}: {printable(page)}")
     if outcome.error is not None:
         say(f"espcn: {printable(outcome.error)}")
     elif not quiet:
@@ -101,8 +103,15 @@ def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
     count = f", {outcome.frames} frames" if outcome.frames is not None else ""
-    count += f", {outcome.pages} page{'s' if outcome.pages != 1 else ''}" if outcome.pages is not None else ""
+    count += f", {pages_of(outcome)}" if outcome.pages is not None else ""
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
+
+
+def pages_of(outcome: Outcome) -> str:
+    """How many pages were upscaled, of how many if some failed."""
+    if outcome.failed_pages:
+        return f"{outcome.pages} of {(outcome.pages or 0) + len(outcome.failed_pages)} pages"
+    return f"{outcome.pages} page{'s' if outcome.pages != 1 else ''}"
 
 
 def show_expected(

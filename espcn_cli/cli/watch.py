@@ -89,6 +89,7 @@ def watch(
     from espcn_cli.pictures import containers, opening, writing
     from espcn_cli.upscaling import arrivals, sizes
     from espcn_cli.upscaling.archive import ArchiveOptions
+    from espcn_cli.upscaling.outcome import exit_code
     from espcn_cli.upscaling.pipeline import GROWTH, Options
     from espcn_cli.upscaling.upscaler import load
 
@@ -117,11 +118,14 @@ def watch(
         say(f"espcn: watching {source}; Ctrl-C ends it")
     watched = Watched(upscaler, arrivals.Arrivals(source, recursive, settle), target, suffix, options)
     count: Counter[str] = Counter(upscaled=0)
+    code = 0
     work = watched.outcomes()
 
     def tell(outcomes: Iterable[Outcome]) -> None:
+        nonlocal code
         for outcome in outcomes:
             count[outcome.state] += 1
+            code |= exit_code([outcome])
             report(outcome, quiet or json_lines, verbose, in_a_log=True)
             if json_lines:
                 show_line(outcome)
@@ -132,8 +136,8 @@ def watch(
         tell(rest(work, stop))
     if not (quiet or json_lines):
         show(", ".join(f"{number} {state}" for state, number in count.items()))
-    if count["failed"]:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(code)
 
 
 def rest(work: Generator[Outcome, None, None], stop: BaseException) -> Iterator[Outcome]:

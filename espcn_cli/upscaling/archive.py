@@ -58,7 +58,7 @@ def upscale(task: Task, work: Work, options: ArchiveOptions) -> Outcome:
     """Do an archive, whole or not at all, and tell what became of it.
 
     Order, folders, names, times and comments stay, and so does all that is no picture. A page that cannot be read stays
-    as it was, with a warning; if none can be read, the archive has failed. Only an interruption is raised.
+    as it was, and is told as failed; if none can be read, the archive has failed. Only an interruption is raised.
     """
     started = time.monotonic()
     try:
@@ -208,11 +208,13 @@ class _Book:
             strength=first.strength if len({each.strength for each in self.done}) == 1 else None,
             warnings=tuple(self._warnings(archive)),
             pages=len(self.done),
+            failed_pages=tuple(
+                f"{archive.members[number].name} stays as it was: {reason}"
+                for number, reason in sorted(self.kept.items())
+            ),
         )
 
     def _warnings(self, archive: Archive) -> Iterator[str]:
-        for number, reason in sorted(self.kept.items()):
-            yield f"{archive.members[number].name} stays as it was: {reason}"
         for note, times in self.said.items():
             yield f"{self.first[note]}: {note}" if times == 1 else f"{times} pages, such as {self.first[note]}: {note}"
         outside = [member.name for member in archive.members if member.leads_outside]

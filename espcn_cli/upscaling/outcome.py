@@ -55,7 +55,7 @@ class Outcome:
     are of the first frame. Only a dry run tells `memory`, in bytes; it estimates that and `seconds`, those in the
     network. `model` is the name of the weights, None where no network was needed; `strength` is None where none were
     mixed, or a dry run would have to read the picture to choose it. `frames` is how many a video has, `pages` how many
-    of an archive are upscaled; its sizes are of the first.
+    of an archive are upscaled; its sizes are of the first. `failed_pages`: those that stay as they were, each with why.
     """
 
     task: Task
@@ -71,11 +71,17 @@ class Outcome:
     frames: int | None = None
     reason: str | None = None
     pages: int | None = None
+    failed_pages: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
         """What to count it as."""
         return "failed" if self.error is not None else "skipped" if self.skipped else "upscaled"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether neither it nor a part of it failed."""
+        return self.error is None and not self.failed_pages
 
     def noting(self, size: Size | None) -> Outcome:
         """The same with what the size that was asked for comes to, if nobody may have meant that."""
@@ -101,6 +107,7 @@ class Outcome:
             "error": self.error,
             "frames": self.frames,
             "pages": self.pages,
+            "failed_pages": list(self.failed_pages),
         }
 
 
@@ -111,5 +118,5 @@ def count(outcomes: Iterable[Outcome]) -> dict[State, int]:
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """1 if anything failed, else 0."""
-    return int(count(outcomes)["failed"] > 0)
+    """1 if anything failed, a page of an archive included, else 0."""
+    return int(not all(outcome.is_whole for outcome in outcomes))

@@ -13,7 +13,7 @@ from espcn_cli.upscaling.outcome import Outcome, Task
 
 
 def failed_in(log: Path) -> set[str]:
-    """Sources whose last outcome in a log is an error, as absolute paths.
+    """Sources whose last outcome in a log is an error, or has failed pages, as absolute paths.
 
     A log that ends in the middle, as a kill leaves it, is read as far as it goes. Raises EspcnError if it cannot be
     read, UsageError if it is no such log.
@@ -26,7 +26,7 @@ def failed_in(log: Path) -> set[str]:
     for record in _records(text, log):
         if not (isinstance(record, dict) and isinstance(record.get("source"), str) and "error" in record):
             raise _broken(log)
-        failed[_same(record["source"])] = record["error"] is not None
+        failed[_same(record["source"])] = record["error"] is not None or bool(record.get("failed_pages"))
     if not failed:
         raise UsageError(f"{log} tells of no file: --retry-failed reads what --json or --json-lines has printed", log)
     return {source for source, error in failed.items() if error}

@@ -68,7 +68,7 @@ def test_a_page_is_what_the_same_picture_alone_becomes(book: Path, tiny: Path, t
 
 def test_another_format_changes_suffixes_and_no_two_names_become_one(tiny: Path, tmp_path: Path) -> None:
     save_book(tmp_path / "book.cbz", **{"a/001.png": page(5, "PNG"), "a/001.webp": page(6, "WEBP"), "x.tga": b""})
-    upscale(tmp_path, tiny, "book.cbz", "out/", "-f", "webp")
+    assert run("upscale", "book.cbz", "out/", "-f", "webp", "-m", tiny, cwd=tmp_path).code == 1  # x.tga is empty
     assert [name for name in contents(tmp_path / "out" / "book.cbz") if name.endswith((".webp", ".tga"))] == [
         "b/002.webp",
         "a/001.jpg.webp",
@@ -121,12 +121,12 @@ def test_a_page_that_cannot_be_read_stays_and_is_named(tiny: Path, tmp_path: Pat
     book = save_book(tmp_path / "book.cbz", **{"b/003.jpg": b"no picture", "b/004.jpg": page(7)[:300]})
     damage(book, "b/010.png")
     result = run("upscale", "book.cbz", "out.cbz", "-m", tiny, cwd=tmp_path)
-    assert (result.code, result.stdout.split(", ")[1]) == (0, "2 pages")
+    assert (result.code, result.stdout.split(", ")[1]) == (1, "2 of 5 pages")
     lines = result.stderr.splitlines()
     assert [line.split(" stays as it was: ")[0] for line in lines] == [
-        "book.cbz: b/010.png",
-        "book.cbz: b/003.jpg",
-        "book.cbz: b/004.jpg",
+        "espcn: book.cbz: b/010.png",
+        "espcn: book.cbz: b/003.jpg",
+        "espcn: book.cbz: b/004.jpg",
     ]
     assert "damaged in the archive (Bad CRC-32" in lines[0] and lines[1].endswith("format that Pillow knows")
     out = tmp_path / "out.cbz"
@@ -135,9 +135,23 @@ def test_a_page_that_cannot_be_read_stays_and_is_named(tiny: Path, tmp_path: Pat
     length = 30 + len("b/010.png") + len(before.extra) + before.compress_size
     whole = [path.read_bytes()[info.header_offset :][:length] for path, info in ((book, before), (out, after))]
     assert whole[0] == whole[1]  # damage and all
-    [record] = strict_json(upscale(tmp_path, tiny, "book.cbz", "out.cbz", "--overwrite", "--json"))
-    assert (record["pages"], len(record["warnings"])) == (2, 3)
-    assert "3 pages" not in upscale(tmp_path, tiny, "book.cbz", "x.cbz", "--dry-run")
+    quiet = run("upscale", "book.cbz", "out.cbz", "-m", tiny, "--overwrite", "--json", "-q", cwd=tmp_path)
+    assert (quiet.code, quiet.stderr) == (1, result.stderr)
+    [record] = strict_json(quiet.stdout)
+    assert (record["pages"], len(record["failed_pages"]), record["warnings"], record["error"]) == (2, 3, [], None)
+    expected = run("upscale", "book.cbz", "x.cbz", "-m", tiny, "--dry-run", cwd=tmp_path)
+    assert expected.code == 1 and " 3 pages" not in expected.stdout
+
+
+def test_a_book_with_a_page_that_failed_is_done_again_once_it_is_mended(tiny: Path, tmp_path: Path) -> None:
+    save_book(tmp_path / "book.cbz", **{"b/003.jpg": b"no picture"})
+    save_picture(tmp_path / "a.png")
+    log = run("upscale", "book.cbz", "a.png", "out/", "-m", tiny, "--json", cwd=tmp_path)
+    assert log.code == 1
+    (tmp_path / "log").write_text(log.stdout)
+    save_book(tmp_path / "book.cbz", **{"b/003.jpg": page()})
+    again = ("book.cbz", "a.png", "out/", "--retry-failed", "log", "--overwrite")
+    assert upscale(tmp_path, tiny, *again).startswith("out/book.cbz: 24 x 32 -> 48 x 64, 4 pages, ")
 
 
 def test_an_archive_none_of_whose_pages_can_be_read_has_failed(tiny: Path, tmp_path: Path) -> None:
@@ -167,8 +181,8 @@ def test_what_is_large_is_not_unpacked(tiny: Path, tmp_path: Path) -> None:
     """A page of 20 megabytes that is packed into 20 kilobytes."""
     save_book(tmp_path / "book.cbz", **{"bomb.png": bytes(20 * 10**6)})
     result = run("upscale", "book.cbz", "out.cbz", "-m", tiny, "--max-pixels", 10_000, cwd=tmp_path)
-    assert result.code == 0
-    assert result.stderr == "book.cbz: bomb.png stays as it was: 20,000,000 bytes are more than 16,857,216\n"
+    assert result.code == 1
+    assert result.stderr == "espcn: book.cbz: bomb.png stays as it was: 20,000,000 bytes are more than 16,857,216\n"
 
 
 def test_a_page_that_would_be_too_large_stops_the_archive(book: Path, tiny: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from command import COMMAND, PLAIN, one_line, run, strict_json
 from making import save_picture
+from making_archives import save_book
 from PIL import Image
 
 HERE = sys.platform != "win32"
@@ -64,6 +65,18 @@ def test_what_arrives_is_done_and_a_signal_ends_it(tmp_path: Path, tiny: Path, n
     with Image.open(tmp_path / "out" / "done.png") as image:
         assert image.size == (7, 7)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bad.png", "done.png", "new.png", "there.png"]
+
+
+@pytest.mark.skipif(not HERE, reason="needs POSIX signals")
+def test_a_page_that_failed_shows_in_the_exit_code(tmp_path: Path, tiny: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save_book(tmp_path / "in" / "book.cbz", **{"bad.jpg": b"no picture"})
+    with watching(tmp_path, tiny) as process:
+        assert said(process).startswith("espcn: in/book.cbz: bad.jpg stays as it was: ")
+        assert said(process).startswith("in/book.cbz -> out/book.cbz: ")
+        process.send_signal(signal.SIGINT)
+        out, rest = process.communicate(timeout=60)
+    assert (out, rest, process.returncode) == ("1 upscaled\n", "", 1)
 
 
 @pytest.mark.skipif(not HERE, reason="needs POSIX signals")
