@@ -115,7 +115,7 @@ def upscale(
         typer.Option(
             metavar="PATTERN",
             help="Names of outputs in a folder, of the fields {stem}, {suffix}, {scale} and {model}, such as "
-            "'{stem}_x{scale}{suffix}'. Default: the source's name; with --beside that pattern.",
+            "{stem}_x{scale}{suffix}. Default: the source's name; with --beside that pattern.",
         ),
     ] = None,
     beside: Annotated[

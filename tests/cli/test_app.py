@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import one_line, run
+from command import PLAIN, one_line, run
 from typer.main import get_command
 
 from espcn_cli.cli.app import app
@@ -50,6 +50,17 @@ def test_help_shows_every_word(command: Any, words: tuple[str, ...]) -> None:
     for parameter in command.params:
         assert parameter.help, parameter.name
         assert spoken(parameter.help) in spoken(shown.stdout), parameter.name
+
+
+@each_command
+def test_help_cuts_nothing_in_a_terminal_of_80_columns(
+    command: Any, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words are put into the next line; one that is longer than its column would lose its end."""
+    monkeypatch.setitem(PLAIN, "COLUMNS", "80")
+    for option in {"--help", whole_help(command)}:
+        lines = run(*words, option).stdout.splitlines()
+        assert max(map(len, lines)) == 80 and not [line for line in lines if "…" in line]
 
 
 @each_command
