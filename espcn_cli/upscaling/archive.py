@@ -126,7 +126,7 @@ class _Book:
             outcome = work(task)
             number = int(task.source.stem)
             if outcome.error is None:
-                self.done.append(outcome)
+                self._add(outcome, archive.members[number])
             else:
                 self.kept[number] = self._named(outcome, archive.members[number])
             task.source.unlink(missing_ok=True)
@@ -162,10 +162,7 @@ class _Book:
         member, task = archive.members[number], outcome.task
         if outcome.error is None:
             writer.add(archive, member, task.output, suffix)
-            self.done.append(outcome)
-            for note in outcome.warnings:
-                self.said[note] += 1
-                self.first.setdefault(note, member.name)
+            self._add(outcome, member)
         else:
             reason = self._named(outcome, member)
             if self._can_be_read(task.source):  # so it is not the page's fault
@@ -174,6 +171,13 @@ class _Book:
             self.kept[number] = reason
         task.source.unlink(missing_ok=True)
         task.output.unlink(missing_ok=True)
+
+    def _add(self, outcome: Outcome, member: Member) -> None:
+        """A page that is done."""
+        self.done.append(outcome)
+        for note in outcome.warnings:
+            self.said[note] += 1
+            self.first.setdefault(note, member.name)
 
     def _copy(self, writer: Writer, archive: Archive, first: int, end: int) -> None:
         for member in archive.members[first:end]:

@@ -42,13 +42,11 @@ class Size:
 
     def warnings(self, source: Pixels) -> tuple[str, ...]:
         """What somebody may not have meant: a picture that becomes smaller, or is distorted."""
-        if self.inside:
-            return ()
         width, height = self.of(source)
         change = f"{source[0]} x {source[1]} -> {width} x {height}"
         said = []
         if width < source[0] or height < source[1]:
-            said.append(f"--size makes it smaller: {change}")
+            said.append(f"{'--fit' if self.inside else '--size'} makes it smaller: {change}")
         if abs(source[1] * width / source[0] - height) > 1 and abs(source[0] * height / source[1] - width) > 1:
             said.append(f"--size distorts it: {change}; --fit keeps its aspect")
         return tuple(said)

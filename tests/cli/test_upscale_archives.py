@@ -104,6 +104,13 @@ def test_a_dry_run_tells_pages_and_writes_nothing(book: Path, tiny: Path, tmp_pa
     assert (record["pages"], record["warnings"], record["error"]) == (3, [], None)
 
 
+def test_pages_that_become_smaller_are_told_by_a_dry_run_too(book: Path, tiny: Path, tmp_path: Path) -> None:
+    for option in ((), ("--dry-run",)):
+        result = run("upscale", "book.cbz", "out/", "-m", tiny, "--fit", "20x20", *option, "--overwrite", cwd=tmp_path)
+        said = "book.cbz: 3 pages, such as b/002.jpg: --fit makes it smaller: 24 x 32 -> 15 x 20"
+        assert (result.code, result.stderr.splitlines()) == (0, [said])
+
+
 def test_an_archive_that_exists_is_refused_skipped_or_replaced(book: Path, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "out.cbz").write_bytes(b"mine")
     one_line(run("upscale", book, "out.cbz", "-m", tiny, cwd=tmp_path), 2, "1 output exists already, out.cbz")

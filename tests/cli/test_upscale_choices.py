@@ -97,6 +97,8 @@ def test_into_a_box(model: Path, photos: Path, tmp_path: Path) -> None:
     assert upscale(model, photos, tmp_path / "out", "-r", "--fit", "60x31").code == 0
     sizes = {name: size_of(tmp_path / "out" / name) for name in files(tmp_path / "out")}
     assert sizes == {"a.png": (41, 31), "b.jpg": (41, 31), "below/c.png": (47, 31)}
+    shrunk = upscale(model, photos / "b.jpg", tmp_path / "b.png", "--fit", "20x20").stderr
+    assert "b.jpg: --fit makes it smaller: 40 x 30 -> 20 x 15" in shrunk
     one_line(upscale(model, photos, tmp_path / "x", "--fit", "60"), 2, "--fit '60': use WxH")
     one_line(upscale(model, photos, tmp_path / "x", "--fit", "60x60", "--size", "50%"), 2, "exclude each other")
 

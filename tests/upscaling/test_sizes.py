@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from espcn_cli.errors import UsageError
 from espcn_cli.upscaling import sizes
@@ -46,3 +48,18 @@ def test_the_smallest_scale_that_reaches() -> None:
 def test_a_scale_that_fits_exactly_is_enough(scale: int) -> None:
     for target in ((10 * scale, 10 * scale), (10 * scale, 1), (1, 10 * scale)):
         assert sizes.reach((10, 10), target, (4, 3, 2)) == scale
+
+
+SIDES = st.integers(1, 5000)
+
+
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_into_a_box_without_distortion_and_with_a_word_where_that_shrinks(
+    width: int, height: int, most: int, highest: int
+) -> None:
+    fit, source = sizes.parse_fit(f"{most}x{highest}"), (width, height)
+    target = fit.of(source)
+    assert (target[0] == most and target[1] <= highest) or (target[0] <= most and target[1] == highest)
+    smaller = target[0] < width or target[1] < height
+    told = f"--fit makes it smaller: {width} x {height} -> {target[0]} x {target[1]}"
+    assert fit.warnings(source) == ((told,) if smaller else ())
