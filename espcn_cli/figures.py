@@ -15,6 +15,11 @@ def figure(value: float | None, places: int = 2, sign: str = "") -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:{sign}z.{places}f}"
 
 
+def amount(number: int, word: str) -> str:
+    """`1 picture`, `0 pictures`, `1,200 pictures`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON as its standard has it, which knows neither NaN nor infinity: such a number becomes null."""
     return json.dumps(finite(value), indent=indent, allow_nan=False)

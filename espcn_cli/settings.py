@@ -120,7 +120,7 @@ class ModelSettings:
         if not self.widths or not all(isinstance(w, int) and 1 <= w <= 4096 for w in self.widths):
             raise ValueError(f"widths must be whole numbers from 1 to 4096, not {self.widths!r}")
         if len(self.kernels) != len(self.widths) + 1:
-            raise ValueError(f"{len(self.widths)} widths need {len(self.widths) + 1} kernels, not {len(self.kernels)}")
+            raise ValueError(f"kernels must be one more than widths, not {len(self.kernels)} for {len(self.widths)}")
         if not all(isinstance(k, int) and k % 2 == 1 and 1 <= k <= 31 for k in self.kernels):
             raise ValueError(f"kernels must be odd numbers from 1 to 31, not {self.kernels!r}")
         check_range(self.value_range, "value_range")

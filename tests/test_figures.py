@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from command import strict_json
 
-from espcn_cli.figures import figure, to_json
+from espcn_cli.figures import amount, figure, to_json
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,8 @@ def test_json_is_what_any_parser_takes() -> None:
     read = strict_json(to_json(value))
     assert read == {"a": None, "b": [1, None, {"c": [None, 2.5]}], "d": "NaN", "e": True}
     assert to_json({"a": 1}, indent=2) == '{\n  "a": 1\n}'
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (1200, "1,200 steps")])
+def test_only_one_is_not_several(number: int, text: str) -> None:
+    assert amount(number, "step") == text

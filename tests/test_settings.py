@@ -130,7 +130,7 @@ def test_the_skips_reach_counts_where_it_is_wider_than_the_stack(
         *(({"skip": v}, "skip must be one of") for v in ("linear", "", None, False)),
         *(({"widths": v, "kernels": (3, 3)}, "widths must be") for v in ((0,), (-4,), (4097,), (4.0,), ("4",))),
         ({"widths": (), "kernels": (3,)}, "widths must be"),
-        *(({"widths": (4,), "kernels": v}, "1 widths need 2 kernels") for v in ((), (3,), (3, 3, 3))),
+        *(({"widths": (4,), "kernels": v}, "kernels must be one more than widths") for v in ((), (3,), (3, 3, 3))),
         *(({"widths": (4,), "kernels": (3, v)}, "kernels must be odd") for v in (0, 2, -1, 33, 3.0, "3")),
     ],
 )

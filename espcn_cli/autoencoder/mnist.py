@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.files import is_file, is_folder
 from espcn_cli.maths.colour import luma
 from espcn_cli.maths.held_out import held_out
@@ -161,7 +162,7 @@ def _read_folder(folder: Path) -> Pictures:
         except EspcnError as error:
             skipped.append(str(error))
     if not pixels:
-        raise EspcnError(f"no usable picture among {len(paths)} files in {folder}; the first: {skipped[0]}")
+        raise EspcnError(f"no usable picture among {amount(len(paths), 'file')} in {folder}; the first: {skipped[0]}")
     names = [str(path.relative_to(folder)) for path in pixels]
     return Pictures(torch.cat(list(pixels.values())), names, list(pixels), skipped)
 

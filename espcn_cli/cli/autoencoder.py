@@ -25,6 +25,7 @@ from espcn_cli.cli.terminal import (
     show_json,
     show_skipped,
 )
+from espcn_cli.figures import amount
 from espcn_cli.settings import MAX_PIXELS, SHEET_PICTURES, AutoencoderSettings, Upsampler
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def train(
     if as_json:
         show_json({"output": str(output), **result.to_dict()})
     elif not quiet:
-        show(f"{output}: test MSE {result.test_mse:.5f} after {result.epochs} epochs, {describe_cost(result)}")
+        passes = amount(result.epochs, "epoch")
+        show(f"{output}: test MSE {result.test_mse:.5f} after {passes}, {describe_cost(result)}")
 
 
 def describe_cost(result: Result) -> str:
@@ -128,7 +130,7 @@ class AutoencoderScreen:
         for line in event.skipped:
             say(f"skipped {line}")
         held = " held out of them" if event.held_out else ""
-        say(f"training on {event.pictures} pictures, measured by {event.test}{held}")
+        say(f"training on {amount(event.pictures, 'picture')}, measured by {event.test}{held}")
 
     def _measured(self, event: Epoch) -> None:
         say(f"epoch {event.epoch}/{event.epochs}: loss {event.loss:.5f}, test MSE {event.test_mse:.5f}")
@@ -183,6 +185,6 @@ def reconstruct(
         show_json({**files, **result.to_dict()})
     elif not quiet:
         what = f"{codes_file}: the codes of" if sheet in kept else f"{sheet}: {result.shown} of"
-        show(f"{what} {result.pictures} pictures; MSE {result.mse:.5f} over all")
+        show(f"{what} {amount(result.pictures, 'picture')}; MSE {result.mse:.5f} over all")
     if result.skipped:
         raise typer.Exit(1)

@@ -24,6 +24,7 @@ from espcn_cli.cli.terminal import (
     show_skipped,
 )
 from espcn_cli.errors import UsageError
+from espcn_cli.figures import amount
 from espcn_cli.settings import DEFAULT_FOR_PICTURES, DEFAULT_SCALE, MAX_PIXELS, Scale
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def compare(
             write_sheet(sheet.contact_sheet(compared), path, overwrite)
         if not quiet:
             count = len(compared.places)
-            show(f"{path}: {len(compared.versions)} versions, {count} place{'s' if count > 1 else ''}")
+            show(f"{path}: {amount(len(compared.versions), 'version')}, {amount(count, 'place')}")
 
 
 def parse_crop(text: str) -> tuple[int, int, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from espcn_cli.cli.terminal import Json, show, show_json
+from espcn_cli.figures import amount
 
 if TYPE_CHECKING:
     from espcn_cli.reports.caches import Kept
@@ -117,7 +118,7 @@ def describe_memory(memory: Memory) -> str:
 
 
 def describe_kept(kept: Kept) -> str:
-    return f"{kept.files} file{'s' if kept.files != 1 else ''}, {size(kept.bytes)}: {kept.kind}"
+    return f"{amount(kept.files, 'file')}, {size(kept.bytes)}: {kept.kind}"
 
 
 def size(count: int | None) -> str:

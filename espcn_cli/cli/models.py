@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from espcn_cli.cli.terminal import Json, say, show, show_json
-from espcn_cli.figures import figure
+from espcn_cli.figures import amount, figure
 from espcn_cli.settings import ARCHITECTURES, BEFORE_SETTINGS, PLANES, REAL, TrainSettings
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def format_card(model: dict[str, Any]) -> str:
     settings, training = model["settings"], model["training"]
     sees = next(name for name, count in PLANES.items() if count == settings["planes"])
     kernels = " ".join(f"{kernel}x{kernel}" for kernel in dict.fromkeys(settings["kernels"]))
-    layers = f"{len(settings['kernels'])} layers, up to {max(settings['widths'])} channels, kernels {kernels}"
+    layers = f"{len(settings['kernels'])} layers, up to {amount(max(settings['widths']), 'channel')}, kernels {kernels}"
     parts = {
         "What": [f"{model.get('form', 'ESPCN')}: {layers}, {settings['activation']}; sees {PLANE_WORDS[sees]}"],
         "For": describe_purpose(model),
@@ -164,11 +164,11 @@ def describe_making(training: dict[str, Any]) -> list[str]:
     lines = [f"imported from {', '.join(imported['files'])}"] if imported else []
     lines += [f"taken from {training['origin']}"] if "origin" in training else []
     if "settings" in training:
-        count = f"{data['files']:,} pictures" if "files" in data else "pictures"
+        count = amount(data["files"], "picture") if "files" in data else "pictures"
         folders = f" ({', '.join(data['folders'])})" if "folders" in data else ""
-        minutes = f" in {training['seconds'] / 60:.0f} minutes" if "seconds" in training else ""
+        minutes = f" in {amount(round(training['seconds'] / 60), 'minute')}" if "seconds" in training else ""
         start = f", from {training['init']}" if "init" in training else ""
-        lines.append(f"trained on {count}{folders}: {training.get('step', 0):,} steps{minutes}{start}")
+        lines.append(f"trained on {count}{folders}: {amount(training.get('step', 0), 'step')}{minutes}{start}")
     if versions := training.get("versions"):
         lines.append("with " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     return lines or ["not recorded"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espcn_cli.cli.terminal import printable, say, show, show_json
-from espcn_cli.figures import to_json
+from espcn_cli.figures import amount, to_json
 
 if TYPE_CHECKING:
     from espcn_cli.upscaling.choosing import Choosing
@@ -56,7 +56,7 @@ def report_renamed(tasks: list[Task | Outcome]) -> None:
     renamed = [task for task in tasks if isinstance(task, Task) and task.renamed]
     if renamed:
         say(
-            f"{len(renamed)} of {len(tasks)} outputs get their source's whole name, such as {renamed[0].output}: "
+            f"{len(renamed)} of {len(tasks)} outputs named by their source's whole name, such as {renamed[0].output}: "
             "by their stems alone, several would be one file"
         )
 
@@ -71,7 +71,7 @@ def summarise(outcomes: list[Outcome], others: int = 0) -> str:
     """One line on the whole run; `others` counts the files in the folders that were neither pictures nor videos."""
     if len(outcomes) == 1 and outcomes[0].size and outcomes[0].output_size:
         return f"{printable(outcomes[0].task.output)}: {sizes_of(outcomes[0])}"
-    return counted(outcomes) + (f"; {others} other files passed over" if others else "")
+    return counted(outcomes) + (f"; {amount(others, 'other file')} passed over" if others else "")
 
 
 def count_others(sources: list[str], recursive: bool, choosing: Choosing) -> int:
@@ -102,7 +102,7 @@ def skipped(outcome: Outcome) -> str:
 def sizes_of(outcome: Outcome) -> str:
     assert outcome.size and outcome.output_size
     (width, height), (new_width, new_height) = outcome.size, outcome.output_size
-    count = f", {outcome.frames} frames" if outcome.frames is not None else ""
+    count = f", {amount(outcome.frames, 'frame')}" if outcome.frames is not None else ""
     count += f", {pages_of(outcome)}" if outcome.pages is not None else ""
     return f"{width} x {height} -> {new_width} x {new_height}{count}, {outcome.seconds:.1f} s"
 
@@ -111,7 +111,7 @@ def pages_of(outcome: Outcome) -> str:
     """How many pages were upscaled, of how many if some failed."""
     if outcome.failed_pages:
         return f"{outcome.pages} of {(outcome.pages or 0) + len(outcome.failed_pages)} pages"
-    return f"{outcome.pages} page{'s' if outcome.pages != 1 else ''}"
+    return amount(outcome.pages or 0, "page")
 
 
 def show_expected(

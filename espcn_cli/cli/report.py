@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from espcn_cli.cli.terminal import Overwrite, Quiet, SkipExisting, choose_existing, show, show_skipped
+from espcn_cli.figures import amount
 
 
 def report(
@@ -35,4 +36,4 @@ def report(
         refuse_existing([path])
     page.write(path, runs_page(read_runs(sources)), overwrite)
     if not quiet:
-        show(f"{path}: {len(runs)} training{'s' if len(runs) > 1 else ''}")
+        show(f"{path}: {amount(len(runs), 'training')}")

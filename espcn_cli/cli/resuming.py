@@ -19,7 +19,7 @@ def describe_rest(state: Path, resumed: bool, lost: int = 0) -> list[str]:
     words = sys.argv[1:]
     if not resumed:
         words.insert(words.index("--") if "--" in words else len(words), "--resume")
-    gone = f"the last {lost} steps are lost; " if lost > 0 else ""
+    gone = f"the last {'step is' if lost == 1 else f'{lost} steps are'} lost; " if lost > 0 else ""
     return [
         f"espcn: stopped; {gone}{state} is saved; this command continues{where}:",
         f"  {shlex.join([*start, *words])}",

@@ -28,7 +28,7 @@ from espcn_cli.cli.terminal import (
     show_skipped,
 )
 from espcn_cli.errors import UsageError
-from espcn_cli.figures import figure
+from espcn_cli.figures import amount, figure
 from espcn_cli.settings import (
     ARCHITECTURES,
     CACHE_GIGABYTES,
@@ -259,7 +259,7 @@ def describe_gain(card: ModelCard) -> str:
     """What the validation pictures say: over bicubic, and over the checkpoint that the training started from."""
     scores, first = card.metrics["validation"], card.training["history"][0]
     psnr = scores["psnr"]
-    line = f"{figure(psnr)} dB on {scores['images']} validation pictures"
+    line = f"{figure(psnr)} dB on {amount(scores['images'], 'validation picture')}"
     line += f", {figure(psnr - scores['bicubic'], sign='+')} dB over bicubic"
     if first["step"] == 0 and first["psnr"] is not None:
         gain = psnr - first["psnr"]
@@ -333,5 +333,5 @@ class TrainingScreen:
             say(f"skipped {file.line}")
         for line in event.warnings:
             say(f"warning: {line}")
-        counts = f"training on {event.pictures} pictures, measured by {event.validation}"
-        say(f"{counts}; {len(event.skipped)} files skipped{f'; {event.cache}' if event.cache else ''}")
+        counts = f"training on {amount(event.pictures, 'picture')}, measured by {event.validation}"
+        say(f"{counts}; {amount(len(event.skipped), 'file')} skipped{f'; {event.cache}' if event.cache else ''}")

@@ -15,6 +15,7 @@ from espcn_cli.cluster.connection import Machine, shares
 from espcn_cli.cluster.crew import AT_ONCE, Crew, DeadError, Hand
 from espcn_cli.cluster.worker import Done, Share
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.figures import amount
 from espcn_cli.interruption import Interruption
 from espcn_cli.upscaling.outcome import Outcome, Task
 from espcn_cli.upscaling.pipeline import tidy
@@ -195,7 +196,7 @@ class Head:
     def _nobody(self) -> str:
         why = f" ({self._last_trouble})" if self._last_trouble else ""
         return (
-            f"no machine of the cluster is left{why}: {self._waiting_for} files are not done; "
+            f"no machine of the cluster is left{why}: {amount(self._waiting_for, 'file')} not done; "
             "the same command with --skip-existing goes on"
         )
 
@@ -356,5 +357,5 @@ def unexpected(error: BaseException) -> str:
 def several(troubles: Iterable[tuple[Machine, str]]) -> str:
     """What keeps machines from taking part, the first few of them."""
     lines = [f"{machine.name} {trouble}" for machine, trouble in troubles]
-    more = f"; and {len(lines) - 3} more machines" if len(lines) > 3 else ""
+    more = f"; and {amount(len(lines) - 3, 'more machine')}" if len(lines) > 3 else ""
     return "; ".join(lines[:3]) + more

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.files import is_folder, is_there
 from espcn_cli.maths.sited import Plane
 from espcn_cli.pictures.encoders import Encoder
@@ -126,7 +127,7 @@ class Parts:
 
     def _cannot(self, error: OSError) -> EspcnError:
         useful = self.done and self.lasting
-        kept = f"{self.frames} frames are kept: make room, and add --resume" if useful else "nothing was changed"
+        kept = f"{amount(self.frames, 'frame')} kept: make room, and add --resume" if useful else "nothing was changed"
         return EspcnError(f"cannot write {self.output} ({error.strerror or error}): {kept}", self.output)
 
     def writer(self, encoder: Encoder) -> Writer:

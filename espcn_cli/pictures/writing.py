@@ -14,6 +14,7 @@ from typing import IO, Any
 from PIL import Image
 
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.figures import amount
 from espcn_cli.files import replacing
 from espcn_cli.maths.levels import Levels
 from espcn_cli.pictures import (
@@ -214,7 +215,7 @@ def encode(document: Document, kind: str, file: Path | BytesIO, name: str | Path
         merged = _save(document, kind, file, options, encoding)
     if not merged:
         return document
-    return document.noting(f"{merged} frames equal to those before them: {kind} shows these longer instead")
+    return document.noting(f"{amount(merged, 'frame')} equal to what is before: {kind} shows that longer instead")
 
 
 def _save(document: Document, kind: str, file: Path | BytesIO, options: dict[str, Any], encoding: Encoding) -> int:

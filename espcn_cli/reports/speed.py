@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.maths.levels import Levels, Pixels
 from espcn_cli.memory import peak_memory
 from espcn_cli.settings import ModelSettings
@@ -272,11 +273,12 @@ def describe(seconds: float = SECONDS) -> str:
     """One line that says where and how the times were taken."""
     import torch
 
+    cores, threads = amount(os.cpu_count() or 1, "core"), amount(torch.get_num_threads(), "thread")
     return (
         f"medians of at least {LEAST} rounds and {seconds:g} s after {WARM_UP} that do not count, each row in its own "
         "process; network: grey to grey; picture: RGB to RGB; file: PNG to PNG = decode + upscale + encode; "
-        f"peak: a network of {PEAK.widths[0]} planes by the same engine; {processor()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}; other work on the machine makes times longer"
+        f"peak: a network of {PEAK.widths[0]} planes by the same engine; {processor()}, {cores}, "
+        f"{threads}, PyTorch {torch.__version__}; other work on the machine makes times longer"
     )
 
 

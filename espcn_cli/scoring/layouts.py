@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.pictures import folders
 from espcn_cli.pictures.folders import SUFFIXES
 
@@ -97,7 +98,8 @@ def find_hr_files(
             hr = group.at(scale).hr
             found += hr
             if beside := len(group.hr) - len(hr) + len(group.lr) + group.results:
-                notes.append(f"{group.folder} holds {len(hr)} HR pictures; {beside} others beside them are not used")
+                used, others = amount(len(hr), "HR picture"), amount(beside, "other")
+                notes.append(f"{group.folder} holds {used}; not used: {others}")
     return found, notes
 
 

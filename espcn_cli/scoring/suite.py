@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.maths import levels as whole
 from espcn_cli.maths.colour import studio_luma
 from espcn_cli.maths.levels import Levels, rounded
@@ -256,7 +257,7 @@ def frames(path: Path, name: str, scale: int, rows: Iterable[str]) -> Iterator[S
         if index in recipes.SCORED_FRAMES:
             hrs[index] = hr
     if not hrs:
-        raise EspcnError(f"{path}: a clip of {len(lrs)} frames is too short to score", path)
+        raise EspcnError(f"{path}: a clip of {amount(len(lrs), 'frame')} is too short to score", path)
     for row in rows:
         compressed = clips.through_h264(lrs, recipes.CRF[row])
         for index, hr in hrs.items():

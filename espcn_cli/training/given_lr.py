@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError, UsageError
+from espcn_cli.figures import amount
 from espcn_cli.maths.resize import degrade
 from espcn_cli.scoring import layouts
 from espcn_cli.scoring.layouts import File
@@ -52,7 +53,7 @@ def match(pictures: Sequence[File], folder: Path, scale: int) -> tuple[dict[Path
 def unused(pairs: Mapping[Path, Path], folder: Path) -> list[str]:
     """A note if the folder holds pictures that belong to none."""
     left = {file.path for file in layouts.files_below(folder)} - set(pairs.values())
-    return [f"{folder} holds {len(left)} pictures that belong to none, such as {min(left)}"] if left else []
+    return [f"{folder} holds {amount(len(left), 'LR picture')} without HR, such as {min(left)}"] if left else []
 
 
 def check(hr: Tensor, lr: Tensor, scale: int, hr_path: Path, lr_path: Path) -> None:

@@ -207,7 +207,7 @@ def fitting_step(run: Run) -> Tensor:
             raise
     batch, patch = run.job.settings.batch_size, run.job.patch
     raise EspcnError(
-        f"{batch} patches of {patch} x {patch} do not fit in memory: try --batch-size {max(batch // 2, 1)}"
+        f"a batch of {batch} at a patch size of {patch} does not fit in memory: try --batch-size {max(batch // 2, 1)}"
         f"{', a smaller --patch-size,' if batch > 1 else ' or a smaller --patch-size'} or --finish 0"
     )
 

@@ -177,5 +177,5 @@ def own_gpu(device: torch.device) -> torch.device:
         return device
     count = torch.cuda.device_count()
     if int(number) >= count:
-        raise UsageError(f"{processes} processes need a GPU each, but there are {count}: use --nproc-per-node {count}")
+        raise UsageError(f"{processes} processes need {processes} GPUs, not {count}: use --nproc-per-node {count}")
     return torch.device("cuda", int(number))

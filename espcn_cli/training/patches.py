@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.interruption import READER
 from espcn_cli.maths.held_out import held_out
 from espcn_cli.maths.turns import TURNS, turned_planes
@@ -125,7 +126,7 @@ def load_data(
     if not samples:
         reason = f"; the first: {skipped[0].line}" if skipped else ""
         remedy = ": use a smaller --patch-size" if any(file.too_small for file in skipped) else ""
-        raise EspcnError(f"no usable picture among {len(paths)} files{reason}{remedy}")
+        raise EspcnError(f"no usable picture among {amount(len(paths), 'file')}{reason}{remedy}")
     return DataSet(samples, skipped, recipe.scale, recipe.planes, lr_given=bool(recipe.given))
 
 

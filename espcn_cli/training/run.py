@@ -18,6 +18,7 @@ from torch import Tensor
 from espcn_cli.engines.device import PRECISIONS, choose_precision
 from espcn_cli.engines.engine import NotFiniteError
 from espcn_cli.errors import EspcnError
+from espcn_cli.figures import amount
 from espcn_cli.files import is_there
 from espcn_cli.maths.quantisation import Range
 from espcn_cli.network import checkpoint
@@ -223,9 +224,9 @@ def oddities(pictures: DataSet, pairs: list[evaluation.Pair]) -> list[str]:
     warnings = []
     if both := pictures.holding({pair.name: pair.hr for pair in pairs}):
         named = f"{', '.join(both[:3])}{' ...' if len(both) > 3 else ''}"
-        warnings.append(f"{len(both)} validation pictures are trained on too ({named}): their scores flatter")
+        warnings.append(f"trained on too: {amount(len(both), 'validation picture')} ({named}), whose scores flatter")
     if twice := pictures.repeated():
-        warnings.append(f"{len(twice)} training pictures are there twice, {twice[0]} among them")
+        warnings.append(f"there twice: {amount(len(twice), 'training picture')}, such as {twice[0]}")
     return warnings
 
 

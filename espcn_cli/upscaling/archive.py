@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from espcn_cli.errors import EspcnError, TakenError
+from espcn_cli.figures import amount
 from espcn_cli.files import modified, replacing, scratch
 from espcn_cli.pictures import reading, writing
 from espcn_cli.pictures.zipped import Archive, Member, Writer
@@ -140,7 +141,7 @@ class _Book:
         if not pages:
             raise EspcnError("no pictures are in it")
         if locked := sum(page.is_encrypted for page in pages):
-            raise EspcnError(f"{locked} of {len(pages)} pages are encrypted: unpack it with its password first")
+            raise EspcnError(f"encrypted pages, {locked} of {len(pages)}: unpack it with its password first")
         return len(pages)
 
     def _extracted(self, archive: Archive, folder: Path, suffixes: dict[int, str]) -> Iterator[Task]:
@@ -202,7 +203,7 @@ class _Book:
         if not self.done:
             number, reason = min(self.kept.items())
             name = archive.members[number].name
-            raise EspcnError(f"none of its {len(self.kept)} pages can be done, such as {name}: {reason}")
+            raise EspcnError(f"none of its {amount(len(self.kept), 'page')} can be done, such as {name}: {reason}")
         first = self.done[0]
         return Outcome(
             self.task,

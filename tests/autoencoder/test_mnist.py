@@ -132,7 +132,7 @@ def test_pictures_become_grey_and_unreadable_ones_are_named(tmp_path: Path) -> N
 
 def test_a_folder_of_broken_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"")
-    with pytest.raises(EspcnError, match=r"no usable picture among 1 files .* empty"):
+    with pytest.raises(EspcnError, match=r"no usable picture among 1 file .* empty"):
         mnist.read_pictures(tmp_path)
 
 

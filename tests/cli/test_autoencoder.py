@@ -55,5 +55,5 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(tmp_path: Path) -> None:
         pytest.skip("needs a file system that takes any bytes")
     result = run("autoencoder", "reconstruct", "autoencoder", "in", name, "--codes", "codes.csv", cwd=tmp_path)
     assert (result.code, result.stderr) == (0, "")
-    assert result.stdout.startswith(r"\udcff.png: 1 of 1 pictures")
+    assert result.stdout.startswith(r"\udcff.png: 1 of 1 picture;")
     assert b"\n\xff.png," in (tmp_path / "codes.csv").read_bytes()

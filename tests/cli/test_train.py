@@ -26,10 +26,10 @@ def test_train_then_upscale_with_what_it_made(photos: Path) -> None:
     result = run("train", "photos", "--steps", 5, *QUICK, cwd=folder)
     assert result.code == 0, result.stderr
     assert "skipped photos/bad.png: not a picture" in result.stderr
-    assert "training on 2 pictures, measured by 1; 1 files skipped" in result.stderr
+    assert "training on 2 pictures, measured by 1; 1 file skipped" in result.stderr
     line = r"^step 4: \d+\.\d+ dB, SSIM 0\.\d+ \([+-]\d+\.\d+ dB over bicubic\); "
     assert re.search(line + r"\d+\.\d steps/s, \d+\.\d% of it waiting for data$", result.stderr, re.M)
-    assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation pictures", result.stdout)
+    assert re.search(r"^espcn-s_x2\.safetensors: .* dB on 1 validation picture,", result.stdout)
     assert sorted(p.name for p in folder.iterdir()) == ["espcn-s_x2.run", "espcn-s_x2.safetensors", "photos"]
     upscaled = run("upscale", "photos/0.png", "out.png", "-m", "espcn-s_x2.safetensors", cwd=folder)
     assert upscaled.code == 0, upscaled.stderr
@@ -65,7 +65,7 @@ def test_no_gain_is_no_loss_of_0_00_db(photos: Path) -> None:
     first = run("train", "photos", "-o", "a.safetensors", *start, cwd=photos.parent)
     assert first.code == 0, first.stderr
     assert "step 1: 58.923 dB, SSIM 1.0000 (+0.00 dB over bicubic)" in first.stderr
-    assert first.stdout == "a.safetensors: 58.92 dB on 1 validation pictures, +0.00 dB over bicubic\n"
+    assert first.stdout == "a.safetensors: 58.92 dB on 1 validation picture, +0.00 dB over bicubic\n"
     second = run("train", "photos", "-o", "b.safetensors", *start, "--init", "a.safetensors", cwd=photos.parent)
     assert second.stdout.endswith("+0.00 dB over bicubic, no gain over its start\n")
 

@@ -83,7 +83,7 @@ def test_folders_may_hold_books_and_a_zip_is_meant_only_by_its_name(tiny: Path, 
     save_book(tmp_path / "in" / "below" / "book.cbz")
     save_book(tmp_path / "in" / "backup.zip")
     save_picture(tmp_path / "in" / "a.png")
-    assert upscale(tmp_path, tiny, "-r", "in", "out") == "2 upscaled; 1 other files passed over\n"
+    assert upscale(tmp_path, tiny, "-r", "in", "out") == "2 upscaled; 1 other file passed over\n"
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")) == [
         "a.png",
         "below/book.cbz",
@@ -176,7 +176,7 @@ def test_encrypted_pages_and_archives_without_pages_have_failed(book: Path, tiny
     result = run("upscale", "book.cbz", "out.cbz", "-m", tiny, cwd=tmp_path)
     assert (result.code, result.stderr) == (
         1,
-        "espcn: book.cbz: 1 of 3 pages are encrypted: unpack it with its password first\n",
+        "espcn: book.cbz: encrypted pages, 1 of 3: unpack it with its password first\n",
     )
     (tmp_path / "text.zip").write_bytes(b"PK\5\6" + bytes(18))
     result = run("upscale", "text.zip", "out/", "-m", tiny, cwd=tmp_path)

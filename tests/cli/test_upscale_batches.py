@@ -290,7 +290,7 @@ def test_sources_of_one_output_are_reported_once_and_skipped_the_second_time(tmp
     first = run("upscale", "in", "out", "-m", tiny, "-f", "webp", cwd=tmp_path)
     assert first.code == 0
     line = (
-        "4 of 5 outputs get their source's whole name, such as out/a.jpg.webp: "
+        "4 of 5 outputs named by their source's whole name, such as out/a.jpg.webp: "
         "by their stems alone, several would be one file"
     )
     assert first.stderr.splitlines()[0] == line and first.stderr.count(line) == 1

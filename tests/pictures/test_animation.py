@@ -63,7 +63,7 @@ def test_equal_frames_in_a_row_stay_apart_in_png_or_are_said(tmp_path: Path, mod
         assert np.array_equal(np.asarray(image), np.asarray(frame.image().convert("RGBA")))
     for suffix, kind in (("gif", "GIF"), ("webp", "WEBP")):
         notes = writing.write_document(document, tmp_path / f"out.{suffix}").warnings
-        assert f"2 frames equal to those before them: {kind} shows these longer instead" in notes
+        assert f"2 frames equal to what is before: {kind} shows that longer instead" in notes
         assert [time for _, time in frames_of(tmp_path / f"out.{suffix}")] == [sum(DURATIONS[:3]), DURATIONS[3]]
 
 

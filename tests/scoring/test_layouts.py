@@ -42,7 +42,7 @@ def test_known_layouts_give_hr_and_the_lr_of_each(layout: dict[str, str], tmp_pa
     assert found == {tmp_path / hr: tmp_path / lr for hr, lr in layout.items()}
     paths, notes = find_hr([tmp_path])
     assert paths == [tmp_path / hr for hr in layout], "what is learned from"
-    assert len(notes) == 1 and f"{len(layout)} others beside them are not used" in notes[0]
+    assert len(notes) == 1 and f"; not used: {len(layout)} other" in notes[0]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=list(LAYOUTS))

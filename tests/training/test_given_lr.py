@@ -104,7 +104,7 @@ def test_pairs_are_found_by_name(folders: tuple[Path, Path]) -> None:
     assert [file.line for file in alone] == [f"{hr / '2.png'}: no LR picture of its name in {lr}"]
     assert given_lr.unused(pairs, lr) == []
     save(lr / "else.png", scene())
-    assert given_lr.unused(pairs, lr) == [f"{lr} holds 1 pictures that belong to none, such as {lr / 'else.png'}"]
+    assert given_lr.unused(pairs, lr) == [f"{lr} holds 1 LR picture without HR, such as {lr / 'else.png'}"]
 
 
 def test_a_folder_without_partners_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def test_a_batch_that_does_not_fit_is_one_clear_line(
         raise error
 
     monkeypatch.setattr(loop, "take_step", full)
-    with pytest.raises(EspcnError, match="4 patches of 16 x 16 do not fit in memory: try --batch-size 2"):
+    said = "a batch of 4 at a patch size of 16 does not fit in memory: try --batch-size 2"
+    with pytest.raises(EspcnError, match=said):
         loop.carry_out(job)
 
 

@@ -44,7 +44,7 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     two = train(tmp_path, "two.safetensors", *TORCHRUN, "-m")
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
-    assert two.stdout.count("dB on 1 validation pictures") == 1  # rank 0 alone speaks
+    assert two.stdout.count("dB on 1 validation picture,") == 1  # rank 0 alone speaks
     assert two.stderr.count("step 3:") == 1
     networks = [espcn.load(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("one", "two")]
     for name, tensor in networks[0].items():
@@ -116,7 +116,7 @@ def test_each_process_of_torchrun_has_a_gpu_of_its_own(
     ("name", "local_rank", "processes", "complaint"),
     [
         ("cuda:1", 0, 2, "--device cuda:1 is one GPU for 2 processes: use --device cuda"),
-        ("cuda", 2, 3, "3 processes need a GPU each, but there are 2: use --nproc-per-node 2"),
+        ("cuda", 2, 3, "3 processes need 3 GPUs, not 2: use --nproc-per-node 2"),
     ],
 )
 def test_processes_without_a_gpu_of_their_own_are_refused(

@@ -179,14 +179,14 @@ def test_files_that_cannot_be_used_are_named_and_passed_over(tmp_path: Path) -> 
 
 
 def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EspcnError, match=r"no usable picture among 1 files.*small\.png.*: use a smaller --patch-size"):
+    with pytest.raises(EspcnError, match=r"no usable picture among 1 file; .*small\.png.*: use a smaller --patch-size"):
         load_data([save_picture(tmp_path / "small.png", 8, 8)], RECIPE, 16)
 
 
 def test_smaller_patches_are_no_remedy_for_a_file_that_only_sounds_small(tmp_path: Path) -> None:
     """What is known of a file is not looked for in what is said of it, which holds its name."""
     (tmp_path / "is smaller than a patch.png").write_bytes(b"\x89PNG")
-    with pytest.raises(EspcnError, match="no usable picture among 1 files") as caught:
+    with pytest.raises(EspcnError, match="no usable picture among 1 file") as caught:
         load_data([tmp_path / "is smaller than a patch.png"], RECIPE, 16)
     assert "--patch-size" not in str(caught.value)
 

@@ -98,8 +98,8 @@ def test_overlap_with_the_validation_and_repetition_are_found_by_content(job: Jo
         events: list[Event] = []
         loop.carry_out(again, report=events.append)
         [loaded] = [event for event in events if isinstance(event, Loaded)]
-        assert "1 validation pictures are trained on too (copy)" in loaded.warnings[0]
-        assert "1 training pictures are there twice" in loaded.warnings[1]
+        assert "trained on too: 1 validation picture (copy), whose" in loaded.warnings[0]
+        assert "there twice: 1 training picture, such as" in loaded.warnings[1]
         assert "zz.bmp" in loaded.warnings[1]
 
 
