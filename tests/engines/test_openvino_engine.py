@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import NoReturn
@@ -128,3 +130,30 @@ def test_why_it_does_not_work_is_in_one_line_and_names_no_remedy(
     assert openvino_runtime.fault.__wrapped__() == said
     with pytest.raises(EspcnError, match=f"{re.escape(f'({said})')}: use --engine torch$"):
         openvino_runtime.request(None, "CPU", "fp32")
+
+
+MANY_SIZES = """
+import resource
+import numpy as np
+from espcn_cli.engines.openvino_engine import OpenVinoEngine
+from espcn_cli.network import checkpoint, named
+
+card, weights = checkpoint.read(named.find("espcn-s", 2))
+engine = OpenVinoEngine(card.settings, weights)
+
+def peak(sizes):
+    for size in sizes:
+        engine.upscale([np.full((8 + size % 20, 8 + size // 20, 3), size % 256, np.uint8)], 0, 255)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = peak(range(100))
+print(peak(range(100, 500)) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is counted in kB on Linux")
+def test_memory_does_not_grow_with_the_sizes_that_were_seen() -> None:
+    """OpenVINO would keep what it prepares for each: half a megabyte here, ten for a photograph."""
+    result = subprocess.run([sys.executable, "-c", MANY_SIZES], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) < 50_000
