@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -31,7 +32,7 @@ class Task:
     video: str | None = None
     archive: bool = False
 
-    @property
+    @cached_property
     def streams(self) -> bool:
         """Whether the output goes to standard output, into a pipe or a device: nothing is there to be replaced."""
         return self.output == STREAM or is_stream(self.output)
