@@ -169,6 +169,7 @@ def describe_making(training: dict[str, Any]) -> list[str]:
         minutes = f" in {amount(round(training['seconds'] / 60), 'minute')}" if "seconds" in training else ""
         start = f", from {training['init']}" if "init" in training else ""
         lines.append(f"trained on {count}{folders}: {amount(training.get('step', 0), 'step')}{minutes}{start}")
+    lines += [f"then {training['averaged']}"] if "averaged" in training else []
     if versions := training.get("versions"):
         lines.append("with " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     return lines or ["not recorded"]

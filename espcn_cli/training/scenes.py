@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,10 @@ Kind = Literal["photograph", "drawing", "text", "text at both sizes", "interface
 
 DRAWN_HERE: dict[Kind, float] = {"single pixels": 0.02, "text at both sizes": 0.015, "text": 0.05, "interface": 0.025}
 """Shares of scenes that the tool draws by itself; the rest are photographs and drawings."""
+
+SHARPENED, OF_MANY_COLOURS = 0.07, 0.03
+"""Shares of scenes that are sharpened, or get a palette of up to 256 colours, beside those that are so anyway: networks
+learn little of either where they are as rare as in `any_damage`."""
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """How much of the learned weights a network has in a training of mixtures ..."""
@@ -91,9 +95,9 @@ class Scenes:
         Raises EspcnError if a picture's file is no longer what it was.
         """
         rng = np.random.default_rng((self.seed, number))
-        damage, kind = any_damage(rng), self._kind(rng)
+        damage, kind = damage_to_learn(rng), self._kind(rng)
         while self.in_turn and strength_for(kind, damage) != ROUND[number % len(ROUND)]:
-            damage, kind = any_damage(rng), self._kind(rng)
+            damage, kind = damage_to_learn(rng), self._kind(rng)
         hr, lr = self._levels(kind, damage, rng)
         return Scene.of(self._planes(hr), self._planes(lr))
 
@@ -135,6 +139,16 @@ class Scenes:
         if self.planes == 1:
             planes = rounded(luma(planes.astype(np.float32)), np.uint8)
         return torch.from_numpy(planes)
+
+
+def damage_to_learn(rng: Rng) -> Damage:
+    """Any damage, but more often what is hard to learn."""
+    damage, share = any_damage(rng), rng.random()
+    if share < SHARPENED:
+        return replace(damage, kernel="lanczos", blur=0.0, sharpen=rng.uniform(30, 120))
+    if share < SHARPENED + OF_MANY_COLOURS:
+        return replace(damage, colours=int(2 ** rng.uniform(6, 8)), webp=0, jpegs=())
+    return damage
 
 
 def strength_for(kind: Kind, damage: Damage) -> float:

@@ -34,12 +34,13 @@ def test_a_file_is_shown_as_a_card_that_people_read() -> None:
     assert card["What"].startswith("ESPCN: 12 layers, up to 16 channels, kernels 3x3, hardswish; sees luma")
     assert card["For"].startswith("pictures as people have them")
     assert "  mixes with espcn-m: --strength says how much damage it undoes" in "\n".join(lines)
-    assert card["Cost"] == "23,940 parameters, 23,760 multiply-adds per LR pixel, 103 kB"
+    assert card["Cost"] == "23,940 parameters, 23,760 multiply-adds per LR pixel, 102 kB"
     assert "  has ranges for --precision int8" in "\n".join(lines)
-    assert card["Scores"] == "validation: 28.40 dB, SSIM 0.7998 (bicubic 27.42 dB)"
+    assert card["Scores"] == "validation: 28.40 dB, SSIM 0.8006 (bicubic 27.43 dB)"
     assert card["Made"].startswith(
-        "trained on 665 pictures (DIV2K, General100, T91, free-photos): 16,000 steps in 60 min"
+        "trained on 665 pictures (DIV2K, General100, T91, free-photos): 55,000 steps in 18 min"
     )
+    assert "  then 0.33 of the way from espcn-m-real_x2.safetensors" in "\n".join(lines)
     assert card["Again"].startswith("espcn train DIV2K ")
     assert card["Licence"].startswith("MIT; ")
 

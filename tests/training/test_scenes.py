@@ -46,7 +46,7 @@ def test_a_small_picture_is_a_scene_whole() -> None:
 
 def test_the_mixture_has_the_shares_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flat pictures tell themselves from pages that are drawn."""
-    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("nearest"))
+    monkeypatch.setattr(scenes, "damage_to_learn", lambda rng: Damage("nearest"))
     row = of(100, drawings=(50,))
     kinds = [sorted(set(row.make(number).hr.flatten().tolist())) for number in range(400)]
     photographs, drawings = kinds.count([100]) / 400, kinds.count([50]) / 400
@@ -56,14 +56,14 @@ def test_the_mixture_has_the_shares_that_it_names(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_drawings_all_pictures_are_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("nearest"))
+    monkeypatch.setattr(scenes, "damage_to_learn", lambda rng: Damage("nearest"))
     row = of(100)
     assert sum(bool((row.make(n).hr == 100).all()) for n in range(100)) > 80
 
 
 def test_lr_lies_where_hr_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean of each square of HR is its pixel of LR, if nothing but the size changes."""
-    monkeypatch.setattr(scenes, "any_damage", lambda rng: Damage("area"))
+    monkeypatch.setattr(scenes, "damage_to_learn", lambda rng: Damage("area"))
     noise = np.random.default_rng(0).integers(0, 256, (3, 320, 320), dtype=np.uint8)
     hr = torch.from_numpy(noise)
     row = Scenes([Sample(Path("noise"), hr, hr[:, ::2, ::2])], [], 2, 1, 0)
@@ -92,6 +92,15 @@ def test_every_damage_is_drawn_sooner_or_later() -> None:
         assert 0.03 < share < 0.6, name
     assert all(not (damage.noise and damage.shot) for damage in drawn)
     assert {len(damage.jpegs) for damage in drawn} == {0, 1, 2}
+
+
+def test_more_is_learned_of_sharpening_and_palettes_than_there_is() -> None:
+    rng: Rng = np.random.default_rng(0)
+    usual, learned = ([draw(rng) for _ in range(3000)] for draw in (damages.any_damage, scenes.damage_to_learn))
+    for name, more in (("sharpen", 0.06), ("colours", 0.025)):
+        shares = [sum(getattr(damage, name) > 0 for damage in drawn) / len(drawn) for drawn in (usual, learned)]
+        assert shares[1] - shares[0] == pytest.approx(more, abs=0.03), name
+    assert {damage.kernel for damage in learned} == set(damages.KERNELS)
 
 
 def test_strengths_take_turns_where_mixtures_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
