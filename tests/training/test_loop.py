@@ -246,15 +246,20 @@ def test_divergence_before_anything_was_saved_says_so(job: Job, tmp_path: Path) 
     assert not job.output.exists()
 
 
+def from_clean(job: Job, folder: Path) -> Job:
+    """A training of mixtures, from clean weights that are trained here."""
+    clean = replace(job, output=folder / "clean.safetensors")
+    loop.carry_out(clean)
+    settings = replace(QUICK, degradation="real", mixtures=True)
+    return replace(job, settings=settings, init=clean.output, output=folder / "real.safetensors")
+
+
 def test_mixtures_are_trained_and_resumed_with_the_same_bits(job: Job, tmp_path: Path) -> None:
     """Resuming needs the start again: it is no part of the state."""
-    start = replace(job, output=tmp_path / "clean.safetensors")
-    loop.carry_out(start)
-    settings = replace(QUICK, degradation="real", mixtures=True)
-    other = replace(job, settings=settings, init=start.output, output=tmp_path / "real.safetensors")
+    other = from_clean(job, tmp_path)
     loop.carry_out(other)
     straight = tensors(other.output)
-    assert not same(straight, tensors(start.output))
+    assert not same(straight, tensors(tmp_path / "clean.safetensors"))
     other = replace(other, output=tmp_path / "again.safetensors")
     with pytest.raises(KeyboardInterrupt):
         loop.carry_out(other, report=StopAt(7))
@@ -263,8 +268,7 @@ def test_mixtures_are_trained_and_resumed_with_the_same_bits(job: Job, tmp_path:
 
 
 def test_steps_of_mixtures_take_turns(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = replace(job, output=tmp_path / "clean.safetensors")
-    loop.carry_out(start)
+    mixed = from_clean(job, tmp_path)
     strengths = []
 
     def make_loss(*arguments: Any) -> parallel.Loss:
@@ -272,16 +276,12 @@ def test_steps_of_mixtures_take_turns(job: Job, tmp_path: Path, monkeypatch: pyt
         return objective.make_loss(*arguments)
 
     monkeypatch.setattr(loop, "make_loss", make_loss)
-    settings = replace(QUICK, degradation="real", mixtures=True)
-    loop.carry_out(replace(job, settings=settings, init=start.output, output=tmp_path / "real.safetensors"))
+    loop.carry_out(mixed)
     assert strengths[:7] == [0.25, 1, 0.5, 1, 0.75, 1, 0.25]
 
 
 def test_real_weights_go_on_being_mixed_with_their_clean_sister(job: Job, tmp_path: Path) -> None:
-    clean = replace(job, output=tmp_path / "clean.safetensors")
-    loop.carry_out(clean)
-    settings = replace(QUICK, degradation="real", mixtures=True)
-    real = replace(job, settings=settings, init=clean.output, output=tmp_path / "real.safetensors")
+    clean, real = tmp_path / "clean.safetensors", from_clean(job, tmp_path)
     loop.carry_out(real)
     again = replace(real, init=real.output, output=tmp_path / "again.safetensors")
     with pytest.MonkeyPatch.context() as patch:
@@ -293,10 +293,10 @@ def test_real_weights_go_on_being_mixed_with_their_clean_sister(job: Job, tmp_pa
 
         patch.setattr(loop, "make_loss", make_loss)
         loop.carry_out(again)
-    weights = checkpoint.read(clean.output)[1]
+    weights = checkpoint.read(clean)[1]
     assert all(np.array_equal(weights[name], tensor.numpy()) for name, tensor in mixed[0].clean.items())
     assert checkpoint.read_card(again.output).sister == checkpoint.read_card(real.output).sister
-    clean.output.unlink()
+    clean.unlink()
     with pytest.raises(
         EspcnError, match=r"real.safetensors was trained from tiny, which is not there: put tiny beside"
     ):
