@@ -167,6 +167,7 @@ def watching(whole: bool = False) -> Iterator[None]:
             signal.signal(number, _end if whole else handler)
         signal.set_wakeup_fd(wakeup)
         sys.unraisablehook = told
+        stopping.raised = None  # it holds the frames that it went through
         stopping.watched = False
         written.close()
         watcher.join(DELAY)
